@@ -1,0 +1,3 @@
+//! The binary: up, region, status, explain, drain, override, drill.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Drills on a live world: faults, workload, DNS clients, checkers, report.

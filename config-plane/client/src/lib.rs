@@ -1,0 +1,1 @@
+//! The typed client of the admin API, with endpoint rotation and deadlines.

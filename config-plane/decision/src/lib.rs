@@ -1,0 +1,1 @@
+//! Pure judgement: probe state machine, votes, quorum, guards, Plans.

@@ -1,0 +1,24 @@
+//! The nouns of Atoll. Data only: parse, validate, compare, print. No clock, no randomness, no I/O beyond text.
+//!
+//! ```text
+//! World (what operators want) ─┐
+//! votes → verdicts ────────────┼─→ Plan (lineage, version) ─→ every DNS server and node
+//! overrides (a human's word) ──┘
+//! ```
+
+mod name;
+mod overrides;
+mod plan;
+mod token;
+mod vote;
+mod world;
+
+pub use name::{NameError, RegionName, Subject};
+pub use overrides::{Override, OverrideAction};
+pub use plan::{Decision, Evidence, Plan, PlanId, Serving, SubjectState, Verdict, Why};
+pub use token::Token;
+pub use vote::{Vote, VoteVector};
+pub use world::{
+    AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Record, RecordData, Region, Soa, Steered, SteeringPolicy,
+    World, Zone,
+};

@@ -1,0 +1,1 @@
+//! The certificate authority of a world, its identities, and the TLS configurations made of them.

@@ -1,0 +1,1 @@
+//! Composes storage, links, state API, gateway and supervisor into one region node; probes its neighbours.

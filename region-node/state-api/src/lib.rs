@@ -1,0 +1,1 @@
+//! The Redis protocol face of the replicated state.

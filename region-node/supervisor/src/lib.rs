@@ -1,0 +1,1 @@
+//! The user's workers: start, ready, restart with back-off, stop.

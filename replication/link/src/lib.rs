@@ -1,0 +1,1 @@
+//! Region links: QUIC with mutual TLS, batching, catch-up, watermarks.

@@ -1,0 +1,1 @@
+//! The embedded engine: state in memory, a journal of deltas, checkpoints, recovery.
