@@ -1,0 +1,60 @@
+//! What an op answers, before any protocol gives it a shape on the wire.
+
+use bytes::Bytes;
+
+use crate::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+
+/// An answer in no particular protocol; RESP2 flattens `Map` and `Set` into arrays, RESP3 does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// `+OK`.
+    Ok,
+    /// No such thing, or a condition did not hold.
+    Nil,
+    /// A count, a flag, a counter's new value.
+    Int(i64),
+    /// A value.
+    Bulk(Bytes),
+    /// A word of the protocol: the answers of TYPE.
+    Status(&'static str),
+    /// Answers in the order of the question (HMGET).
+    Array(Vec<Self>),
+    /// Field and value pairs (HGETALL), in no particular order.
+    Map(Vec<(Bytes, Bytes)>),
+    /// Members (SMEMBERS), in no particular order.
+    Set(Vec<Bytes>),
+    /// The op was refused and changed nothing.
+    Error(OpError),
+}
+
+/// Why an op was refused. `Display` gives Redis's own words, code first, ready for the wire.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpError {
+    /// The key holds another type.
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
+    /// INCR on text that is no 64-bit integer.
+    #[error("ERR value is not an integer or out of range")]
+    NotAnInteger,
+    /// HINCRBY on a field that is no 64-bit integer.
+    #[error("ERR hash value is not an integer")]
+    HashNotAnInteger,
+    /// The sum would leave the range of a 64-bit integer.
+    #[error("ERR increment or decrement would overflow")]
+    Overflow,
+    /// A deadline that is zero, negative or past the end of time, with the command that named it.
+    #[error("ERR invalid expire time in '{0}' command")]
+    InvalidExpire(&'static str),
+    /// A key over the limit.
+    #[error("ERR key is longer than {MAX_KEY_BYTES} bytes")]
+    KeyTooLong,
+    /// A value, field or member over the limit.
+    #[error("ERR string exceeds maximum allowed size ({MAX_VALUE_BYTES} bytes)")]
+    ValueTooLong,
+    /// One command that would write more elements than one delta may carry.
+    #[error("ERR command touches more than {0} elements, split it")]
+    TooManyElements(usize),
+    /// This replica has used up its dots (2^48 changes in one partition); a new incarnation has a fresh supply.
+    #[error("ERR replica has run out of change numbers, restart the region to take a new incarnation")]
+    OutOfDots,
+}
