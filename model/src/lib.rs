@@ -6,19 +6,22 @@
 //! overrides (a human's word) ──┘
 //! ```
 
+mod errors;
 mod name;
 mod overrides;
 mod plan;
 mod token;
+mod validate;
 mod vote;
 mod world;
 
+pub use errors::{KeyPath, Place, WorldError, WorldErrors};
 pub use name::{NameError, RegionName, Subject};
 pub use overrides::{Override, OverrideAction};
 pub use plan::{Decision, Evidence, Plan, PlanId, Serving, SubjectState, Verdict, Why};
 pub use token::Token;
 pub use vote::{Vote, VoteVector};
 pub use world::{
-    AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Record, RecordData, Region, Soa, Steered, SteeringPolicy,
-    World, Zone,
+    AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Record, RecordData, Region, Soa, Steered,
+    SteeringPolicy, World, Zone,
 };

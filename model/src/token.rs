@@ -22,7 +22,8 @@ impl fmt::Display for Token {
 impl FromStr for Token {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let wrong = || NameError { what: "token", text: text.chars().take(40).collect(), why: "it is written REGION.HLC" };
+        let wrong =
+            || NameError { what: "token", text: text.chars().take(40).collect(), why: "it is written REGION.HLC" };
         let (region, hlc) = text.split_once('.').ok_or_else(wrong)?;
         Ok(Self {
             region: region.parse().map_err(|_| wrong())?,

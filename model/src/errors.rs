@@ -1,0 +1,142 @@
+//! What is wrong with a world, and where: every error names its key, says what is wrong and, if it can, what was meant.
+
+use std::fmt;
+
+/// A key's way through the file: `zone[0].steered[1].pool`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub struct KeyPath(Vec<Step>);
+
+/// One step of a [`KeyPath`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Step {
+    /// Into a table.
+    Key(String),
+    /// Into a list, from 0.
+    Index(usize),
+}
+
+impl KeyPath {
+    pub(crate) fn root() -> Self {
+        Self::default()
+    }
+
+    /// The path one key further in.
+    pub(crate) fn key(&self, key: &str) -> Self {
+        self.with(Step::Key(key.to_owned()))
+    }
+
+    /// The path at a list's entry.
+    pub(crate) fn at(&self, index: usize) -> Self {
+        self.with(Step::Index(index))
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    fn with(&self, step: Step) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(step);
+        Self(steps)
+    }
+}
+
+impl fmt::Display for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Key(key) if i == 0 => write!(f, "{key}")?,
+                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A place in a text, both counted from 1; columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorldError {
+    /// Where, if the world came from a text.
+    pub place: Option<Place>,
+    /// Which key; empty for the file as a whole.
+    pub path: KeyPath,
+    /// What is wrong.
+    pub what: String,
+    /// What was probably meant, or what to do.
+    pub hint: Option<String>,
+}
+
+impl WorldError {
+    pub(crate) fn new(path: KeyPath, what: impl Into<String>) -> Self {
+        Self { place: None, path, what: what.into(), hint: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
+}
+
+impl fmt::Display for WorldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.steps().is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "{}", self.what)?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything that is wrong with a world, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorldErrors {
+    /// The file's name as given; empty if there is none.
+    pub file: String,
+    /// At least one.
+    pub errors: Vec<WorldError>,
+}
+
+impl fmt::Display for WorldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.errors.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            if !self.file.is_empty() {
+                write!(f, "{}:", self.file)?;
+                if let Some(place) = error.place {
+                    write!(f, "{}:{}:", place.line, place.column)?;
+                }
+                write!(f, " ")?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for WorldErrors {}
+
+/// "did you mean", if one of the known words is close enough.
+pub(crate) fn did_you_mean<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<String> {
+    let near = known.into_iter().map(|k| (strsim::jaro_winkler(word, k), k)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (near.0 >= 0.75).then(|| format!("did you mean `{}`?", near.1))
+}
