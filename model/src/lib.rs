@@ -13,6 +13,7 @@ mod plan;
 mod token;
 mod validate;
 mod vote;
+mod worker;
 mod world;
 
 pub use errors::{KeyPath, Place, WorldError, WorldErrors};
@@ -21,6 +22,7 @@ pub use overrides::{Override, OverrideAction};
 pub use plan::{Decision, Evidence, Plan, PlanId, Serving, SubjectState, Verdict, Why};
 pub use token::Token;
 pub use vote::{Vote, VoteVector};
+pub use worker::Worker;
 pub use world::{
     AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Record, RecordData, Region, Soa, Steered,
     SteeringPolicy, World, Zone,
