@@ -128,6 +128,19 @@ fn default_up_after() -> u32 {
     6
 }
 
+impl Default for Check {
+    fn default() -> Self {
+        Self {
+            kind: CheckKind::Http,
+            path: default_check_path(),
+            interval_ms: default_interval_ms(),
+            timeout_ms: default_timeout_ms(),
+            down_after: default_down_after(),
+            up_after: default_up_after(),
+        }
+    }
+}
+
 /// What a probe does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -297,5 +310,13 @@ impl World {
     /// The region of that name.
     pub fn region(&self, name: &RegionName) -> Option<&Region> {
         self.regions.iter().find(|r| r.name == *name)
+    }
+
+    /// The check that a region is judged by, with its name: the one of the pools that it is a member of. Validation allows
+    /// only one, since a region has one verdict. None means that it is never judged.
+    pub fn check_of(&self, region: &RegionName) -> Option<(&str, &Check)> {
+        let pools = self.pools.values().filter(|pool| pool.members.contains(region));
+        let name = pools.filter_map(|pool| pool.check.as_deref()).next()?;
+        self.checks.get_key_value(name).map(|(name, check)| (name.as_str(), check))
     }
 }

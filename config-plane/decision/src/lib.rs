@@ -3,7 +3,7 @@
 //! ```text
 //!  probe results ─→ Observer ─→ VoteVector ─┐ (to every plane member, every period)
 //!                                           ↓
-//!                       Judge (VoteBook, quorum, holds) ─→ Proposal ─→ raft log
+//!                       Judge (VoteBook, quorum, holds) ─→ Command ─→ raft log
 //!                                                                        ↓
 //!                        Plan ←─ PlaneState::apply ←─ guards ←─ Request, in log order
 //! ```
@@ -11,19 +11,30 @@
 //! No clock, no randomness, no socket, no task in here: time and request ids are arguments. So a decision can be run again
 //! from its inputs, on the live state's copy (`what-if`), or a million times in a test.
 //!
-//! The split that matters: the judge may be stale, wrong or absent, and nothing breaks, because the guards
-//! are asked again inside [`PlaneState::apply`], on every member, at the one place where a Plan can change.
+//! The split that matters: the [`Judge`] may be stale, wrong or absent, and nothing breaks, because the guards are asked
+//! again inside [`PlaneState::apply`], on every member, at the one place where a Plan can change.
 
 mod guards;
-pub mod quorum;
+mod judge;
+mod now;
+mod probe;
+mod quorum;
 mod recent;
 mod refusal;
 mod request;
 mod serving;
 mod state;
+mod timing;
+mod votes;
 
 pub use guards::{check_change, check_override_removal, expirable};
+pub use judge::{Input, Judge, Standing};
+pub use now::Now;
+pub use probe::{Observer, ProbeMachine};
+pub use quorum::Quorum;
 pub use refusal::Refusal;
 pub use request::{Change, Command, Outcome, Request, RequestId};
 pub use serving::{emptied_pool, serving_members};
 pub use state::{PlaneState, RefusedRequest};
+pub use timing::{Term, Timing};
+pub use votes::{Tally, VoteBook};

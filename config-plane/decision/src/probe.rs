@@ -1,0 +1,162 @@
+//! From probe results to votes: gdnsd's monitor state machine, one per subject, and the observer that holds them.
+//!
+//! ```text
+//!            first success                     down_after failures, not nec. in a row
+//!  Unknown ─────────────────→ Up ←──────────────────────────────────────────────┐
+//!     │                        └────────────────────────────────────────────→ Down
+//!     └──────── down_after failures ─────────────────────────────────────────→   │ up_after successes in a row → Up
+//! ```
+//!
+//! In Up, a success between failures does not clear their count; only as many successes in a row as failures are needed for
+//! Down do (gdnsd's `ok_thresh`). So a member that fails every second probe goes Down, and one lost packet an hour never does.
+
+use std::collections::BTreeMap;
+
+use model::{RegionName, Subject, Vote, VoteVector};
+
+use crate::Timing;
+
+/// What one observer makes of its probes of one subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeMachine {
+    down_after: u32,
+    up_after: u32,
+    state: State,
+    /// Start of the first failed probe of the present bad streak, Unix milliseconds.
+    failing_since_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Unknown { failures: u32 },
+    Up { failures: u32, successes: u32 },
+    Down { successes: u32 },
+}
+
+impl ProbeMachine {
+    /// A machine that has seen nothing yet. Thresholds below 1 count as 1.
+    pub fn new(down_after: u32, up_after: u32) -> Self {
+        let (down_after, up_after) = (down_after.max(1), up_after.max(1));
+        Self { down_after, up_after, state: State::Unknown { failures: 0 }, failing_since_ms: None }
+    }
+
+    /// Takes the result of a probe that was started at `started_at_ms` (Unix milliseconds), and returns the vote.
+    pub fn observe(&mut self, started_at_ms: u64, ok: bool) -> Vote {
+        if ok {
+            self.succeeded();
+        } else {
+            self.failing_since_ms.get_or_insert(started_at_ms);
+            self.failed();
+        }
+        self.vote()
+    }
+
+    fn succeeded(&mut self) {
+        let next = match self.state {
+            State::Unknown { .. } | State::Up { failures: 0, .. } => State::Up { failures: 0, successes: 0 },
+            State::Up { successes, .. } if successes + 1 >= self.down_after => State::Up { failures: 0, successes: 0 },
+            State::Up { failures, successes } => State::Up { failures, successes: successes + 1 },
+            State::Down { successes } if successes + 1 >= self.up_after => State::Up { failures: 0, successes: 0 },
+            State::Down { successes } => State::Down { successes: successes + 1 },
+        };
+        self.state = next;
+        if matches!(next, State::Up { failures: 0, .. }) {
+            self.failing_since_ms = None;
+        }
+    }
+
+    fn failed(&mut self) {
+        self.state = match self.state {
+            State::Unknown { failures } | State::Up { failures, .. } if failures + 1 >= self.down_after => {
+                State::Down { successes: 0 }
+            }
+            State::Unknown { failures } => State::Unknown { failures: failures + 1 },
+            State::Up { failures, .. } => State::Up { failures: failures + 1, successes: 0 },
+            State::Down { .. } => State::Down { successes: 0 },
+        };
+    }
+
+    /// What the probes so far say.
+    pub fn vote(&self) -> Vote {
+        match self.state {
+            State::Unknown { .. } => Vote::Unknown,
+            State::Up { .. } => Vote::Up,
+            State::Down { .. } => Vote::Down,
+        }
+    }
+
+    /// Start of the first failed probe of the present bad streak, Unix milliseconds.
+    pub fn failing_since_ms(&self) -> Option<u64> {
+        self.failing_since_ms
+    }
+
+    /// How many results in a row it takes at least until the vote could change: the physics of a TTL (gdnsd).
+    /// An Unknown may become Up with the very next one.
+    pub fn results_until_change(&self) -> u32 {
+        match self.state {
+            State::Unknown { .. } => 1,
+            State::Up { failures, .. } => self.down_after - failures,
+            State::Down { successes } => self.up_after - successes,
+        }
+    }
+}
+
+/// One region's eyes: a machine per subject, and the vote vectors that go to every plane member.
+#[derive(Debug, Clone)]
+pub struct Observer {
+    name: RegionName,
+    epoch_ms: u64,
+    seq: u64,
+    machines: BTreeMap<Subject, ProbeMachine>,
+}
+
+impl Observer {
+    /// The eyes of region `name`, in a process that was started at `epoch_ms` (Unix milliseconds).
+    pub fn new(name: RegionName, epoch_ms: u64) -> Self {
+        Self { name, epoch_ms, seq: 0, machines: BTreeMap::new() }
+    }
+
+    /// Watches these subjects from now on. What is known of a subject whose thresholds stay is kept.
+    pub fn watch(&mut self, subjects: impl IntoIterator<Item = (Subject, Timing)>) {
+        let mut was = std::mem::take(&mut self.machines);
+        for (subject, timing) in subjects {
+            let fresh = ProbeMachine::new(timing.down_after, timing.up_after);
+            let kept =
+                was.remove(&subject).filter(|m| (m.down_after, m.up_after) == (fresh.down_after, fresh.up_after));
+            self.machines.insert(subject, kept.unwrap_or(fresh));
+        }
+    }
+
+    /// Takes a probe's result. A subject that is not watched (any more) is ignored: a late answer changes nothing.
+    pub fn observe(&mut self, subject: &Subject, started_at_ms: u64, ok: bool) -> Vote {
+        self.machines.get_mut(subject).map_or(Vote::Unknown, |machine| machine.observe(started_at_ms, ok))
+    }
+
+    /// What is known of one subject.
+    pub fn machine(&self, subject: &Subject) -> Option<&ProbeMachine> {
+        self.machines.get(subject)
+    }
+
+    /// The next vote vector, whole. With `self_ok` false it says Unknown of everything.
+    ///
+    /// `self_ok` is the observer's control: its own gateway answers its own probe, and its own loop is not late by more than
+    /// an interval. An observer that fails it cannot tell a dead subject from its own dead eyes.
+    pub fn vector(&mut self, self_ok: bool) -> VoteVector {
+        self.seq += 1;
+        let vote = |machine: &ProbeMachine| if self_ok { machine.vote() } else { Vote::Unknown };
+        VoteVector {
+            observer: self.name.clone(),
+            epoch_ms: self.epoch_ms,
+            seq: self.seq,
+            votes: self.machines.iter().map(|(subject, machine)| (subject.clone(), vote(machine))).collect(),
+            failing_since_ms: self
+                .machines
+                .iter()
+                .filter_map(|(subject, machine)| Some((subject.clone(), machine.failing_since_ms()?)))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Each line of a table is a machine with `down_after` 3 and `up_after` 4: results as `.` (good) and `x` (bad) go in, votes
+//! as `u` (Up), `d` (Down) and `?` (Unknown) come out.
+
+use model::{RegionName, Subject, Vote};
+
+use super::*;
+
+fn check(results: &str, votes: &str) {
+    let mut machine = ProbeMachine::new(3, 4);
+    let seen: String = results
+        .chars()
+        .enumerate()
+        .map(|(i, result)| match machine.observe(i as u64, result == '.') {
+            Vote::Up => 'u',
+            Vote::Down => 'd',
+            _ => '?',
+        })
+        .collect();
+    assert_eq!(seen, votes, "after {results}");
+}
+
+#[test]
+fn the_first_success_makes_it_up_and_only_a_full_count_of_failures_makes_it_down() {
+    check(".", "u");
+    check("x.", "?u");
+    check("xxx", "??d");
+    check("xx.xxx", "??uuud");
+}
+
+#[test]
+fn failures_need_not_be_in_a_row_but_enough_successes_clear_their_count() {
+    check(".xxx", "uuud");
+    check(".x.x.x", "uuuuud");
+    check(".x..x..x", "uuuuuuud");
+    check(".x...xx...xx...", "uuuuuuuuuuuuuuu");
+}
+
+#[test]
+fn down_ends_with_successes_in_a_row_only() {
+    check("xxx....", "??ddddu");
+    check("xxx...x...x....", "??ddddddddddddu");
+}
+
+#[test]
+fn the_bad_streak_keeps_the_start_of_its_first_failure() {
+    let mut machine = ProbeMachine::new(3, 2);
+    for (at, ok, since) in [
+        (10, true, None),
+        (20, false, Some(20)),
+        (30, true, Some(20)),
+        (40, false, Some(20)),
+        (50, false, Some(20)),
+        (60, true, Some(20)),
+        (70, true, None),
+    ] {
+        machine.observe(at, ok);
+        assert_eq!(machine.failing_since_ms(), since, "at {at}");
+    }
+}
+
+#[test]
+fn the_distance_to_a_change_shrinks_with_each_result_towards_it() {
+    let mut machine = ProbeMachine::new(3, 4);
+    let mut distances = vec![machine.results_until_change()];
+    for ok in [true, false, false, false, true, true] {
+        machine.observe(0, ok);
+        distances.push(machine.results_until_change());
+    }
+    assert_eq!(distances, [1, 3, 2, 1, 4, 3, 2]);
+}
+
+fn subject(name: &str) -> Subject {
+    Subject::Region(RegionName::new(name).unwrap())
+}
+
+fn timing() -> Timing {
+    Timing::of(model::Profile::Default, &model::Check::default())
+}
+
+#[test]
+fn an_observer_that_fails_its_own_control_has_no_opinion() {
+    let mut observer = Observer::new(RegionName::new("us").unwrap(), 7);
+    observer.watch([(subject("eu"), timing()), (subject("ap"), timing())]);
+    observer.observe(&subject("eu"), 1, true);
+    assert_eq!(observer.vector(true).votes[&subject("eu")], Vote::Up);
+    let blind = observer.vector(false);
+    assert_eq!(blind.votes.len(), 2, "a vector always has every subject");
+    assert!(blind.votes.values().all(|vote| *vote == Vote::Unknown));
+    assert_eq!((blind.epoch_ms, blind.seq), (7, 2));
+}
+
+#[test]
+fn a_new_list_of_subjects_keeps_what_is_known_of_the_old_ones() {
+    let mut observer = Observer::new(RegionName::new("us").unwrap(), 7);
+    observer.watch([(subject("eu"), timing()), (subject("ap"), timing())]);
+    observer.observe(&subject("eu"), 1, true);
+    observer.watch([(subject("eu"), timing()), (subject("sa"), timing())]);
+    let vector = observer.vector(true);
+    assert_eq!(vector.votes[&subject("eu")], Vote::Up);
+    assert_eq!(vector.votes[&subject("sa")], Vote::Unknown);
+    assert_eq!(observer.observe(&subject("ap"), 2, true), Vote::Unknown, "a late answer of a subject that is gone");
+}

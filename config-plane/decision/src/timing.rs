@@ -1,0 +1,141 @@
+//! How long a failover takes, as named terms that add up.
+//!
+//! Death to decision is the sum of [`Timing::out_terms`]: with the default profile and check 3 s at most (1 s less when the
+//! dead region's host still refuses connections), with the `fast` profile 1.1 s. To that come one way of a link, the commit
+//! (a quorum's round trip and an fsync) and the push to the followers.
+
+use model::{Check, Profile, World};
+use serde::Serialize;
+
+/// Every delay of probing and deciding, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Timing {
+    /// From one probe's start to the next one's. Probes may overlap: the next one starts even if the last one still waits.
+    pub interval_ms: u64,
+    /// A probe without an answer after this long has failed.
+    pub timeout_ms: u64,
+    /// Failures that make a vote Down.
+    pub down_after: u32,
+    /// Successes in a row that make a Down vote Up.
+    pub up_after: u32,
+    /// From one vote vector to the next: half an interval, so that a vote waits little to be sent.
+    pub vote_period_ms: u64,
+    /// A vote not renewed for this long is Unknown: three rounds of probing, and a second at least, so that a few lost packets
+    /// on a long link blind nobody.
+    pub vote_life_ms: u64,
+    /// How long a quorum for Down must stand: one vote period, so that it is seen in two vectors of each observer.
+    /// Also how long a decision that is due waits for another one that is brewing.
+    pub hold_ms: u64,
+    /// How long a quorum for Up must stand, before doubling for flaps: six rounds of probing.
+    pub up_hold_ms: u64,
+}
+
+/// One named part of a delay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Term {
+    /// What takes the time.
+    pub what: &'static str,
+    /// At most how long, milliseconds.
+    pub at_most_ms: u64,
+}
+
+impl Timing {
+    /// No observer's word on a region that flaps is believed after a longer wait than this, milliseconds.
+    pub const UP_HOLD_MAX_MS: u64 = 30 * 60 * 1000;
+    /// Decisions this recent count as flaps, milliseconds.
+    pub const FLAP_WINDOW_MS: u64 = 30 * 60 * 1000;
+    /// `fast` probes at least this often, milliseconds.
+    const FAST_INTERVAL_MS: u64 = 200;
+    /// `fast` waits no longer than this for an answer, milliseconds: for regions whose round trip is below a third of it.
+    const FAST_TIMEOUT_MS: u64 = 300;
+
+    /// The delays that follow from a profile and a check. `fast` caps the check's interval and timeout, nothing else.
+    pub fn of(profile: Profile, check: &Check) -> Self {
+        let (interval_ms, timeout_ms) = match profile {
+            Profile::Default => (check.interval_ms, check.timeout_ms),
+            Profile::Fast => {
+                (check.interval_ms.min(Self::FAST_INTERVAL_MS), check.timeout_ms.min(Self::FAST_TIMEOUT_MS))
+            }
+        };
+        Self {
+            interval_ms,
+            timeout_ms,
+            down_after: check.down_after,
+            up_after: check.up_after,
+            vote_period_ms: interval_ms / 2,
+            vote_life_ms: (3 * interval_ms).max(1000),
+            hold_ms: interval_ms / 2,
+            up_hold_ms: 6 * interval_ms,
+        }
+    }
+
+    /// The delays of a whole world, which sends one vector for all subjects: those of its quickest check.
+    pub fn of_world(world: &World) -> Self {
+        let quickest = world.checks.values().min_by_key(|check| check.interval_ms);
+        Self::of(world.profile, quickest.unwrap_or(&Check::default()))
+    }
+
+    /// What passes between a region's death and the proposal that takes it out.
+    pub fn out_terms(&self) -> [Term; 5] {
+        [
+            Term { what: "until the next probe starts", at_most_ms: self.interval_ms },
+            Term { what: "further probes until the vote", at_most_ms: rounds(self.down_after, self.interval_ms) },
+            Term { what: "the last probe's timeout", at_most_ms: self.timeout_ms },
+            Term { what: "until the next vote vector", at_most_ms: self.vote_period_ms },
+            Term { what: "hold", at_most_ms: self.hold_ms },
+        ]
+    }
+
+    /// What passes between a region's recovery and the proposal that brings it back, if it did not flap.
+    pub fn back_terms(&self) -> [Term; 4] {
+        [
+            Term { what: "until the next probe starts", at_most_ms: self.interval_ms },
+            Term { what: "further probes until the vote", at_most_ms: rounds(self.up_after, self.interval_ms) },
+            Term { what: "until the next vote vector", at_most_ms: self.vote_period_ms },
+            Term { what: "hold", at_most_ms: self.up_hold_ms },
+        ]
+    }
+
+    /// Death to proposal at most, milliseconds.
+    pub fn out_ms(&self) -> u64 {
+        self.out_terms().iter().map(|term| term.at_most_ms).sum()
+    }
+
+    /// Recovery to proposal at most, without flaps, milliseconds.
+    pub fn back_ms(&self) -> u64 {
+        self.back_terms().iter().map(|term| term.at_most_ms).sum()
+    }
+
+    /// How long a quorum for Up must stand after `flaps` recent relapses: doubled for each, half an hour at most.
+    pub fn up_hold_after(&self, flaps: u32) -> u64 {
+        self.up_hold_ms.saturating_mul(1 << flaps.min(20)).min(Self::UP_HOLD_MAX_MS.max(self.up_hold_ms))
+    }
+}
+
+fn rounds(threshold: u32, interval_ms: u64) -> u64 {
+    u64::from(threshold.saturating_sub(1)) * interval_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_terms_keep_the_promised_sums() {
+        let timing = Timing::of(Profile::Default, &Check::default());
+        assert_eq!(timing.out_terms().map(|t| t.at_most_ms), [500, 1000, 1000, 250, 250]);
+        assert_eq!((timing.out_ms(), timing.back_ms()), (3000, 6250));
+        let fast = Timing::of(Profile::Fast, &Check::default());
+        assert_eq!(fast.out_terms().map(|t| t.at_most_ms), [200, 400, 300, 100, 100]);
+        assert_eq!((fast.out_ms(), fast.back_ms()), (1100, 2500));
+    }
+
+    #[test]
+    fn coming_back_takes_twice_as_long_for_each_flap_up_to_half_an_hour() {
+        let timing = Timing::of(Profile::Default, &Check::default());
+        assert_eq!(
+            [0, 1, 2, 5, 9, 10, u32::MAX].map(|flaps| timing.up_hold_after(flaps) / 1000),
+            [3, 6, 12, 96, 1536, 1800, 1800]
+        );
+    }
+}
