@@ -57,4 +57,7 @@ pub enum OpError {
     /// This replica has used up its dots (2^48 changes in one partition); a new incarnation has a fresh supply.
     #[error("ERR replica has run out of change numbers, restart the region to take a new incarnation")]
     OutOfDots,
+    /// The region cannot make writes durable now; reads go on. The text says why.
+    #[error("MISCONF {0}")]
+    Unwritable(String),
 }

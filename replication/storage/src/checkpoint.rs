@@ -1,0 +1,197 @@
+//! Checkpoints: the state in one file, so that the journal before it can go.
+//!
+//! A checkpoint names the journal position where it began. Partitions are encoded one after the other, each under its
+//! own lock for as long as that takes and no longer, while commands go on; so a partition may hold changes from behind
+//! that position. That is harmless: recovery merges the journal from the position on, and merging twice is merging
+//! once. Before the file gets its name, everything that it may hold is in the journal and synced.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use replication_core::{Hlc, PARTITIONS, Partition, ReplicaId};
+
+use crate::{
+    OpenError,
+    journal::{
+        Owner, lock,
+        record::{self, Kind},
+        segment::{self, BadHeader, FileKind},
+    },
+    store::{Counters, Inner},
+};
+
+const EXTENSION: &str = "checkpoint";
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// The last checkpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Last {
+    /// Journal position where it began.
+    pub(crate) position: u64,
+    /// Its own size, in bytes.
+    pub(crate) bytes: u64,
+}
+
+/// Clock and watermarks at a moment; kept in checkpoints, and in the journal while there is something to write anyway.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) last: Hlc,
+    pub(crate) regions: BTreeMap<u16, Hlc>,
+}
+
+impl Marks {
+    fn encode(&self, buf: &mut Vec<u8>) {
+        buf.extend_from_slice(&self.last.0.to_le_bytes());
+        for (region, hlc) in &self.regions {
+            buf.extend_from_slice(&region.to_le_bytes());
+            buf.extend_from_slice(&hlc.0.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (last, regions) = bytes.split_first_chunk::<8>()?;
+        let mut marks = Self { last: Hlc(u64::from_le_bytes(*last)), regions: BTreeMap::new() };
+        for entry in regions.chunks(10) {
+            let (region, hlc) = entry.split_first_chunk::<2>()?;
+            marks.regions.insert(u16::from_le_bytes(*region), Hlc(u64::from_le_bytes(hlc.try_into().ok()?)));
+        }
+        Some(marks)
+    }
+}
+
+impl Inner {
+    fn marks(&self) -> Marks {
+        Marks { last: self.hlc.last(), regions: self.watermarks.all() }
+    }
+
+    /// Journals the watermarks if anything was journaled since position `noted`; returns the position to hand in next
+    /// time. An idle store stays idle.
+    pub(crate) fn note_watermarks(&self, noted: u64) -> u64 {
+        if self.journal.end() == noted {
+            return noted;
+        }
+        self.journal.push(Kind::Watermarks, None, |buf| self.marks().encode(buf))
+    }
+}
+
+/// Whether the journal has grown enough, or is in doubt since a sync failed.
+pub(crate) fn due(inner: &Inner) -> bool {
+    let last = *lock(&inner.checkpoint);
+    inner.journal.sync_lost() || inner.journal.bytes() > inner.config.checkpoint_bytes.max(last.bytes)
+}
+
+/// Makes a checkpoint and removes what it makes superfluous.
+pub(crate) fn make(inner: &Inner) -> Result<(), OpenError> {
+    // Held throughout: one checkpoint at a time.
+    let mut last = lock(&inner.checkpoint);
+    let dir = &inner.config.dir;
+    let failed = |e: crate::PersistError| OpenError::io("write", dir)(std::io::Error::other(e.to_string()));
+    let position = inner.journal.rotate().map_err(failed)?;
+    let (new, path) = (dir.join("checkpoint.new"), path(dir, position));
+    let file = write(inner, &new, position).map_err(OpenError::io("write", &new))?;
+    if !inner.journal.sync_lost() {
+        inner.journal.sync().map_err(failed)?;
+    }
+    let publish = || -> std::io::Result<u64> {
+        file.sync_all()?;
+        fs::rename(&new, &path)?;
+        segment::sync_dir(dir)?;
+        Ok(file.metadata()?.len())
+    };
+    let bytes = publish().map_err(OpenError::io("write", &path))?;
+    *last = Last { position, bytes };
+    Counters::count(&inner.counters.checkpoints);
+    inner.journal.checkpointed(position)?;
+    remove_older(dir, position)
+}
+
+fn write(inner: &Inner, new: &Path, position: u64) -> std::io::Result<File> {
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::create(new)?);
+    let replica = inner.replica();
+    let owner = Owner::new(&inner.config.world, replica.region, replica.incarnation);
+    out.write_all(&segment::header(FileKind::Checkpoint, &owner, position))?;
+    let mut buf = Vec::new();
+    record::append(&mut buf, Kind::Watermarks, |buf| inner.marks().encode(buf));
+    for id in 0..PARTITIONS {
+        inner.shards.with(id, |slot| {
+            if !slot.partition.vv().is_empty() {
+                record::append(&mut buf, Kind::Partition, |buf| slot.partition.encode_state(buf));
+            }
+        });
+        out.write_all(&buf)?;
+        buf.clear();
+    }
+    record::append(&mut buf, Kind::End, |_| {});
+    out.write_all(&buf)?;
+    out.into_inner().map_err(std::io::IntoInnerError::into_error)
+}
+
+/// What a checkpoint held.
+pub(crate) struct Loaded {
+    pub(crate) last: Last,
+    pub(crate) marks: Marks,
+    pub(crate) partitions: Vec<Partition>,
+}
+
+/// Reads the newest checkpoint of `dir`, and removes what an interrupted one left.
+pub(crate) fn load(dir: &Path, owner: &Owner, me: ReplicaId) -> Result<Option<Loaded>, OpenError> {
+    let leftover = dir.join("checkpoint.new");
+    if leftover.exists() {
+        fs::remove_file(&leftover).map_err(OpenError::io("remove", &leftover))?;
+    }
+    let Some(position) = segment::numbered(dir, EXTENSION)?.last().copied() else { return Ok(None) };
+    let path = path(dir, position);
+    let bytes = fs::read(&path).map_err(OpenError::io("read", &path))?;
+    let damaged = |offset: usize, what: &str| OpenError::Damaged {
+        file: path.clone(),
+        offset: offset as u64,
+        what: what.to_owned(),
+    };
+    match segment::check_header(FileKind::Checkpoint, owner, &path, &bytes) {
+        Ok(found) if found == position => {}
+        Ok(_) => return Err(damaged(40, "its header and its name disagree about its position")),
+        Err(BadHeader::Refused(error)) => return Err(error),
+        Err(BadHeader::Damaged(what)) => return Err(damaged(0, what)),
+    }
+    let last = Last { position, bytes: bytes.len() as u64 };
+    let mut loaded = Loaded {
+        last,
+        marks: Marks::default(),
+        partitions: (0..PARTITIONS).map(|id| Partition::new(id, me)).collect(),
+    };
+    let mut at = segment::HEADER;
+    loop {
+        // Whatever is wrong in here, it was whole once: the file got its name only after it was synced.
+        let record = record::read(&bytes[at..]).map_err(|what| damaged(at, what))?;
+        match record.kind {
+            Kind::Watermarks => {
+                loaded.marks = Marks::decode(record.payload).ok_or_else(|| damaged(at, "unreadable watermarks"))?;
+            }
+            Kind::Partition => {
+                let (partition, _) =
+                    Partition::decode_state(record.payload, me).map_err(|e| damaged(at, &e.to_string()))?;
+                let slot = loaded.partitions.get_mut(usize::from(partition.id()));
+                *slot.ok_or_else(|| damaged(at, "a partition that does not exist"))? = partition;
+            }
+            Kind::End => return Ok(Some(loaded)),
+            Kind::Delta | Kind::CatchUp => return Err(damaged(at, "a record that belongs into a journal")),
+        }
+        at += record.len();
+    }
+}
+
+fn remove_older(dir: &Path, position: u64) -> Result<(), OpenError> {
+    for older in segment::numbered(dir, EXTENSION)?.into_iter().filter(|p| *p < position) {
+        let path = path(dir, older);
+        fs::remove_file(&path).map_err(OpenError::io("remove", &path))?;
+    }
+    Ok(())
+}
+
+fn path(dir: &Path, position: u64) -> PathBuf {
+    dir.join(format!("{position:020}.{EXTENSION}"))
+}

@@ -1,0 +1,54 @@
+//! What a store is told when it is opened.
+
+use std::path::PathBuf;
+
+use crate::WallClock;
+
+/// When a write counts as written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Before the reply it is handed to the system; it is synced to the disk once a second. A killed process loses
+    /// nothing, a power failure at most the last second. Redis calls this `appendfsync everysec`.
+    #[default]
+    EverySecond,
+    /// Before the reply it is synced to the disk.
+    Always,
+}
+
+/// How to open a [`crate::StateStore`].
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// The directory of the state; made if it is not there. Nobody else's files belong into it.
+    pub dir: PathBuf,
+    /// What tells this world from others, for ever; a directory of another world is refused.
+    pub world: String,
+    /// The region's number in the World.
+    pub region: u16,
+    /// When a write counts as written.
+    pub durability: Durability,
+    /// Where the time comes from.
+    pub clock: WallClock,
+    /// Size at which a journal file is closed and the next one begun, in bytes.
+    pub segment_bytes: u64,
+    /// How many bytes of recent local changes are kept in memory for links.
+    pub ring_bytes: usize,
+    /// The journal may grow to this many bytes, or to the size of the last checkpoint if that is larger, before the
+    /// next checkpoint is made.
+    pub checkpoint_bytes: u64,
+}
+
+impl StoreConfig {
+    /// The defaults: everysec, 64 MiB segments, an 8 MiB ring, a checkpoint each 128 MiB of journal.
+    pub fn new(dir: impl Into<PathBuf>, world: impl Into<String>, region: u16) -> Self {
+        Self {
+            dir: dir.into(),
+            world: world.into(),
+            region,
+            durability: Durability::default(),
+            clock: WallClock::default(),
+            segment_bytes: 64 << 20,
+            ring_bytes: 8 << 20,
+            checkpoint_bytes: 128 << 20,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Opening a directory: the last checkpoint, then the journal behind it, then the question whether this is surely all
+//! that was ever said from here. If not, the state goes on under a new name and peers give back what is missing.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, AtomicU64},
+    },
+    time::{Duration, Instant},
+};
+
+use replication_core::{CatchUp, Delta, Hlc, Merged, PARTITIONS, Partition, ReplicaId};
+
+use crate::{
+    OpenError, StoreConfig, TornTail,
+    checkpoint::{self, Last, Loaded, Marks},
+    clock::SharedHlc,
+    identity::{self, DirLock, Identity},
+    journal::{
+        self, Journal, Owner, Replayed,
+        record::{Kind, Record},
+    },
+    keeper::Bell,
+    shard::{self, Shards},
+    store::{Counters, Inner},
+    watermarks::Watermarks,
+};
+
+/// What opening a directory found; one line of it belongs into the log.
+#[derive(Debug, Clone)]
+pub struct RecoveryReport {
+    /// The name under which the store writes from now on.
+    pub replica: ReplicaId,
+    /// Nothing was there before.
+    pub empty: bool,
+    /// Why a new name was taken, if one was: what was last said from here may be lost, and comes back from peers.
+    pub in_doubt: Option<String>,
+    /// The end of the journal that was cut off, if any was.
+    pub torn_tail: Option<TornTail>,
+    /// The journal position of the checkpoint that was read, if there was one.
+    pub checkpoint: Option<u64>,
+    /// Journal records read behind it.
+    pub records: u64,
+    /// Keys in memory now.
+    pub keys: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Moves a state directory out of the way, for a person to look at; the next start begins an empty one and fetches the
+/// state from its peers. Returns where it is now. Refused while a process has it open.
+pub fn set_aside(dir: &Path) -> Result<PathBuf, OpenError> {
+    let lock = DirLock::take(dir)?;
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(".aside");
+    let free = (0..u32::MAX).map(|n| if n == 0 { dir.with_file_name(&name) } else { with_number(dir, &name, n) });
+    let aside = free.into_iter().find(|path| !path.exists()).unwrap_or_else(|| dir.with_file_name(&name));
+    fs::rename(dir, &aside).map_err(OpenError::io("move aside", dir))?;
+    drop(lock);
+    Ok(aside)
+}
+
+fn with_number(dir: &Path, name: &std::ffi::OsStr, n: u32) -> PathBuf {
+    let mut name = name.to_owned();
+    name.push(format!(".{n}"));
+    dir.with_file_name(name)
+}
+
+/// What the journal is read into.
+struct Replay {
+    partitions: Vec<Partition>,
+    marks: Marks,
+    last_local: Hlc,
+    me: ReplicaId,
+}
+
+impl Replay {
+    fn take(&mut self, record: &Record<'_>) -> Result<(), String> {
+        match record.kind {
+            Kind::Delta => self.delta(record.payload),
+            Kind::CatchUp => self.catch_up(record.payload),
+            Kind::Watermarks => {
+                let marks = Marks::decode(record.payload).ok_or("watermarks that cannot be read")?;
+                self.marks.last = self.marks.last.max(marks.last);
+                self.marks.regions.extend(marks.regions);
+                Ok(())
+            }
+            Kind::Partition | Kind::End => Err("a record that belongs into a checkpoint".into()),
+        }
+    }
+
+    fn delta(&mut self, payload: &[u8]) -> Result<(), String> {
+        let (delta, _) = Delta::decode(payload).map_err(|e| e.to_string())?.ok_or("a delta that is cut off")?;
+        self.marks.last = self.marks.last.max(delta.hlc);
+        if delta.replica == self.me {
+            self.last_local = self.last_local.max(delta.hlc);
+        }
+        match self.partition(delta.partition)?.merge(&delta) {
+            Merged::Applied | Merged::Duplicate => Ok(()),
+            Merged::Gap { have, got } => {
+                Err(format!("change {got} of replica {} follows change {have}: some are missing", delta.replica))
+            }
+        }
+    }
+
+    fn catch_up(&mut self, payload: &[u8]) -> Result<(), String> {
+        let (catch_up, _) = CatchUp::decode(payload).map_err(|e| e.to_string())?.ok_or("a catch-up that is cut off")?;
+        self.partition(catch_up.partition)?.apply_catch_up(&catch_up);
+        Ok(())
+    }
+
+    fn partition(&mut self, id: u16) -> Result<&mut Partition, String> {
+        self.partitions
+            .get_mut(usize::from(id))
+            .ok_or_else(|| format!("a change of partition {id}, which does not exist"))
+    }
+}
+
+pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenError> {
+    let started = Instant::now();
+    let dir = &config.dir;
+    fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+    let dir_lock = DirLock::take(dir)?;
+    let known = known_identity(&config)?;
+    let incarnation = match &known {
+        Some(identity) => identity.incarnation,
+        None => identity::new_incarnation()?,
+    };
+    let mut me = ReplicaId { region: config.region, incarnation };
+    let owner = Owner::new(&config.world, config.region, incarnation);
+    let loaded = checkpoint::load(dir, &owner, me)?;
+    let (mut replay, last) = begin(loaded, me);
+    let from = last.map_or(0, |last| last.position);
+    let replayed = journal::replay(dir, &owner, from, &mut |record| replay.take(record))?;
+    let in_doubt = doubt(known.as_ref(), &replayed, last);
+    if in_doubt.is_some() && known.is_some() {
+        me.incarnation = identity::new_incarnation()?;
+        replay.partitions = renamed(dir, &replay.partitions, me)?;
+    }
+    let identity = Identity {
+        world: config.world.clone(),
+        region: config.region,
+        incarnation: me.incarnation,
+        boot: identity::boot_id(),
+        clean: false,
+    };
+    // Durable before the first change is made under the name.
+    identity.save(dir)?;
+    let report = RecoveryReport {
+        replica: me,
+        empty: known.is_none() && in_doubt.is_none(),
+        in_doubt,
+        torn_tail: replayed.torn.clone(),
+        checkpoint: last.map(|last| last.position),
+        records: replayed.records,
+        keys: replay.partitions.iter().map(Partition::len).sum(),
+        took: started.elapsed(),
+    };
+    let journal = resume_journal(&config, me, &replayed, report.in_doubt.is_some())?;
+    Ok((assemble(config, dir_lock, identity, journal, replay, last.unwrap_or_default()), report))
+}
+
+/// The identity of the directory, if it has one; refuses a directory of somebody else.
+fn known_identity(config: &StoreConfig) -> Result<Option<Identity>, OpenError> {
+    let Some(identity) = Identity::load(&config.dir)? else { return Ok(None) };
+    let dir = config.dir.clone();
+    if identity.world != config.world {
+        return Err(OpenError::OtherWorld { dir, found: identity.world, want: config.world.clone() });
+    }
+    if identity.region != config.region {
+        return Err(OpenError::OtherRegion { dir, found: identity.region, want: config.region });
+    }
+    Ok(Some(identity))
+}
+
+fn begin(loaded: Option<Loaded>, me: ReplicaId) -> (Replay, Option<Last>) {
+    match loaded {
+        Some(Loaded { last, marks, partitions }) => {
+            (Replay { partitions, last_local: marks.last, marks, me }, Some(last))
+        }
+        None => {
+            let partitions = (0..PARTITIONS).map(|id| Partition::new(id, me)).collect();
+            (Replay { partitions, marks: Marks::default(), last_local: Hlc::ZERO, me }, None)
+        }
+    }
+}
+
+/// Why it is not certain that everything ever said from this directory is still in it.
+fn doubt(known: Option<&Identity>, replayed: &Replayed, checkpoint: Option<Last>) -> Option<String> {
+    if let Some(torn) = &replayed.torn {
+        return Some(format!("{} was cut off at byte {}: {}", torn.file.display(), torn.offset, torn.what));
+    }
+    match known {
+        None if replayed.last.is_some() || checkpoint.is_some() => Some("the file `identity` cannot be read".into()),
+        None => None,
+        Some(_) if replayed.last.is_none() => Some("the journal is not there".into()),
+        Some(identity) if !identity.clean && identity.boot != identity::boot_id() => {
+            Some("the machine stopped while the store was open, so the last second may be lost".into())
+        }
+        Some(_) => None,
+    }
+}
+
+fn renamed(dir: &Path, partitions: &[Partition], me: ReplicaId) -> Result<Vec<Partition>, OpenError> {
+    let renamed: Result<Vec<_>, _> = partitions.iter().map(|partition| shard::rename(partition, me)).collect();
+    renamed.map_err(|e| OpenError::Incomplete { dir: dir.into(), what: format!("a partition cannot be renamed: {e}") })
+}
+
+fn resume_journal(config: &StoreConfig, me: ReplicaId, replayed: &Replayed, fresh: bool) -> Result<Journal, OpenError> {
+    let owner = Owner::new(&config.world, config.region, me.incarnation);
+    let limits = journal::Limits { segment_bytes: config.segment_bytes, ring_bytes: config.ring_bytes };
+    Journal::resume(config.dir.clone(), owner, limits, replayed, fresh)
+}
+
+fn assemble(
+    config: StoreConfig,
+    dir_lock: DirLock,
+    identity: Identity,
+    journal: Journal,
+    replay: Replay,
+    last: Last,
+) -> Inner {
+    let Replay { partitions, marks, last_local, .. } = replay;
+    Inner {
+        incarnation: AtomicU32::new(identity.incarnation),
+        identity: Mutex::new(identity),
+        shards: Shards::new(partitions),
+        hlc: SharedHlc::resume_after(marks.last),
+        last_write: AtomicU64::new(last_local.0),
+        journal,
+        watermarks: Watermarks::resume(marks.regions),
+        versions: (0..PARTITIONS).map(|_| AtomicU32::new(1)).collect(),
+        changes: AtomicU64::new(1),
+        acked: Mutex::new(BTreeMap::new()),
+        counters: Counters::default(),
+        sync_bell: Bell::default(),
+        keeper_bell: Bell::default(),
+        checkpoint: Mutex::new(last),
+        config,
+        _lock: dir_lock,
+    }
+}

@@ -1,0 +1,267 @@
+//! The engine's face for links: what goes out, what comes in, and what each peer is known to have.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use replication_core::{CatchUp, CaughtUp, Delta, Hlc, Merged, Offered, RemoteStamp, ReplicaId, VersionVector};
+use tokio::sync::watch;
+
+use crate::{
+    OpenError, PersistError, StateStore, Tail,
+    journal::{lock, record::Kind},
+    shard::{self, Slot},
+    store::{Counters, Inner},
+};
+
+/// What became of a change that a peer sent.
+#[derive(Debug, Clone)]
+pub enum Offer {
+    /// It is visible now.
+    Applied,
+    /// It waits for what it depends on, two seconds at most.
+    Held,
+    /// It was here already.
+    Duplicate,
+    /// Changes before it are missing: the partition must be caught up.
+    Gap,
+    /// Too much waits already: the partition must be caught up.
+    Full,
+    /// The journal cannot be written, so nothing more is taken in.
+    Refused(PersistError),
+}
+
+impl StateStore {
+    /// Where the journal stands: everything before this position is written.
+    pub fn position(&self) -> u64 {
+        self.inner.journal.written()
+    }
+
+    /// Wakes when more has been written.
+    pub fn watch_position(&self) -> watch::Receiver<u64> {
+        self.inner.journal.watch_written()
+    }
+
+    /// Writes whatever is pending, on this thread.
+    pub fn write_pending(&self) -> Result<u64, PersistError> {
+        self.inner.journal.write_pending()
+    }
+
+    /// Changes made here and written, from `position` on, at most about `max_bytes` of them.
+    pub fn tail(&self, position: u64, max_bytes: usize) -> Tail {
+        let written = self.position();
+        self.inner.journal.ring().tail(position, max_bytes, written)
+    }
+
+    /// A stamp and a journal position, such that every change made here and stamped up to the one lies before the
+    /// other: once a link has sent everything before the position, it may say "nothing up to this stamp remains".
+    pub fn tick_watermark(&self) -> (Hlc, u64) {
+        let hlc = self.inner.hlc.tick(self.now_ms());
+        // Whoever took an earlier stamp did so under one of these locks and pushes its change before letting go.
+        self.inner.shards.pass_through();
+        (hlc, self.inner.journal.end())
+    }
+
+    /// A peer says that nothing of `region` up to `hlc` remains to be sent.
+    pub fn note_watermark(&self, region: u16, hlc: Hlc) {
+        if region != self.region() {
+            self.inner.observe(hlc);
+            self.inner.watermarks.note(region, hlc);
+        }
+    }
+
+    /// Takes in a change of another region. It is durable after the next [`write_pending`](Self::write_pending).
+    pub fn offer(&self, delta: Delta) -> Offer {
+        let inner = &*self.inner;
+        if let Some(failure) = inner.journal.failure() {
+            return Offer::Refused(failure);
+        }
+        inner.observe(delta.hlc);
+        let id = delta.partition;
+        if usize::from(id) >= inner.versions.len() {
+            return Offer::Duplicate; // decoding has refused it already; nothing of it can be missing here
+        }
+        let (replica, seq) = (delta.replica, delta.first_seq);
+        inner.shards.with(id, |slot| {
+            match slot.inbox.offer(self.now_ms(), delta, slot.partition.vv()) {
+                Offered::Taken => {}
+                Offered::Duplicate => return Offer::Duplicate,
+                Offered::Gap { .. } => return Offer::Gap,
+                Offered::Full => return Offer::Full,
+            }
+            if inner.drain(id, slot, Some((replica, seq))) {
+                Offer::Applied
+            } else {
+                slot.held.push(replica.region);
+                inner.watermarks.hold(replica.region);
+                Offer::Held
+            }
+        })
+    }
+
+    /// Applies changes that have waited long enough. Costs nothing while none waits.
+    pub fn release_held(&self) {
+        self.inner.release_held();
+    }
+
+    /// What each partition has seen.
+    pub fn version_vectors(&self) -> Vec<VersionVector> {
+        let mut all = Vec::with_capacity(self.inner.versions.len());
+        self.inner.shards.each(|_, slot| all.push(slot.partition.vv().clone()));
+        all
+    }
+
+    /// What one partition has seen.
+    pub fn version_vector(&self, partition: u16) -> VersionVector {
+        self.inner.shards.with(partition, |slot| slot.partition.vv().clone())
+    }
+
+    /// Rises whenever any partition has seen something new.
+    pub fn changes(&self) -> u64 {
+        self.inner.changes.load(Ordering::Acquire)
+    }
+
+    /// Partitions that have seen something new since `seen` was last brought up to date, and brings it up to date.
+    /// Begin with an empty vector.
+    pub fn changed_partitions(&self, seen: &mut Vec<u32>) -> Vec<u16> {
+        seen.resize(self.inner.versions.len(), 0);
+        let mut changed = Vec::new();
+        for (id, (version, seen)) in self.inner.versions.iter().zip(seen).enumerate() {
+            let version = version.load(Ordering::Acquire);
+            if *seen != version {
+                *seen = version;
+                changed.push(id as u16);
+            }
+        }
+        changed
+    }
+
+    /// What a peer lacks of one partition. Everything in it is written before this returns.
+    pub fn catch_up_since(&self, partition: u16, peer: &VersionVector) -> Result<CatchUp, PersistError> {
+        let catch_up = self.inner.shards.with(partition, |slot| slot.partition.catch_up_since(peer));
+        self.write_pending()?;
+        Ok(catch_up)
+    }
+
+    /// Takes in what this region lacked of one partition. Durable after the next [`write_pending`](Self::write_pending).
+    pub fn apply_catch_up(&self, catch_up: &CatchUp) -> Result<CaughtUp, PersistError> {
+        let inner = &*self.inner;
+        if let Some(failure) = inner.journal.failure() {
+            return Err(failure);
+        }
+        Ok(inner.shards.with(catch_up.partition, |slot| {
+            let before = slot.partition.vv().total();
+            let caught_up = slot.partition.apply_catch_up(catch_up);
+            if slot.partition.vv().total() != before {
+                inner.changed(catch_up.partition);
+                inner.journal.push(Kind::CatchUp, None, |buf| catch_up.encode(buf));
+            }
+            inner.drain(catch_up.partition, slot, None);
+            caught_up
+        }))
+    }
+
+    /// Says which other regions there are. Removals are remembered until all of them have confirmed them.
+    pub fn set_peers(&self, regions: &[u16]) {
+        let mut acked = lock(&self.inner.acked);
+        let known = std::mem::take(&mut *acked);
+        *acked = regions.iter().map(|r| (*r, known.get(r).cloned().unwrap_or_default())).collect();
+    }
+
+    /// A peer confirmed, durably, what it has seen of one partition.
+    pub fn note_acked(&self, region: u16, partition: u16, vv: &VersionVector) {
+        let everybody = {
+            let mut acked = lock(&self.inner.acked);
+            let Some(peer) = acked.get_mut(&region) else { return };
+            peer.resize(self.inner.versions.len(), VersionVector::new());
+            let Some(known) = peer.get_mut(usize::from(partition)) else { return };
+            known.join(vv);
+            everybody(&acked, partition)
+        };
+        if !everybody.is_empty() {
+            self.inner.shards.with(partition, |slot| slot.partition.prune_removals(&everybody));
+        }
+    }
+
+    /// What a peer is known to have of one partition.
+    pub fn acked(&self, region: u16, partition: u16) -> VersionVector {
+        let acked = lock(&self.inner.acked);
+        acked.get(&region).and_then(|peer| peer.get(usize::from(partition)).cloned()).unwrap_or_default()
+    }
+
+    /// Goes on under a new name, because a peer has seen changes of this replica that this store has not: its past was
+    /// lost, for instance to a backup put back. What was lost comes back from peers like any other change.
+    pub fn begin_new_incarnation(&self, why: &str) -> Result<ReplicaId, OpenError> {
+        let inner = &*self.inner;
+        let incarnation = crate::identity::new_incarnation()?;
+        let me = ReplicaId { region: self.region(), incarnation };
+        let damaged = |what: String| OpenError::Incomplete { dir: inner.config.dir.clone(), what };
+        // All locks: no change may be made under the old name once one has been made under the new.
+        let mut shards = inner.shards.all();
+        for slot in shards.iter_mut().flat_map(|shard| shard.iter_mut()) {
+            slot.partition = shard::rename(&slot.partition, me).map_err(|e| damaged(e.to_string()))?;
+        }
+        let mut identity = lock(&inner.identity);
+        identity.incarnation = incarnation;
+        identity.save(&inner.config.dir)?;
+        inner.incarnation.store(incarnation, Ordering::Release);
+        tracing::warn!(replica = %me, why, "the state goes on under a new name");
+        Ok(me)
+    }
+}
+
+/// What every peer is known to have of a partition.
+fn everybody(acked: &BTreeMap<u16, Vec<VersionVector>>, partition: u16) -> VersionVector {
+    let mut known = acked.values().map(|peer| peer.get(usize::from(partition)).cloned().unwrap_or_default());
+    let first = known.next().unwrap_or_default();
+    known.fold(first, |shared, peer| shared.meet(&peer))
+}
+
+impl Inner {
+    /// Notes a stamp made elsewhere.
+    fn observe(&self, hlc: Hlc) {
+        match self.hlc.observe(hlc, self.config.clock.now_ms()) {
+            RemoteStamp::Fine => {}
+            RemoteStamp::Ahead { .. } => Counters::count(&self.counters.ahead),
+            RemoteStamp::FarAhead { .. } => Counters::count(&self.counters.far_ahead),
+        }
+    }
+
+    /// Merges whatever is ready in a partition's inbox; whether `offered`, which came just now, was among it.
+    fn drain(&self, id: u16, slot: &mut Slot, offered: Option<(ReplicaId, u64)>) -> bool {
+        let now_ms = self.config.clock.now_ms();
+        let mut seen = false;
+        while let Some(ready) = slot.inbox.next_ready(now_ms, slot.partition.vv()) {
+            let delta = &ready.delta;
+            if offered == Some((delta.replica, delta.first_seq)) {
+                seen = true;
+            } else if let Some(at) = slot.held.iter().position(|region| *region == delta.replica.region) {
+                slot.held.swap_remove(at);
+                self.watermarks.release(delta.replica.region);
+            }
+            if slot.partition.merge(delta) != Merged::Applied {
+                continue; // a catch-up brought it meanwhile, or will: the link asks for one when it sees a gap
+            }
+            Counters::count(&self.counters.remote);
+            if ready.late {
+                Counters::count(&self.counters.late);
+            }
+            self.changed(id);
+            self.journal.push(Kind::Delta, None, |buf| delta.encode(buf));
+        }
+        if slot.inbox.is_empty() {
+            // An inbox drops what a catch-up has made superfluous without handing it out.
+            slot.held.drain(..).for_each(|region| self.watermarks.release(region));
+        }
+        seen
+    }
+
+    pub(crate) fn release_held(&self) {
+        if self.watermarks.held() == 0 || self.journal.failure().is_some() {
+            return;
+        }
+        self.shards.each(|id, slot| {
+            if !slot.inbox.is_empty() {
+                self.drain(id, slot, None);
+            }
+        });
+    }
+}

@@ -1,0 +1,65 @@
+//! A share of the partitions behind one lock. More locks than threads, so that two commands rarely meet at one.
+
+use std::sync::{Mutex, MutexGuard};
+
+use replication_core::{DecodeError, Inbox, PARTITIONS, Partition, ReplicaId};
+
+use crate::journal::lock;
+
+const SHARDS: u16 = 16;
+
+/// One partition and what waits to be merged into it.
+pub(crate) struct Slot {
+    pub(crate) partition: Partition,
+    pub(crate) inbox: Inbox,
+    /// The region of each delta in the inbox, in no order.
+    pub(crate) held: Vec<u16>,
+}
+
+/// All partitions.
+pub(crate) struct Shards {
+    shards: Vec<Mutex<Vec<Slot>>>,
+}
+
+impl Shards {
+    /// Distributes the partitions, which come in order, over the locks.
+    pub(crate) fn new(partitions: Vec<Partition>) -> Self {
+        let mut shards: Vec<Vec<Slot>> = (0..SHARDS).map(|_| Vec::new()).collect();
+        for (id, partition) in partitions.into_iter().enumerate() {
+            shards[id % usize::from(SHARDS)].push(Slot { partition, inbox: Inbox::default(), held: Vec::new() });
+        }
+        Self { shards: shards.into_iter().map(Mutex::new).collect() }
+    }
+
+    /// Runs `f` on one partition, alone.
+    pub(crate) fn with<R>(&self, id: u16, f: impl FnOnce(&mut Slot) -> R) -> R {
+        let mut shard = lock(&self.shards[usize::from(id % SHARDS)]);
+        f(&mut shard[usize::from(id / SHARDS)])
+    }
+
+    /// Runs `f` on each partition in order, each alone.
+    pub(crate) fn each(&self, mut f: impl FnMut(u16, &mut Slot)) {
+        for id in 0..PARTITIONS {
+            self.with(id, |slot| f(id, slot));
+        }
+    }
+
+    /// Passes through every lock once: whatever held one before the call has let go of it after the call.
+    pub(crate) fn pass_through(&self) {
+        for shard in &self.shards {
+            drop(lock(shard));
+        }
+    }
+
+    /// All locks at once, for what must happen to all partitions at one moment.
+    pub(crate) fn all(&self) -> Vec<MutexGuard<'_, Vec<Slot>>> {
+        self.shards.iter().map(lock).collect()
+    }
+}
+
+/// The same state under a new name: what is in it stays, what is written from now on is the new replica's.
+pub(crate) fn rename(partition: &Partition, me: ReplicaId) -> Result<Partition, DecodeError> {
+    let mut bytes = Vec::new();
+    partition.encode_state(&mut bytes);
+    Ok(Partition::decode_state(&bytes, me)?.0)
+}

@@ -1,0 +1,309 @@
+//! [`StateStore`]: the face of the engine for the region's own clients. Its face for links is in `remote.rs`.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use replication_core::{Explanation, Hlc, Now, Op, OpError, PARTITIONS, ReplicaId, Reply, VersionVector, partition_of};
+use tokio::time::Instant;
+
+use crate::{
+    Durability, OpenError, PartitionDigest, PersistError, RecoveryReport, StateDigest, StoreConfig, StoreStats,
+    clock::SharedHlc,
+    identity::{DirLock, Identity},
+    journal::{Journal, lock, record::Kind},
+    keeper::{Bell, Threads},
+    recovery,
+    shard::Shards,
+    watermarks::Watermarks,
+};
+
+/// "Everything up to here": what a write waits for before it is acknowledged. Later marks cover earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WriteMark(pub(crate) u64);
+
+/// What a command answered.
+#[derive(Debug)]
+pub struct Executed {
+    /// The answer. If there is a mark, it may be given only after [`StateStore::persist`] of that mark succeeded.
+    pub reply: Reply,
+    /// What the answer waits for; `None` if nothing was changed.
+    pub mark: Option<WriteMark>,
+}
+
+/// Counters since the start; see [`StoreStats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) commands: AtomicU64,
+    pub(crate) local: AtomicU64,
+    pub(crate) remote: AtomicU64,
+    pub(crate) late: AtomicU64,
+    pub(crate) ahead: AtomicU64,
+    pub(crate) far_ahead: AtomicU64,
+    pub(crate) last_sync_ms: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: StoreConfig,
+    pub(crate) incarnation: AtomicU32,
+    pub(crate) identity: Mutex<Identity>,
+    pub(crate) shards: Shards,
+    pub(crate) hlc: SharedHlc,
+    pub(crate) last_write: AtomicU64,
+    pub(crate) journal: Journal,
+    pub(crate) watermarks: Watermarks,
+    /// Counts changes of each partition's context, so that a link finds what it has not confirmed yet.
+    pub(crate) versions: Vec<AtomicU32>,
+    pub(crate) changes: AtomicU64,
+    /// What each peer is known to have, per partition.
+    pub(crate) acked: Mutex<std::collections::BTreeMap<u16, Vec<VersionVector>>>,
+    pub(crate) counters: Counters,
+    pub(crate) sync_bell: Bell,
+    pub(crate) keeper_bell: Bell,
+    /// Journal position and size at the last checkpoint, and that checkpoint's own size.
+    pub(crate) checkpoint: Mutex<crate::checkpoint::Last>,
+    pub(crate) _lock: DirLock,
+}
+
+/// A region's state: in memory, journaled, checkpointed. Clones share it; the last one dropped stops its threads
+/// without ceremony, as a kill would (see [`StateStore::shutdown`] for the other way).
+#[derive(Clone)]
+pub struct StateStore {
+    // Declared first, dropped first: the threads must have ended before the directory is let go.
+    pub(crate) threads: Arc<Threads>,
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl StateStore {
+    /// Opens the state in `config.dir`, or begins an empty one there, and says what was found.
+    pub fn open(config: StoreConfig) -> Result<(Self, RecoveryReport), OpenError> {
+        let (inner, report) = recovery::open(config)?;
+        let inner = Arc::new(inner);
+        let threads = Arc::new(Threads::start(&inner)?);
+        Ok((Self { threads, inner }, report))
+    }
+
+    /// The region's number.
+    pub fn region(&self) -> u16 {
+        self.inner.config.region
+    }
+
+    /// The name under which this store writes now.
+    pub fn replica(&self) -> ReplicaId {
+        self.inner.replica()
+    }
+
+    /// What tells this world from others.
+    pub fn world(&self) -> &str {
+        &self.inner.config.world
+    }
+
+    /// The wall clock that the store goes by, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.inner.config.clock.now_ms()
+    }
+
+    /// Runs one command, on this thread, in microseconds. The state is changed when it returns; the change is durable
+    /// and may be acknowledged once [`persist`](Self::persist) of the mark returns.
+    pub fn execute(&self, op: &Op) -> Executed {
+        let inner = &*self.inner;
+        Counters::count(&inner.counters.commands);
+        let wall_ms = inner.config.clock.now_ms();
+        let id = partition_of(op.key());
+        if !op.is_write() {
+            let now = Now { wall_ms, stamp: Hlc::ZERO };
+            return Executed { reply: inner.shards.with(id, |slot| slot.partition.execute(op, now)).reply, mark: None };
+        }
+        if let Some(failure) = inner.journal.failure() {
+            return Executed { reply: Reply::Error(OpError::Unwritable(failure.to_string())), mark: None };
+        }
+        inner.shards.with(id, |slot| {
+            // Stamped under the lock: in a partition, the order of stamps is the order of sequence numbers.
+            let now = Now { wall_ms, stamp: inner.hlc.tick(wall_ms) };
+            let done = slot.partition.execute(op, now);
+            let mark = done.delta.map(|delta| {
+                inner.last_write.fetch_max(now.stamp.0, Ordering::AcqRel);
+                WriteMark(inner.push_local(id, &delta))
+            });
+            Executed { reply: done.reply, mark }
+        })
+    }
+
+    /// Waits until everything up to `mark` is written (everysec) or synced (always). An error means that it may not be
+    /// acknowledged; the journal goes on trying.
+    pub async fn persist(&self, mark: WriteMark) -> Result<(), PersistError> {
+        let inner = &*self.inner;
+        if inner.config.durability == Durability::Always {
+            if inner.journal.synced() >= mark.0 {
+                return Ok(());
+            }
+            inner.sync_bell.ring();
+            return inner.journal.wait_synced(mark.0).await;
+        }
+        if inner.journal.written() >= mark.0 {
+            return Ok(());
+        }
+        // Whoever else is ready to run executes first, then one write(2) serves them all.
+        tokio::task::yield_now().await;
+        if inner.journal.written() >= mark.0 {
+            return Ok(());
+        }
+        inner.journal.write_pending().map(|_| ())
+    }
+
+    /// [`persist`](Self::persist) of everything that was executed before the call.
+    pub async fn persist_pending(&self) -> Result<(), PersistError> {
+        self.persist(WriteMark(self.inner.journal.end())).await
+    }
+
+    /// The next page of keys: about `count` of them, and the cursor to go on with, 0 at the end. As in Redis, a key
+    /// that is there from the first page to the last is returned, whatever happens to other keys meanwhile.
+    pub fn scan(&self, cursor: u64, count: usize) -> (u64, Vec<Bytes>) {
+        let (mut id, mut inside) = ((cursor % u64::from(PARTITIONS)) as u16, cursor / u64::from(PARTITIONS));
+        let (now_ms, mut keys) = (self.now_ms(), Vec::new());
+        while id < PARTITIONS {
+            let left = count.saturating_sub(keys.len()).max(1);
+            inside = self.inner.shards.with(id, |slot| slot.partition.scan(inside, left, now_ms, &mut keys));
+            if inside == 0 {
+                id += 1;
+            }
+            if keys.len() >= count {
+                break;
+            }
+        }
+        let next = if id == PARTITIONS { 0 } else { inside * u64::from(PARTITIONS) + u64::from(id) };
+        (next, keys)
+    }
+
+    /// How many keys are held, those that wait for their purge included.
+    pub fn dbsize(&self) -> usize {
+        let mut keys = 0;
+        self.inner.shards.each(|_, slot| keys += slot.partition.len());
+        keys
+    }
+
+    /// Everything known of one key; `None` if nothing lives under it.
+    pub fn explain(&self, key: &[u8]) -> Option<Explanation> {
+        let now_ms = self.now_ms();
+        self.inner.shards.with(partition_of(key), |slot| slot.partition.explain(key, now_ms))
+    }
+
+    /// The state in numbers that another region's can be compared with.
+    pub fn digest(&self) -> StateDigest {
+        let mut partitions = Vec::with_capacity(usize::from(PARTITIONS));
+        self.inner.shards.each(|_, slot| {
+            partitions.push(PartitionDigest { vv: slot.partition.vv().clone(), sum: slot.partition.digest() });
+        });
+        StateDigest { partitions }
+    }
+
+    /// Counters and sizes.
+    pub fn stats(&self) -> StoreStats {
+        let (counters, journal) = (&self.inner.counters, &self.inner.journal);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let journal_end = journal.end();
+        StoreStats {
+            keys: self.dbsize(),
+            commands: read(&counters.commands),
+            local_deltas: read(&counters.local),
+            remote_deltas: read(&counters.remote),
+            held_back: self.inner.watermarks.held(),
+            applied_late: read(&counters.late),
+            stamps_ahead: read(&counters.ahead),
+            stamps_far_ahead: read(&counters.far_ahead),
+            journal_bytes: journal.bytes(),
+            journal_end,
+            unwritten: journal_end.saturating_sub(journal.written()),
+            unsynced: journal_end.saturating_sub(journal.synced()),
+            last_sync_ms: read(&counters.last_sync_ms),
+            checkpoints: read(&counters.checkpoints),
+            refusing_writes: journal.failure().is_some(),
+        }
+    }
+
+    /// The stamp of the last write made here: with the region's number, the token of whoever made it.
+    pub fn last_write_hlc(&self) -> Hlc {
+        Hlc(self.inner.last_write.load(Ordering::Acquire))
+    }
+
+    /// Up to which stamp everything that `region` acknowledged is visible here.
+    pub fn watermark(&self, region: u16) -> Hlc {
+        if region == self.region() { self.inner.hlc.last() } else { self.inner.watermarks.of(region) }
+    }
+
+    /// Waits until everything that `region` acknowledged up to `hlc` is visible here; false if it is not by the
+    /// deadline. What this region wrote itself is visible at once.
+    pub async fn wait_for(&self, region: u16, hlc: Hlc, deadline: Instant) -> bool {
+        region == self.region() || self.inner.watermarks.wait_for(region, hlc, deadline).await
+    }
+
+    /// Makes a checkpoint now; the journal before it is removed. Goes partition by partition beside all other work.
+    pub fn checkpoint(&self) -> Result<(), OpenError> {
+        crate::checkpoint::make(&self.inner)
+    }
+
+    /// Syncs everything and notes that nothing is in doubt. The store must not be used for writes afterwards.
+    pub fn shutdown(&self) -> Result<(), PersistError> {
+        self.threads.stop();
+        self.inner.journal.sync()?;
+        let identity = {
+            let mut identity = lock(&self.inner.identity);
+            identity.clean = true;
+            identity.clone()
+        };
+        identity.save(&self.inner.config.dir).map_err(|e| PersistError { reason: e.to_string().into() })
+    }
+}
+
+impl Inner {
+    pub(crate) fn replica(&self) -> ReplicaId {
+        ReplicaId { region: self.config.region, incarnation: self.incarnation.load(Ordering::Acquire) }
+    }
+
+    /// Journals a change made here. Called under the lock of its shard.
+    pub(crate) fn push_local(&self, id: u16, delta: &replication_core::Delta) -> u64 {
+        Counters::count(&self.counters.local);
+        self.changed(id);
+        self.journal.push(Kind::Delta, Some(id), |buf| delta.encode(buf))
+    }
+
+    /// Notes that the context of a partition has risen.
+    pub(crate) fn changed(&self, id: u16) {
+        self.versions[usize::from(id)].fetch_add(1, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// One round of upkeep: settles counters, purges what has expired, in small bites.
+    pub(crate) fn housekeeping(&self) {
+        if self.journal.failure().is_some() {
+            return;
+        }
+        let wall_ms = self.config.clock.now_ms();
+        self.shards.each(|id, slot| {
+            if slot.partition.is_empty() {
+                return;
+            }
+            let now = Now { wall_ms, stamp: self.hlc.tick(wall_ms) };
+            if let Some(delta) = slot.partition.housekeeping(now, HOUSEKEEPING_KEYS) {
+                self.push_local(id, &delta);
+            }
+        });
+    }
+}
+
+/// Keys looked at per partition and round of upkeep: with a round each second, 20 000 keys a second in all.
+const HOUSEKEEPING_KEYS: usize = 20;
+/// How often upkeep runs.
+pub(crate) const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(1);
