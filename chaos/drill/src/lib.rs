@@ -1,1 +1,28 @@
-//! Drills on a live world: faults, workload, DNS clients, checkers, report.
+//! Drills: experiments on a live world that prove, with figures, that it survives what they do to it.
+//!
+//! In: a [`Stage`] (how to hurt the world and how to look at it) and the terms of a drill. Out: a [`Report`] with one outcome.
+//!
+//! ```text
+//! preflight ─ baseline ─ fault ─ hold ─ heal ─ converge ─ final reads ─ checks ─ report
+//!             └────────── workload: acknowledged writes to every region ──┘
+//!             └────────── DNS clients: every server, 20 times a second ───┘
+//! ```
+//!
+//! Three rules from the field. A fault must prove that it bit, or the outcome is VACUOUS, never PASS. A write whose outcome is not
+//! known is neither kept nor lost. What the harness could not do says nothing about the world: HARNESS, not FAIL.
+
+mod checks;
+mod dns;
+mod history;
+mod lose_region;
+mod outcome;
+mod report;
+mod stage;
+mod workload;
+
+pub use dns::{Observation, Seen};
+pub use history::{History, Write, WriteKind, WriteResult};
+pub use lose_region::LoseRegion;
+pub use outcome::{Failure, Outcome};
+pub use report::{Report, Waterfall, WriteCount};
+pub use stage::{Access, KillProof, Stage};
