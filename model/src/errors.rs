@@ -30,8 +30,10 @@ impl KeyPath {
         self.with(Step::Index(index))
     }
 
-    pub(crate) fn steps(&self) -> &[Step] {
-        &self.0
+    /// The path around this one; none at the root.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        let (_, around) = self.0.split_last()?;
+        Some(Self(around.to_vec()))
     }
 
     fn with(&self, step: Step) -> Self {
@@ -94,7 +96,7 @@ impl WorldError {
 
 impl fmt::Display for WorldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.steps().is_empty() {
+        if self.path != KeyPath::root() {
             write!(f, "{}: ", self.path)?;
         }
         write!(f, "{}", self.what)?;

@@ -6,9 +6,11 @@
 //! overrides (a human's word) ──┘
 //! ```
 
+mod default_world;
 mod errors;
 mod name;
 mod overrides;
+mod parse;
 mod plan;
 mod token;
 mod validate;

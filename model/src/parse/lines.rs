@@ -1,0 +1,49 @@
+//! Where in the text: byte offsets to lines, key paths to places.
+
+use std::collections::BTreeMap;
+
+use crate::errors::{KeyPath, Place, WorldError};
+
+/// The lines of a text, found once.
+pub(super) struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    pub(super) fn of(text: &'t str) -> Self {
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { text, starts: std::iter::once(0).chain(after_breaks).collect() }
+    }
+
+    /// The place of a byte offset; the end of the text if the offset lies beyond it.
+    pub(super) fn place(&self, offset: usize) -> Place {
+        let offset = offset.min(self.text.len());
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self.starts.get(line - 1).copied().unwrap_or_default();
+        let before = self.text.get(start..offset).unwrap_or_default();
+        Place { line, column: before.chars().count() + 1 }
+    }
+}
+
+/// Where every key that was read begins.
+#[derive(Default)]
+pub(super) struct Spans(BTreeMap<KeyPath, Place>);
+
+impl Spans {
+    pub(super) fn note(&mut self, path: KeyPath, place: Place) {
+        self.0.insert(path, place);
+    }
+
+    /// Gives an error its place: the key's own, else the nearest one around it (a key with a default is not in the text).
+    pub(super) fn locate(&self, error: WorldError) -> WorldError {
+        let mut around = Some(error.path.clone());
+        while let Some(path) = around {
+            if let Some(place) = self.0.get(&path) {
+                return WorldError { place: Some(*place), ..error };
+            }
+            around = path.parent();
+        }
+        error
+    }
+}

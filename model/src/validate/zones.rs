@@ -1,0 +1,216 @@
+//! Zones: names that are names, no two owners of the same answer, references that lead somewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Faults,
+    dns_name::{fault_of_absolute, fault_of_name, fault_of_owner, owner_within},
+    regions::check_region_list,
+};
+use crate::{
+    Pool, Record, RecordData, Soa, Steered, SteeringPolicy, World, Zone,
+    errors::{KeyPath, did_you_mean},
+};
+
+/// Longest TXT value, bytes.
+const TXT_MAX: usize = 4000;
+
+/// Longest chain of aliases; resolvers give up at about as many.
+const ALIASES_MAX: usize = 16;
+
+pub(super) fn check(world: &World, zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    if let Some(fault) = fault_of_name(&zone.origin) {
+        let hint = zone.origin.ends_with('.').then(|| format!("did you mean `{}`?", zone.origin.trim_end_matches('.')));
+        faults.add_with(path.key("origin"), format!("`{}` is not an origin: {fault}", zone.origin), hint);
+    }
+    faults.range(path.key("ttl"), "a TTL (s)", zone.ttl.into(), 0..=World::STATIC_TTL_MAX.into());
+    faults.size(&path.key("record"), "records in a zone", zone.records.len(), 0..=World::NAMES_MAX);
+    faults.size(&path.key("steered"), "steered names in a zone", zone.steered.len(), 0..=World::NAMES_MAX);
+    check_soa(&zone.soa, zone, &path.key("soa"), faults);
+    check_servers(zone, &path.key("ns"), faults);
+    for (i, record) in zone.records.iter().enumerate() {
+        check_record(record, zone, &path.key("record").at(i), faults);
+    }
+    check_records_together(zone, &path.key("record"), faults);
+    check_aliases_end(zone, &path.key("record"), faults);
+    for (i, steered) in zone.steered.iter().enumerate() {
+        check_steered(world, steered, zone, &path.key("steered").at(i), faults);
+    }
+    check_steered_alone(zone, &path.key("steered"), faults);
+}
+
+fn check_soa(soa: &Soa, zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    if !soa.mail.is_empty() {
+        let at = soa.mail.contains('@').then(|| format!("did you mean `{}`?", soa.mail.replace('@', ".")));
+        if let Some((what, hint)) = fault_of_absolute(&soa.mail, &zone.origin) {
+            faults.add_with(path.key("mail"), what, at.or(hint));
+        }
+    }
+    let most = u64::from(i32::MAX.unsigned_abs());
+    for (key, have) in [("refresh", soa.refresh), ("retry", soa.retry), ("expire", soa.expire)] {
+        faults.range(path.key(key), "seconds", have.into(), 1..=most);
+    }
+    let negative = u64::from(World::STEERED_TTL_MAX);
+    faults.range(path.key("minimum"), "the TTL of negative answers (s)", soa.minimum.into(), 0..=negative);
+}
+
+fn check_servers(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    if zone.ns.is_empty() {
+        faults.add(path.clone(), "a zone needs the name of a server at least");
+    }
+    faults.size(path, "servers of a zone", zone.ns.len(), 0..=World::REGIONS_MAX);
+    for (i, server) in zone.ns.iter().enumerate() {
+        let path = path.at(i);
+        if let Some((what, hint)) = fault_of_absolute(server, &zone.origin) {
+            faults.add_with(path, what, hint);
+        } else if zone.ns[..i].contains(server) {
+            faults.add(path, format!("`{server}` is in the list already"));
+        } else if let Some(owner) = owner_within(server, &zone.origin).filter(|owner| !has_address(zone, owner)) {
+            let hint = format!("add a [[zone.record]] with name = \"{owner}\", type = \"A\" and its address");
+            faults.add_with(path, format!("`{server}` lies in this zone, which has no address for it"), hint);
+        }
+    }
+}
+
+fn has_address(zone: &Zone, owner: &str) -> bool {
+    let fixed = |r: &Record| r.name == owner && matches!(r.data, RecordData::A(_) | RecordData::Aaaa(_));
+    zone.records.iter().any(fixed) || zone.steered.iter().any(|s| s.name == owner)
+}
+
+fn check_record(record: &Record, zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    if let Some((what, hint)) = fault_of_owner(&record.name, &zone.origin) {
+        faults.add_with(path.key("name"), what, hint);
+    }
+    if let Some(ttl) = record.ttl {
+        faults.range(path.key("ttl"), "a TTL (s)", ttl.into(), 0..=World::STATIC_TTL_MAX.into());
+    }
+    match &record.data {
+        RecordData::Cname(target) => {
+            if let Some((what, hint)) = fault_of_absolute(target, &zone.origin) {
+                faults.add_with(path.key("value"), what, hint);
+            }
+            if record.name == "@" {
+                let what = "a CNAME cannot stand at the zone's own name, beside SOA and NS (RFC 1034, 3.6.2)";
+                faults.add_with(path.key("type"), what, "steer `@` with a [[zone.steered]] instead".to_owned());
+            }
+        }
+        RecordData::Txt(text) if text.is_empty() || text.len() > TXT_MAX => {
+            faults.add(path.key("value"), format!("a text has 1 to {TXT_MAX} bytes, not {}", text.len()));
+        }
+        RecordData::Txt(_) | RecordData::A(_) | RecordData::Aaaa(_) => {}
+    }
+}
+
+/// Rules between records of one owner: CNAME alone, nothing twice, one TTL per set (RFC 2181, 5.2).
+fn check_records_together(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    let mut by_owner: BTreeMap<&str, Vec<(usize, &Record)>> = BTreeMap::new();
+    for (i, record) in zone.records.iter().enumerate() {
+        by_owner.entry(&record.name).or_default().push((i, record));
+    }
+    for (owner, records) in by_owner {
+        let alias = records.iter().find(|(_, r)| matches!(r.data, RecordData::Cname(_)));
+        if let Some((at, _)) = alias.filter(|_| records.len() > 1) {
+            faults.add(path.at(*at).key("name"), format!("a CNAME stands alone: `{owner}` has other records, too"));
+            continue;
+        }
+        let (mut seen, mut ttls) = (BTreeSet::new(), BTreeMap::new());
+        for (i, record) in records {
+            if !seen.insert(data_key(&record.data)) {
+                faults.add(path.at(i), format!("`{owner}` has this very record already"));
+            }
+            let first = *ttls.entry(data_key(&record.data).0).or_insert(record.ttl);
+            if first != record.ttl {
+                let what = format!("the {} records of `{owner}` must have one TTL", data_key(&record.data).0);
+                faults.add(path.at(i).key("ttl"), what);
+            }
+        }
+    }
+}
+
+fn data_key(data: &RecordData) -> (&'static str, String) {
+    match data {
+        RecordData::A(ip) => ("A", ip.to_string()),
+        RecordData::Aaaa(ip) => ("AAAA", ip.to_string()),
+        RecordData::Cname(name) => ("CNAME", name.clone()),
+        RecordData::Txt(text) => ("TXT", text.clone()),
+    }
+}
+
+/// Aliases inside the zone lead somewhere, not in a circle.
+fn check_aliases_end(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    let aliases: BTreeMap<&str, &str> = zone
+        .records
+        .iter()
+        .filter_map(|record| match &record.data {
+            RecordData::Cname(target) => Some((record.name.as_str(), owner_within(target, &zone.origin)?)),
+            _ => None,
+        })
+        .collect();
+    for (i, record) in zone.records.iter().enumerate() {
+        let mut at = Some(record.name.as_str());
+        for _ in 0..=ALIASES_MAX {
+            at = at.and_then(|owner| aliases.get(owner).copied());
+        }
+        if at.is_some() {
+            let what = format!("the alias `{}` leads in a circle, or over more than {ALIASES_MAX} others", record.name);
+            faults.add(path.at(i).key("value"), what);
+        }
+    }
+}
+
+fn check_steered(world: &World, steered: &Steered, zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    if let Some((what, hint)) = fault_of_owner(&steered.name, &zone.origin) {
+        faults.add_with(path.key("name"), what, hint);
+    }
+    match world.pools.get(&steered.pool) {
+        Some(pool) => check_order(world, steered, pool, &path.key("order"), faults),
+        None => {
+            let hint = did_you_mean(&steered.pool, world.pools.keys().map(String::as_str));
+            faults.add_with(path.key("pool"), format!("there is no pool `{}`", steered.pool), hint);
+        }
+    }
+    faults.range(path.key("take"), "the number of addresses in an answer", steered.take as u64, 1..=8);
+    let (min, max) = (steered.ttl.min, steered.ttl.max);
+    faults.range(path.key("ttl").key("max"), "a TTL (s)", max.into(), 1..=World::STEERED_TTL_MAX.into());
+    if min > max {
+        faults.add(path.key("ttl").key("min"), format!("the least TTL, {min} s, is above the greatest, {max} s"));
+    }
+}
+
+fn check_order(world: &World, steered: &Steered, pool: &Pool, path: &KeyPath, faults: &mut Faults) {
+    if steered.policy != SteeringPolicy::Failover && !steered.order.is_empty() {
+        faults.add_with(
+            path.clone(),
+            "an order says nothing to this policy",
+            "use policy = \"failover\", or drop it".to_owned(),
+        );
+        return;
+    }
+    check_region_list(world, &steered.order, path, faults);
+    for (i, name) in steered.order.iter().enumerate() {
+        if world.region(name).is_some() && !pool.members.contains(name) {
+            let what = format!("`{name}` is not a member of pool `{}`", steered.pool);
+            let hint = did_you_mean(name.as_str(), pool.members.iter().map(crate::RegionName::as_str));
+            faults.add_with(path.at(i), what, hint);
+        }
+    }
+}
+
+/// A steered name owns A and AAAA: no static ones beside it, no alias, no second steering.
+fn check_steered_alone(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    let others = zone.records.iter().filter(|r| !matches!(r.data, RecordData::Txt(_)));
+    let rivals: BTreeMap<&str, &Record> = others.map(|record| (record.name.as_str(), record)).collect();
+    let mut seen = BTreeMap::new();
+    for (i, steered) in zone.steered.iter().enumerate() {
+        let path = path.at(i).key("name");
+        if let Some(first) = seen.insert(steered.name.as_str(), i) {
+            faults.add(path.clone(), format!("`{}` is steered[{first}] already", steered.name));
+        }
+        if let Some(record) = rivals.get(steered.name.as_str()) {
+            let kind = data_key(&record.data).0;
+            let what =
+                format!("`{}` has a static {kind} record; a steered name owns its addresses alone", steered.name);
+            faults.add_with(path, what, "drop the record, or the steering".to_owned());
+        }
+    }
+}
