@@ -112,11 +112,12 @@ fn keeper_loop(inner: &Inner) {
         // What upkeep wrote nobody waits for; a failure is kept and tried again like any other.
         let _ = inner.journal.write_pending();
         rest = u32::saturating_sub(rest, 1);
-        if rest == 0 && checkpoint::due(inner) {
-            if let Err(error) = checkpoint::make(inner) {
-                tracing::warn!(%error, "no checkpoint could be made; the journal grows until one can");
-                rest = CHECKPOINT_RETRY_ROUNDS;
-            }
+        if rest == 0
+            && checkpoint::due(inner)
+            && let Err(error) = checkpoint::make(inner)
+        {
+            tracing::warn!(%error, "no checkpoint could be made; the journal grows until one can");
+            rest = CHECKPOINT_RETRY_ROUNDS;
         }
     }
 }

@@ -72,6 +72,8 @@ struct Writer {
     end: u64,
     /// A batch that the disk has refused so far.
     stuck: Option<Batch>,
+    /// Part of the refused batch may be in the file, behind `length`.
+    ragged: bool,
 }
 
 /// What waiters for the disk look at.
@@ -128,11 +130,13 @@ impl Journal {
                 (file, end, segment::HEADER as u64)
             }
         };
+        // What a killed process had handed to the system counts as synced from here on.
+        file.sync_data().map_err(OpenError::io("sync", &segment::path(&dir, first)))?;
         let added = if replayed.last.is_some_and(|(last, _)| last == first) { 0 } else { length };
         Ok(Self {
             ring: Mutex::new(Ring::new(limits.ring_bytes, end)),
             pending: Mutex::new(Pending { end, ..Pending::default() }),
-            writer: Mutex::new(Writer { file: Arc::new(file), first, length, end, stuck: None }),
+            writer: Mutex::new(Writer { file: Arc::new(file), first, length, end, stuck: None, ragged: false }),
             written: watch::Sender::new(end),
             synced: watch::Sender::new(Synced { end, failure: None }),
             bytes: AtomicU64::new(replayed.bytes + added),
@@ -301,6 +305,7 @@ impl Journal {
         let file =
             segment::create(&self.dir, &self.owner, writer.end).map_err(|e| self.fail("create", &e, writer.end))?;
         (writer.file, writer.first, writer.length) = (Arc::new(file), writer.end, segment::HEADER as u64);
+        writer.ragged = false;
         self.bytes.fetch_add(segment::HEADER as u64, Ordering::Relaxed);
         Ok(writer.end)
     }
@@ -341,12 +346,13 @@ impl Journal {
 /// Appends a batch whole or not at all.
 fn append(writer: &mut Writer, batch: &Batch) -> io::Result<()> {
     let mut file = &*writer.file;
-    if let Err(error) = file.write_all(&batch.bytes) {
-        // Part of it may be there: back to the last whole record, so that the next attempt leaves no half one.
+    if writer.ragged {
         file.set_len(writer.length)?;
         file.seek(SeekFrom::Start(writer.length))?;
-        return Err(error);
     }
+    writer.ragged = true;
+    file.write_all(&batch.bytes)?;
+    writer.ragged = false;
     writer.length += batch.bytes.len() as u64;
     Ok(())
 }
