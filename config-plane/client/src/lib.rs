@@ -1,1 +1,33 @@
-//! The typed client of the admin API, with endpoint rotation and deadlines.
+//! The client side of the admin API: its types, its transport, and a typed client with endpoint rotation.
+//!
+//! ```text
+//! PlaneClient (rotation, deadlines, typed errors)   FollowStream (messages)   raft's network (opaque bytes)
+//!        └──────────────────────────┬──────────────────────┴───────────────────────────┘
+//!                       Transport (one identity, deadline and limits on every call)
+//!                                   │ one an endpoint
+//!                       Channel (HTTP/2 over TLS; the server proves its region's name, whatever address is dialled)
+//! ```
+//!
+//! The server uses [`api`], [`frame`] and [`Problem`] too, so that there is one description of what travels.
+
+pub mod api;
+mod channel;
+mod client;
+mod endpoint;
+mod error;
+mod follow;
+pub mod frame;
+mod problem;
+mod rounds;
+mod transport;
+
+pub use channel::ChannelOptions;
+pub use client::{Because, Patience, PlaneClient};
+pub use endpoint::Endpoint;
+pub use error::{CallError, ClientError};
+pub use follow::{FollowError, FollowStream};
+pub use problem::{Problem, ProblemKind};
+pub use transport::{Answer, Call, Credentials, Transport};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! The admin API in types: what travels between the plane's members, followers, the command line and drills.
+//!
+//! One TLS listener a region serves it all. Bodies are JSON; errors are a [`Problem`](crate::Problem).
+//!
+//! ```text
+//! GET    /v1/status                 PlaneStatus           GET  /v1/votes            VotesReport
+//! GET    /v1/plan  /v1/plan/VERSION Plan                  POST /v1/votes            VoteVector → VoteReceipt
+//! POST   /v1/overrides              SetOverride → Applied GET  /v1/follow           endless stream of Follow
+//! DELETE /v1/overrides/REGION?..    Signed → Applied      POST /raft/..             opaque, between members only
+//! PUT    /v1/world?..               World → Applied       GET  /v1/state            StateSummary
+//! GET    /v1/explain/dns?..         DnsQuestion → DnsExplanation
+//! ```
+//!
+//! Unknown fields are ignored on reading, so that members of neighbouring versions understand each other.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use model::{OverrideAction, Plan, PlanId, RegionName, Subject, VoteVector};
+use serde::{Deserialize, Serialize};
+
+/// The paths of the API.
+pub mod path {
+    /// `GET`: [`PlaneStatus`](super::PlaneStatus).
+    pub const STATUS: &str = "/v1/status";
+    /// `GET`: the Plan in force; with `/VERSION` one that went before, if it is still kept.
+    pub const PLAN: &str = "/v1/plan";
+    /// `POST`: [`SetOverride`](super::SetOverride). `DELETE` with `/REGION` and [`Signed`](super::Signed) as query.
+    pub const OVERRIDES: &str = "/v1/overrides";
+    /// `PUT` with [`Signed`](super::Signed) as query and `If-Match`: the World, as JSON or TOML.
+    pub const WORLD: &str = "/v1/world";
+    /// `GET`: [`VotesReport`](super::VotesReport). `POST`: a `VoteVector`, answered by a [`VoteReceipt`](super::VoteReceipt).
+    pub const VOTES: &str = "/v1/votes";
+    /// `GET`: an endless stream of [`Follow`](super::Follow) messages, framed as in [`frame`](crate::frame).
+    pub const FOLLOW: &str = "/v1/follow";
+    /// `GET`: [`StateSummary`](super::StateSummary) of the region that is asked.
+    pub const STATE: &str = "/v1/state";
+    /// `GET` with [`DnsQuestion`](super::DnsQuestion) as query: [`DnsExplanation`](super::DnsExplanation).
+    pub const EXPLAIN_DNS: &str = "/v1/explain/dns";
+    /// `GET`: metrics in Prometheus' text format.
+    pub const METRICS: &str = "/metrics";
+    /// `POST`: entries and heartbeats of raft; opaque.
+    pub const RAFT_APPEND: &str = "/raft/append";
+    /// `POST`: a request for a vote; opaque.
+    pub const RAFT_VOTE: &str = "/raft/vote";
+    /// `POST`: a question whether a vote would be given; opaque.
+    pub const RAFT_PRE_VOTE: &str = "/raft/pre-vote";
+    /// `POST`: a whole snapshot; opaque.
+    pub const RAFT_SNAPSHOT: &str = "/raft/snapshot";
+    /// `POST`: a request to take over as leader; opaque.
+    pub const RAFT_TRANSFER: &str = "/raft/transfer";
+}
+
+/// A plane member as another member knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its region.
+    pub name: RegionName,
+    /// Its number: region id and raft node id.
+    pub id: u64,
+    /// Where the one who reports reaches it.
+    pub addr: SocketAddr,
+    /// Voter or learner.
+    pub voter: bool,
+}
+
+/// How the plane does, seen by one member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaneStatus {
+    /// The region of the member that answers.
+    pub region: RegionName,
+    /// Its number.
+    pub id: u64,
+    /// Who leads, if it knows.
+    pub leader: Option<RegionName>,
+    /// Raft term.
+    pub term: u64,
+    /// Who belongs to the plane.
+    pub members: Vec<Member>,
+    /// How long ago a quorum was last known to stand behind the leader, milliseconds. `None`: never since start.
+    pub quorum_age_ms: Option<u64>,
+    /// The Plan it holds. `None`: this world has not been founded yet.
+    pub plan: Option<PlanId>,
+    /// Index of the last log entry that it applied.
+    pub last_applied: Option<u64>,
+    /// Index of the last log entry that it knows to be committed.
+    pub committed: Option<u64>,
+}
+
+/// A human's word on a subject: `POST /v1/overrides`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetOverride {
+    /// On what.
+    pub subject: Subject,
+    /// What is wanted.
+    pub action: OverrideAction,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub who: String,
+    /// How long it holds, milliseconds.
+    pub ttl_ms: u64,
+    /// 32 hexadecimal digits, the same in every attempt, so that a repeated request is done once.
+    pub request_id: String,
+}
+
+/// Who asks for a change and why, for the requests whose body is taken or that have none: it travels as query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub reason: String,
+    /// 32 hexadecimal digits, the same in every attempt, so that a repeated request is done once.
+    pub request_id: String,
+}
+
+/// A change was made, or what was asked for is already so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The Plan that holds it.
+    pub plan: PlanId,
+    /// False if everything was already as asked.
+    pub changed: bool,
+}
+
+/// The answer to a vote vector: `POST /v1/votes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteReceipt {
+    /// Who leads, if the member knows.
+    pub leader: Option<RegionName>,
+    /// Whether that is the member which answers.
+    pub is_leader: bool,
+    /// As in [`PlaneStatus`].
+    pub quorum_age_ms: Option<u64>,
+}
+
+/// The latest vote vectors that a member holds: `GET /v1/votes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VotesReport {
+    /// The member that answers.
+    pub region: RegionName,
+    /// One entry an observer.
+    pub votes: Vec<ObserverVotes>,
+}
+
+/// What one observer said last, and whether it counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObserverVotes {
+    /// What it said.
+    pub vector: VoteVector,
+    /// How long ago it arrived, milliseconds.
+    pub age_ms: u64,
+    /// Whether its votes count now.
+    pub qualified: bool,
+    /// Why they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
+}
+
+/// One message to a follower. Each second there is one, whatever happens: constant work, and silence means trouble.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Follow {
+    /// The Plan in force, whole: first thing on connecting, and at each change.
+    Plan(Box<Plan>),
+    /// Nothing new.
+    Alive {
+        /// The Plan that the member holds. `None`: not founded yet.
+        plan: Option<PlanId>,
+        /// As in [`PlaneStatus`].
+        quorum_age_ms: Option<u64>,
+        /// Who leads, if the member knows.
+        leader: Option<RegionName>,
+    },
+}
+
+/// The replicated state of one region: `GET /v1/state`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StateSummary {
+    /// The region.
+    pub region: RegionName,
+    /// Its number.
+    pub id: u16,
+    /// Which life of its data this is.
+    pub incarnation: u32,
+    /// Live keys.
+    pub keys: u64,
+    /// Sum over the live state of all partitions, hexadecimal. Equal sums mean equal states.
+    pub digest: String,
+    /// Highest sequence number seen of each replica, written `REGION.INCARNATION`. Sequence numbers are per partition; this is
+    /// the sum over all of them, so it only tells who is behind whom.
+    pub version_vector: BTreeMap<String, u64>,
+    /// The other regions, seen from here.
+    pub peers: Vec<PeerSummary>,
+}
+
+/// A link to another region.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeerSummary {
+    /// The other region.
+    pub region: RegionName,
+    /// Its number.
+    pub id: u16,
+    /// Whether the link stands.
+    pub connected: bool,
+    /// Round trip, milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// Age of the newest write of that region that is visible here, as far as it was not idle: milliseconds.
+    pub lag_ms: Option<u64>,
+    /// Changes made here that it has not acknowledged yet.
+    pub unacknowledged: u64,
+    /// Bytes sent to it since start.
+    pub sent_bytes: u64,
+    /// Bytes received from it since start.
+    pub received_bytes: u64,
+}
+
+/// What a DNS client would ask: the query of `GET /v1/explain/dns`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsQuestion {
+    /// The name, absolute.
+    pub name: String,
+    /// Where the client is.
+    pub from: IpAddr,
+    /// Record type: `A` if nothing is said.
+    #[serde(rename = "type", default = "type_a")]
+    pub record_type: String,
+}
+
+fn type_a() -> String {
+    "A".into()
+}
+
+/// What this region's DNS server would answer now, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsExplanation {
+    /// Whose server.
+    pub region: RegionName,
+    /// The Plan that it answers from.
+    pub plan: Option<PlanId>,
+    /// Response code: `NOERROR`, `NXDOMAIN`, …
+    pub rcode: String,
+    /// The answer's records as a zone file writes them.
+    pub answer: Vec<String>,
+    /// How it came about, a line a step.
+    pub steps: Vec<String>,
+}

@@ -1,0 +1,61 @@
+//! Framing of the follower stream: a length of four bytes, big-endian, then that many bytes of JSON.
+//!
+//! Law: a frame that is announced longer than [`MOST`] is never buffered. A frame that cannot be decoded costs only itself:
+//! the next one is read as if nothing had happened.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::api::Follow;
+
+/// The longest message, bytes. A Plan is a few kilobytes; nothing in this world comes near.
+pub const MOST: usize = 8 << 20;
+
+/// Why a message cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The stream cannot be read any further.
+    #[error("a message of {0} bytes was announced, more than the {MOST} that are allowed")]
+    TooLong(usize),
+    /// This message is lost, the next ones are not.
+    #[error("a message is not understood: {0}")]
+    Undecodable(String),
+}
+
+/// A message as bytes.
+pub fn encode(message: &Follow) -> Result<Bytes, FrameError> {
+    let json = serde_json::to_vec(message).map_err(|e| FrameError::Undecodable(e.to_string()))?;
+    let length = u32::try_from(json.len()).ok().filter(|n| *n as usize <= MOST);
+    let length = length.ok_or(FrameError::TooLong(json.len()))?;
+    let mut frame = BytesMut::with_capacity(4 + json.len());
+    frame.put_u32(length);
+    frame.put_slice(&json);
+    Ok(frame.freeze())
+}
+
+/// Collects bytes and gives messages.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    buffer: BytesMut,
+}
+
+impl Decoder {
+    /// Takes bytes as they come. At most one message and one chunk are held, if messages are taken in between.
+    pub fn push(&mut self, chunk: &[u8]) {
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// The next whole message, or nothing yet.
+    pub fn take(&mut self) -> Result<Option<Follow>, FrameError> {
+        let Some(head) = self.buffer.first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_be_bytes(*head) as usize;
+        if length > MOST {
+            return Err(FrameError::TooLong(length));
+        }
+        if self.buffer.len() < 4 + length {
+            return Ok(None);
+        }
+        self.buffer.advance(4);
+        let json = self.buffer.split_to(length);
+        serde_json::from_slice(&json).map(Some).map_err(|e| FrameError::Undecodable(e.to_string()))
+    }
+}
