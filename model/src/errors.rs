@@ -138,7 +138,13 @@ impl fmt::Display for WorldErrors {
 impl std::error::Error for WorldErrors {}
 
 /// "did you mean", if one of the known words is close enough.
+///
+/// Close is a common beginning and most letters (Jaro-Winkler), or one slip in a short word (`wbe`), two in a longer one.
 pub(crate) fn did_you_mean<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<String> {
-    let near = known.into_iter().map(|k| (strsim::jaro_winkler(word, k), k)).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (near.0 >= 0.75).then(|| format!("did you mean `{}`?", near.1))
+    let slips = if word.chars().count() < 6 { 1 } else { 2 };
+    let near = known.into_iter().filter_map(|known| {
+        let likeness = strsim::jaro_winkler(word, known);
+        (likeness >= 0.8 || strsim::osa_distance(word, known) <= slips).then_some((likeness, known))
+    });
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| format!("did you mean `{known}`?"))
 }

@@ -24,8 +24,8 @@ use crate::{
 impl World {
     /// Parses and validates a world file. `file` is what errors call it.
     ///
-    /// All errors that can be found at once are returned at once, in the order of the file: all syntax errors; else unknown
-    /// keys, wrong types and missing keys together with, where nothing but unknown keys is wrong so far, what makes no sense.
+    /// All errors of a stage are returned at once, in the order of the file: syntax; then unknown keys, wrong types and missing
+    /// keys; then, if all values could be read, what makes no sense. A later stage would only repeat an earlier one's errors.
     pub fn parse(text: &str, file: &str) -> Result<Self, WorldErrors> {
         parse(text).map_err(|mut errors| {
             errors.sort_by_key(|error| error.place);

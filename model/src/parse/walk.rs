@@ -15,7 +15,7 @@ pub(super) struct Walk<'t> {
     lines: Lines<'t>,
     pub(super) spans: Spans,
     pub(super) errors: Vec<WorldError>,
-    /// Whether the values can be read as a World: unknown keys were left out, nothing else was wrong.
+    /// Whether the values can be read as a World: keys that mean nothing were left out, nothing else was wrong.
     pub(super) is_readable: bool,
 }
 
@@ -49,11 +49,7 @@ impl<'t> Walk<'t> {
                         values.insert(name.to_owned(), value);
                     }
                 }
-                None => {
-                    let hint = did_you_mean(name, table.fields.iter().map(|f| f.key)).unwrap_or_else(|| keys(table));
-                    let what = format!("{} has no key `{name}`", table.what);
-                    self.report(key.span().start, WorldError::new(path, what).hint(hint));
-                }
+                None => self.unknown_key(table, name, key.span().start, path),
             }
         }
         for field in table.fields.iter().filter(|field| field.needed && !found.contains_key(field.key)) {
@@ -61,6 +57,14 @@ impl<'t> Walk<'t> {
             self.spoil(offset, WorldError::new(path.key(field.key), what));
         }
         values
+    }
+
+    fn unknown_key(&mut self, table: &Table, name: &str, offset: usize, path: KeyPath) {
+        let near = did_you_mean(name, table.fields.iter().map(|field| field.key));
+        // A misspelt key is read as absent, so what else would be found wrong may only follow from that.
+        self.is_readable &= near.is_none();
+        let error = WorldError::new(path, format!("{} has no key `{name}`", table.what));
+        self.report(offset, error.hint(near.unwrap_or_else(|| keys(table))));
     }
 
     fn field(

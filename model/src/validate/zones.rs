@@ -190,8 +190,7 @@ fn check_order(world: &World, steered: &Steered, pool: &Pool, path: &KeyPath, fa
     for (i, name) in steered.order.iter().enumerate() {
         if world.region(name).is_some() && !pool.members.contains(name) {
             let what = format!("`{name}` is not a member of pool `{}`", steered.pool);
-            let hint = did_you_mean(name.as_str(), pool.members.iter().map(crate::RegionName::as_str));
-            faults.add_with(path.at(i), what, hint);
+            faults.add(path.at(i), what);
         }
     }
 }
