@@ -38,3 +38,6 @@ pub use serving::{emptied_pool, serving_members};
 pub use state::{PlaneState, RefusedRequest};
 pub use timing::{Term, Timing};
 pub use votes::{Tally, VoteBook};
+
+#[cfg(test)]
+mod testkit;

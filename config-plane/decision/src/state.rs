@@ -303,3 +303,6 @@ fn expire_overrides(plan: &Plan, now_ms: u64) -> Option<Plan> {
     next.made_by = format!("override expired: {}", words.join(", "));
     Some(next)
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ fn check(from: &str, to: &str, errors: Expect) {
     check_text(&text.replacen(from, to, 1), errors);
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
 fn check_text(text: &str, errors: Expect) {
     let found = World::parse(text, "world.toml").map_or_else(|errors| errors.to_string(), |_| "no error".to_owned());
     errors.assert_eq(&found);

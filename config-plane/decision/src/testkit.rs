@@ -1,0 +1,100 @@
+//! What the tests of this crate share: small worlds, requests, evidence.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use model::{Check, Evidence, Location, Pool, Region, RegionName, Subject, Verdict, Vote, World};
+
+use crate::{Change, Command, Outcome, PlaneState, Request, RequestId};
+
+/// Lineage of all test worlds.
+pub(crate) const LINEAGE: u64 = 0xa7011;
+
+pub(crate) fn name(text: &str) -> RegionName {
+    RegionName::new(text).unwrap()
+}
+
+pub(crate) fn subject(text: &str) -> Subject {
+    Subject::Region(name(text))
+}
+
+/// A world of these regions, with one pool `web` of all of them, judged by the default check.
+pub(crate) fn world(regions: &[&str]) -> World {
+    let region = |(id, region): (u16, &&str)| Region {
+        name: name(region),
+        id,
+        place: String::new(),
+        location: Location { latitude: 0.0, longitude: 0.0 },
+        gateway_v4: Some([10, 0, 0, u8::try_from(id).unwrap()].into()),
+        gateway_v6: None,
+        gateway_port: 80,
+    };
+    World {
+        name: "test".into(),
+        profile: model::Profile::Default,
+        regions: (1..).zip(regions).map(region).collect(),
+        checks: [("gateway".into(), Check::default())].into(),
+        pools: [("web".into(), pool(regions))].into(),
+        zones: vec![],
+    }
+}
+
+pub(crate) fn pool(members: &[&str]) -> Pool {
+    let members = members.iter().map(|m| name(m)).collect();
+    Pool { members, check: Some("gateway".into()), all_down: model::AllDown::FailOpen }
+}
+
+/// A request whose id and time follow from `n`.
+pub(crate) fn request(n: u64, command: Command) -> Request {
+    let mut id = [0; 16];
+    id[8..].copy_from_slice(&n.to_be_bytes());
+    Request { id: RequestId::from_bytes(id), proposed_at_ms: 1_000_000 + n, proposed_by: name("us"), command }
+}
+
+/// A founded state at index 1.
+pub(crate) fn founded(regions: &[&str]) -> PlaneState {
+    let mut state = PlaneState::new();
+    let outcome = state.apply(1, &request(1, Command::Found { world: world(regions), lineage: LINEAGE }));
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    state
+}
+
+pub(crate) fn plan(state: &PlaneState) -> Arc<model::Plan> {
+    state.plan().expect("founded").clone()
+}
+
+/// Evidence in which every other region of the world agrees.
+pub(crate) fn evidence(world: &World, about: &Subject, vote: Vote) -> Evidence {
+    let others = world.regions.iter().map(|r| &r.name).filter(|r| *r != about.region());
+    let votes: BTreeMap<_, _> = others.map(|r| (r.clone(), vote)).collect();
+    let qualified = votes.len();
+    Evidence { votes, needed: qualified, qualified, first_probe_ms: None, quorum_at_ms: 0 }
+}
+
+/// A change that everybody agrees on, from the verdict in force.
+pub(crate) fn change(state: &PlaneState, about: &str, to: Verdict) -> Change {
+    let (plan, about) = (plan(state), subject(about));
+    let vote = if to == Verdict::Down { Vote::Down } else { Vote::Up };
+    let from = plan.verdicts.get(&about).map_or(Verdict::Up, |s| s.verdict);
+    Change { evidence: evidence(&plan.world, &about, vote), subject: about, from, to }
+}
+
+/// A decision based on the Plan in force.
+pub(crate) fn decide(state: &PlaneState, about: &str, to: Verdict) -> Command {
+    Command::Decide { based_on: plan(state).id, changes: vec![change(state, about, to)] }
+}
+
+/// An override for an hour.
+pub(crate) fn say(about: &str, action: model::OverrideAction) -> Command {
+    Command::SetOverride {
+        subject: subject(about),
+        action,
+        reason: "a test".into(),
+        who: "the test".into(),
+        lasts_ms: 3_600_000,
+    }
+}
+
+/// Taking it back.
+pub(crate) fn clear(about: &str) -> Command {
+    Command::ClearOverride { subject: subject(about), reason: "a test".into(), who: "the test".into() }
+}
