@@ -18,12 +18,14 @@
 mod ca;
 mod error;
 mod files;
+mod fingerprint;
 mod identity;
 mod principal;
 mod token;
 
 pub use ca::{IssuedFiles, WorldCa};
 pub use error::PkiError;
+pub use fingerprint::fingerprint;
 pub use identity::{ClientAuth, Identity, ca_client_config};
 pub use principal::{Principal, peer_principal, region_server_name};
 pub use token::{AdminToken, TokenHash};
