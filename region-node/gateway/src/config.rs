@@ -1,0 +1,75 @@
+//! What a gateway is told at its start. Every limit has a default that suits a region of ordinary size.
+
+use std::{net::SocketAddr, time::Duration};
+
+use model::RegionName;
+
+/// One region's gateway.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// Where users connect.
+    pub listen: SocketAddr,
+    /// The region's name, put on every answer as `x-atoll-region`.
+    pub region: RegionName,
+    /// The app's name; `None` when the region runs no app and only its state is used.
+    pub app: Option<String>,
+    /// Whether `X-Forwarded-*` and `X-Request-Id` of the client are believed. Only behind a proxy that sets them itself.
+    pub trust_forwarded: bool,
+    /// Bounds in numbers and time.
+    pub limits: Limits,
+}
+
+impl GatewayConfig {
+    /// A gateway with default limits, believing nobody's `X-Forwarded-*`.
+    pub fn new(listen: SocketAddr, region: RegionName, app: Option<String>) -> Self {
+        Self { listen, region, app, trust_forwarded: false, limits: Limits::default() }
+    }
+}
+
+/// Bounds of a gateway.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections and tunnels at a time; more of them wait in the kernel's queue.
+    pub max_connections: u32,
+    /// HTTP/2 streams at a time in one connection.
+    pub max_streams: u32,
+    /// A request's head must be complete so soon; also how long an idle HTTP/1.1 connection is kept.
+    pub header_timeout: Duration,
+    /// Bytes of a request's head, and of a worker's answer's head.
+    pub max_head_bytes: u32,
+    /// Header lines of a request's head, and of a worker's answer's head.
+    pub max_headers: u16,
+    /// The worker must begin its answer so soon after the last byte of the request.
+    pub request_timeout: Duration,
+    /// A streamed answer may pause for so long.
+    pub body_idle: Duration,
+    /// Opening a connection to a worker may take so long.
+    pub connect_timeout: Duration,
+    /// A request waits so long for a worker to become ready.
+    pub worker_wait: Duration,
+    /// A request waits so long for the writes that its token names.
+    pub token_wait: Duration,
+    /// An idle connection to a worker is used again for so long. Node.js closes its own after 5 s, so stay below.
+    pub pool_idle: Duration,
+    /// Idle connections kept per worker.
+    pub pool_size: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 4096,
+            max_streams: 128,
+            header_timeout: Duration::from_secs(10),
+            max_head_bytes: 64 * 1024,
+            max_headers: 128,
+            request_timeout: Duration::from_secs(30),
+            body_idle: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(1),
+            worker_wait: Duration::from_secs(1),
+            token_wait: Duration::from_secs(1),
+            pool_idle: Duration::from_secs(4),
+            pool_size: 64,
+        }
+    }
+}

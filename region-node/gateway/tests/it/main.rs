@@ -1,0 +1,8 @@
+//! The gateway from outside: real sockets, small workers that behave and misbehave.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
+
+mod clients;
+mod state;
+mod support;
+mod token;
+mod workers;

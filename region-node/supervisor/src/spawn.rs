@@ -1,0 +1,106 @@
+//! The thread that starts processes.
+//!
+//! A worker must not outlive the region's process, not even when that is killed and can clean up nothing. Linux offers the
+//! parent-death signal for this, with two traps. It is sent when the *thread* that started the child ends, so workers are
+//! started by one thread that lives as long as the supervisor, never by one of a pool. And the parent may be dead before the
+//! child asks for the signal, so the child looks who its parent is afterwards.
+
+use std::{io, sync::mpsc, thread};
+
+use rustix::process::{Pid, Signal};
+use tokio::{
+    process::{Child, Command},
+    runtime::Handle,
+    sync::oneshot,
+};
+
+use crate::guard::Guard;
+
+enum Order {
+    Spawn { command: Box<Command>, reply: oneshot::Sender<io::Result<Child>> },
+    Forget { group: Pid },
+}
+
+/// Gives orders to the thread; the thread ends with the last of these.
+#[derive(Clone)]
+pub(crate) struct Spawner(mpsc::Sender<Order>);
+
+impl Spawner {
+    /// Starts the thread; to be called within a tokio runtime, which will watch the processes.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (orders, inbox) = mpsc::channel();
+        let runtime = Handle::current();
+        thread::Builder::new().name("atoll-spawner".to_owned()).spawn(move || {
+            let _within = runtime.enter();
+            work(&inbox);
+        })?;
+        Ok(Self(orders))
+    }
+
+    /// Starts a process in a group of its own, which ends with this process.
+    pub(crate) async fn spawn(&self, mut command: Command) -> io::Result<Child> {
+        command.process_group(0).kill_on_drop(true);
+        die_with_parent(&mut command);
+        let (reply, answer) = oneshot::channel();
+        let gone = || io::Error::other("the thread that starts workers is gone");
+        self.0.send(Order::Spawn { command: Box::new(command), reply }).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// The group has ended, its number may soon be another's.
+    pub(crate) fn forget(&self, group: Pid) {
+        // A failure means that the thread and its guard are gone, which forgets everything.
+        let _ = self.0.send(Order::Forget { group });
+    }
+}
+
+fn work(inbox: &mpsc::Receiver<Order>) {
+    let mut guard = Guard::start()
+        .inspect_err(
+            |error| tracing::warn!(%error, "no guard: if this process is killed, children of workers may stay"),
+        )
+        .ok();
+    while let Ok(order) = inbox.recv() {
+        match order {
+            Order::Spawn { mut command, reply } => {
+                let child = command.spawn();
+                if let (Some(guard), Some(group)) = (&mut guard, child.as_ref().ok().and_then(group_of)) {
+                    guard.add(group);
+                }
+                // Nobody waits any more: the child is dropped, which kills it.
+                let _ = reply.send(child);
+            }
+            Order::Forget { group } => {
+                if let Some(guard) = &mut guard {
+                    guard.forget(group);
+                }
+            }
+        }
+    }
+}
+
+/// The process group of a child started here: its own number.
+pub(crate) fn group_of(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
+}
+
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "the parent-death signal can only be asked for between fork and exec")]
+fn die_with_parent(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed. The closure makes two system calls, prctl and
+    // getppid, and builds errors from numbers; it allocates nothing, takes no lock and touches nothing that it does not own.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            match rustix::process::getppid() {
+                Some(now) if now == parent => Ok(()),
+                _ => Err(rustix::io::Errno::SRCH.into()),
+            }
+        });
+    }
+}
+
+/// Elsewhere the guard alone does it.
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent(_command: &mut Command) {}

@@ -1,0 +1,77 @@
+//! No worker outlives the region's process, and no worker dies with a thread of it.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use supervisor::{AppSpec, WorkerState, start};
+
+use crate::support::{Scratch, app, runs, server, until};
+
+const PID_FILE: &str = "SUPERVISOR_TEST_PID_FILE";
+
+/// The region's process of the next test: supervises a worker that has a child of its own, until it is killed.
+#[tokio::test]
+#[ignore = "a process of another test"]
+async fn helper_that_supervises_until_it_is_killed() {
+    let Ok(file) = std::env::var(PID_FILE) else { return };
+    let script = format!("sleep 1000 & echo $$ $! > {file}.new; mv {file}.new {file}; wait");
+    let _supervisor = start(app(&["sh", "-c", &script])).unwrap();
+    std::future::pending::<()>().await;
+}
+
+fn helper(pid_file: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "orphans::helper_that_supervises_until_it_is_killed", "--ignored", "--nocapture"])
+        .env(PID_FILE, pid_file)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_worker_and_its_children_end_with_a_supervisor_that_was_killed() {
+    let scratch = Scratch::new("orphans");
+    let file = scratch.path().join("pids");
+    let mut region = helper(&file);
+    until("the worker and its child run", || file.exists()).await;
+    let pids: Vec<u32> =
+        std::fs::read_to_string(&file).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    assert!(pids.len() == 2 && pids.iter().all(|pid| runs(*pid)), "{pids:?}");
+    region.kill().unwrap();
+    region.wait().unwrap();
+    until("both are gone", || !pids.iter().any(|pid| runs(*pid))).await;
+}
+
+/// The parent-death signal follows the thread that started the child; a worker must not die with the one that called `start`.
+#[test]
+fn a_worker_survives_the_thread_that_called_start() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    let caller = thread::spawn(move || {
+        let _within = handle.enter();
+        start(server()).unwrap()
+    });
+    let supervisor = caller.join().unwrap();
+    runtime.block_on(async {
+        until("the worker is ready", || supervisor.status()[0].state == WorkerState::Ready).await;
+        // A burst of short-lived threads of the pool changes nothing either.
+        for _ in 0..20 {
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+        }
+        assert_eq!((supervisor.status()[0].state, supervisor.status()[0].restarts), (WorkerState::Ready, 0));
+        supervisor.shutdown().await;
+    });
+}
+
+#[tokio::test]
+async fn a_dropped_supervisor_takes_its_workers_along() {
+    let supervisor = start(AppSpec { instances: 2, ..app(&["sleep", "1000"]) }).unwrap();
+    until("both run", || supervisor.status().iter().all(|worker| worker.pid.is_some())).await;
+    let pids: Vec<u32> = supervisor.status().iter().filter_map(|worker| worker.pid).collect();
+    assert!(pids.iter().all(|pid| runs(*pid)));
+    drop(supervisor);
+    until("both are gone", || !pids.iter().any(|pid| runs(*pid))).await;
+}

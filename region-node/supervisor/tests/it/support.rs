@@ -1,0 +1,85 @@
+//! The test world: apps written in `sh` and Python, and conditions to wait for.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use supervisor::{AppSpec, PortChoice, Timing};
+
+/// Long enough for a loaded machine; reached only by a failing test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that answers every path with its environment, and ends at once on SIGTERM.
+pub(crate) const SERVER: &str = r#"
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = "\n".join(f"{k}={v}" for k, v in os.environ.items()).encode()
+        self.send_response(int(os.environ.get("STATUS", "200")))
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"#;
+
+pub(crate) fn app(command: &[&str]) -> AppSpec {
+    AppSpec {
+        name: "shop".to_owned(),
+        command: command.iter().map(|&word| word.to_owned()).collect(),
+        instances: 1,
+        env: BTreeMap::new(),
+        cwd: None,
+        host: IpAddr::from([127, 0, 0, 1]),
+        ports: PortChoice::Any,
+        ready_path: "/healthz".to_owned(),
+        region: "eu-west".to_owned(),
+        redis_url: "redis://127.0.0.1:6379".to_owned(),
+        timing: Timing { kill_timeout: Duration::from_secs(5), ..Timing::default() },
+    }
+}
+
+pub(crate) fn server() -> AppSpec {
+    app(&["python3", "-c", SERVER])
+}
+
+/// Waits until `done` says so.
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Whether a process runs; a zombie does not.
+pub(crate) fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // "pid (name) state …": the name may hold anything, so read from its end.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z') && !rest.starts_with('X'))
+}
+
+/// A directory of this test alone, removed with it.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("atoll-supervisor-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
