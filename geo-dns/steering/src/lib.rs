@@ -1,1 +1,33 @@
 //! Pure steering: locations, policies, the compiled View, and the answer to a query.
+//!
+//! ```text
+//! Plan + local demotions ── View::compile ──▸ View                       off the query path, swapped whole
+//!
+//! packet ─ wire::read ─▸ question, client net ─ decide ─▸ which records ─ wire::write ─▸ packet
+//!                                                 │
+//!                                          one View, one geo lookup
+//! ```
+//!
+//! [`answer`] is the whole server seen from a transport: bytes in, bytes out. Nothing here reads a clock, draws a random
+//! number, holds a lock or opens a socket; the same View and the same packet always give the same answer, at every server
+//! of a region and over every transport.
+//!
+//! The decision knows no packets and the packets know no decision, so that prebuilt answers can take the place of the writer.
+
+mod answer;
+mod decide;
+mod explain;
+pub mod geo;
+mod name;
+mod rr;
+mod steer;
+mod view;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Outcome, Transport, answer, refuse};
+pub use explain::{Clamp, ExplainAnswer, ExplainError, MemberExplained, PlaceExplained, SteeringExplained, explain};
+pub use rr::{Rcode, Rtype};
+pub use view::{CompileError, View, ViewInputs};

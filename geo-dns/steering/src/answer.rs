@@ -1,0 +1,162 @@
+//! The whole server as one function: bytes in, bytes out.
+
+use std::net::IpAddr;
+
+use model::RegionName;
+
+use crate::{
+    decide::{Client, Decision, decide},
+    rr::{Rcode, RrSet, Rtype},
+    view::View,
+    wire::{Asked, CLASS_CH, CLASS_IN, Owner, PLAIN_UDP_MAX, Reply, UDP_MAX, read},
+};
+
+/// How a query came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// A datagram: the answer has to fit what the client takes.
+    Udp,
+    /// A stream: up to 65 535 bytes.
+    Tcp,
+}
+
+impl Transport {
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// What became of a query, for counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome<'v> {
+    /// What was said; None if nothing was, and nothing may be sent.
+    pub rcode: Option<Rcode>,
+    /// Origin of the zone that was asked.
+    pub zone: Option<&'v str>,
+    /// The region named first in a steered answer.
+    pub region: Option<&'v RegionName>,
+    /// The answer did not fit; the client will ask over TCP.
+    pub truncated: bool,
+}
+
+impl Outcome<'_> {
+    const SILENCE: Self = Self { rcode: None, zone: None, region: None, truncated: false };
+
+    fn of(rcode: Rcode, truncated: bool) -> Self {
+        Self { rcode: Some(rcode), truncated, ..Self::SILENCE }
+    }
+}
+
+/// Answers a packet. `client` is the address it came from. The answer replaces what is in `out`; if the outcome has no
+/// rcode, `out` is empty and nothing is to be sent.
+pub fn answer<'v>(
+    view: &'v View,
+    query: &[u8],
+    client: IpAddr,
+    transport: Transport,
+    out: &mut Vec<u8>,
+) -> Outcome<'v> {
+    let (asked, question) = match read(query) {
+        None => return silence(out),
+        Some((asked, Err(rcode))) => return fault(asked, rcode, transport, out),
+        Some((asked, Ok(question))) => (asked, question),
+    };
+    match (question.class, question.rtype) {
+        (CLASS_IN | CLASS_CH, Rtype::OPT | Rtype::TSIG) => fault(asked, Rcode::FormErr, transport, out),
+        (CLASS_IN | CLASS_CH, Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => fault(asked, Rcode::NotImp, transport, out),
+        (CLASS_IN, Rtype::AXFR) => fault(asked, Rcode::Refused, transport, out),
+        (CLASS_IN, rtype) => {
+            let name = question.name.as_wire();
+            let decision = decide(view, name, rtype, whom_for(&asked, client));
+            write(&decision, name, asked, transport, out)
+        }
+        (CLASS_CH, rtype) => {
+            let set = about_itself(view, question.name.as_wire());
+            match set.filter(|_| matches!(rtype, Rtype::TXT | Rtype::ANY)) {
+                Some(set) => write_identity(set, asked, transport, out),
+                None => fault(asked, Rcode::Refused, transport, out),
+            }
+        }
+        _ => fault(asked, Rcode::Refused, transport, out),
+    }
+}
+
+/// Answers as a server that has no Plan yet: it has no zone, so that it refuses every name.
+pub fn refuse(query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
+    match read(query) {
+        None => silence(out),
+        Some((asked, question)) => fault(asked, question.err().unwrap_or(Rcode::Refused), transport, out),
+    }
+}
+
+fn silence(out: &mut Vec<u8>) -> Outcome<'static> {
+    out.clear();
+    Outcome::SILENCE
+}
+
+fn fault(asked: Asked<'_>, rcode: Rcode, transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
+    let reply = Reply::new(asked, limit(&asked, transport), out);
+    Outcome::of(rcode, reply.finish(rcode, false))
+}
+
+/// The client subnet's place if the query names one, else the place of whoever sent it.
+fn whom_for(asked: &Asked<'_>, source: IpAddr) -> Client {
+    let subnet = asked.edns.and_then(|edns| edns.subnet?.place());
+    Client { place: subnet.unwrap_or(source), scoped: subnet.is_some() }
+}
+
+/// How long a reply may be.
+fn limit(asked: &Asked<'_>, transport: Transport) -> usize {
+    match (transport, asked.edns) {
+        (Transport::Tcp, _) => usize::from(u16::MAX),
+        (Transport::Udp, None) => PLAIN_UDP_MAX,
+        (Transport::Udp, Some(edns)) => usize::from(edns.payload.min(UDP_MAX)).max(PLAIN_UDP_MAX),
+    }
+}
+
+fn write<'v>(
+    decision: &Decision<'v>,
+    name: &[u8],
+    asked: Asked<'_>,
+    transport: Transport,
+    out: &mut Vec<u8>,
+) -> Outcome<'v> {
+    let mut reply = Reply::new(asked, limit(&asked, transport), out);
+    reply.scope(decision.scope);
+    let mut owner = Owner::Asked;
+    for set in decision.aliases.iter().chain(decision.records) {
+        reply.answer(owner, CLASS_IN, set);
+        owner = Owner::Target;
+    }
+    if let (Some(zone), Some(ttl)) = (decision.zone, decision.negative_ttl) {
+        // The name asked for lies in the zone, so that the origin is its end.
+        let origin = zone.origin.as_wire().len().min(name.len());
+        reply.authority(Owner::Parent(origin), ttl, &zone.soa);
+    }
+    let truncated = reply.finish(decision.rcode, decision.zone.is_some());
+    let named = decision.steered.and_then(|(s, v)| s.members.get(*v.chosen.first()?));
+    Outcome {
+        zone: decision.zone.map(|zone| zone.text.as_str()),
+        region: named.map(|member| &member.region),
+        ..Outcome::of(decision.rcode, truncated)
+    }
+}
+
+/// What a server is asked of itself in class CH: which version it runs, and who it is.
+fn about_itself<'v>(view: &'v View, name: &[u8]) -> Option<&'v RrSet> {
+    match name {
+        b"\x07version\x04bind\0" | b"\x07version\x06server\0" => Some(&view.identity.version),
+        b"\x02id\x06server\0" | b"\x08hostname\x04bind\0" => Some(&view.identity.region),
+        _ => None,
+    }
+}
+
+fn write_identity(set: &RrSet, asked: Asked<'_>, transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
+    let mut reply = Reply::new(asked, limit(&asked, transport), out);
+    reply.answer(Owner::Asked, CLASS_CH, set);
+    Outcome::of(Rcode::NoError, reply.finish(Rcode::NoError, true))
+}

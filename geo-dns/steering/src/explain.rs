@@ -1,0 +1,303 @@
+//! Why a client gets the answer it gets: the same decision, told instead of packed.
+
+use std::net::IpAddr;
+
+use hickory_proto::{
+    rr::{RData, RecordType},
+    serialize::binary::{BinDecoder, Restrict},
+};
+use model::{SteeringPolicy, Verdict};
+use serde::Serialize;
+
+use crate::{
+    decide::{Client, Decision, decide},
+    name::{self, Name},
+    rr::{RrSet, Rtype},
+    steer::{Basis, Limit, Member, Standing, Steering, Variant, order_from},
+    view::{Found, View},
+};
+
+/// An answer and its reasons. Serializes to the JSON of `atoll explain dns --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExplainAnswer {
+    /// The name asked for, without the last dot.
+    pub name: String,
+    /// The type asked for.
+    pub rtype: String,
+    /// Whom the answer is for.
+    pub client: IpAddr,
+    /// The region of the answering server.
+    pub server_region: String,
+    /// The Plan that the answer rests on, `lineage:version`.
+    pub plan: String,
+    /// `NOERROR`, `NXDOMAIN` or `REFUSED`.
+    pub rcode: &'static str,
+    /// Origin of the zone; none outside of all zones.
+    pub zone: Option<String>,
+    /// What the lookup found, in words.
+    pub matched: String,
+    /// Aliases on the way.
+    pub aliases: Vec<String>,
+    /// Data of the records, in the order of the answer.
+    pub answers: Vec<String>,
+    /// How long it may be kept; none for a refusal.
+    pub ttl: Option<Clamp>,
+    /// For whom else it holds: a network in the client's family, and why it is that wide.
+    pub scope: Clamp,
+    /// Where the client is taken to be.
+    pub place: PlaceExplained,
+    /// How the name is steered, if it is.
+    pub steering: Option<SteeringExplained>,
+}
+
+/// A number and what set it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Clamp {
+    /// Seconds of a TTL, bits of a prefix.
+    pub value: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// Where a client is taken to be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlaceExplained {
+    /// ISO 3166 code.
+    pub country: Option<String>,
+    /// The city that stands for the country.
+    pub city: Option<String>,
+    /// Degrees north.
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    pub longitude: Option<f64>,
+    /// The network around the client that lies in the country whole, as `address/length`.
+    pub network: String,
+    /// Where this comes from, or what is done without it.
+    pub reason: String,
+}
+
+/// How a name is steered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SteeringExplained {
+    /// The pool.
+    pub pool: String,
+    /// `nearest` or `failover`.
+    pub policy: &'static str,
+    /// How many addresses an answer names at most.
+    pub take: usize,
+    /// Which members could be chosen, in words.
+    pub basis: &'static str,
+    /// The members in the order for this client.
+    pub members: Vec<MemberExplained>,
+}
+
+/// What became of a member.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MemberExplained {
+    /// Its region.
+    pub region: String,
+    /// Its address of the family asked for.
+    pub address: Option<IpAddr>,
+    /// Great-circle distance from where the client is taken to be, kilometres.
+    pub distance_km: Option<f64>,
+    /// `up`, `degraded`, `down`, `demoted`, `override up`, `override down` or `not judged`.
+    pub standing: &'static str,
+    /// Whether the answer names it.
+    pub named: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// Why there is nothing to explain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExplainError {
+    /// Not a name.
+    #[error("`{name}` is no domain name: {why}")]
+    Name {
+        /// What was given.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Decides as [`crate::answer`] would for a client at that address, and tells why.
+pub fn explain(view: &View, name: &str, client: IpAddr, rtype: Rtype) -> Result<ExplainAnswer, ExplainError> {
+    let wire = Name::parse(name, None).map_err(|why| ExplainError::Name { name: name.to_owned(), why })?;
+    let decision = decide(view, wire.as_wire(), rtype, Client { place: client, scoped: true });
+    Ok(ExplainAnswer {
+        name: wire.to_string(),
+        rtype: rtype.to_string(),
+        client,
+        server_region: view.server_region.to_string(),
+        plan: view.plan.to_string(),
+        rcode: decision.rcode.as_str(),
+        zone: decision.zone.map(|zone| zone.text.clone()),
+        matched: matched(&decision, rtype),
+        aliases: decision.aliases.iter().flat_map(texts).collect(),
+        answers: decision.records.map(texts).unwrap_or_default(),
+        ttl: ttl(&decision),
+        scope: scope(&decision),
+        place: place(view, client),
+        steering: decision.steered.map(|(steering, variant)| steered(view, client, rtype, steering, variant)),
+    })
+}
+
+fn matched(decision: &Decision<'_>, rtype: Rtype) -> String {
+    let what = if decision.steered.is_some() { "a steered name" } else { "a static name" };
+    let loose_end = decision.records.is_none() && decision.negative_ttl.is_none();
+    match decision.found {
+        _ if decision.zone.is_none() => "no zone of this world".to_owned(),
+        _ if loose_end => "an alias that leads out of the zone, or in a circle".to_owned(),
+        Found::Nothing => "no such name".to_owned(),
+        Found::Exact(node) if node.is_empty() => "a name without data between other names".to_owned(),
+        _ if decision.records.is_none() && decision.steered.is_none() => format!("{what} without {rtype} records"),
+        Found::Exact(_) => what.to_owned(),
+        Found::Wildcard(_, parent) => format!("{what}, through the wildcard *.{}", name::display(parent)),
+    }
+}
+
+fn ttl(decision: &Decision<'_>) -> Option<Clamp> {
+    let clamp = |value, reason: &str| Some(Clamp { value, reason: reason.to_owned() });
+    match (decision.negative_ttl, decision.steered, decision.records) {
+        (Some(seconds), Some((_, v)), _) if v.negative_seconds() <= seconds => {
+            clamp(seconds, "until a member could come back")
+        }
+        (Some(seconds), ..) => clamp(seconds, "the zone's TTL of negative answers"),
+        (None, Some((_, variant)), _) => {
+            let reason = match variant.ttl.limit {
+                Limit::Physics => "the earliest moment at which probes could change a member that was looked at",
+                Limit::NameMin => "the name's minimum; a member that was looked at could change earlier",
+                Limit::NameMax => "the name's maximum; no member that was looked at could change earlier",
+            };
+            clamp(variant.ttl.seconds, reason)
+        }
+        (None, None, Some(set)) => clamp(set.ttl, "as the record says"),
+        (None, None, None) => decision.aliases.iter().last().and_then(|set| clamp(set.ttl, "as the alias says")),
+    }
+}
+
+fn scope(decision: &Decision<'_>) -> Clamp {
+    let reason = match (decision.steered, decision.scope) {
+        (None, _) => "the same for everybody",
+        (Some((steering, _)), 0) if steering.rules.policy == SteeringPolicy::Failover => {
+            "failover asks for nobody's place"
+        }
+        (Some(_), 0) => "every place leads to this answer at present",
+        (Some(_), _) => "the widest network around the client in which every country leads to this answer",
+    };
+    Clamp { value: decision.scope.into(), reason: reason.to_owned() }
+}
+
+fn place(view: &View, client: IpAddr) -> PlaceExplained {
+    let spot = view.geo.spot(client);
+    let reason = match (&spot.code, spot.location) {
+        (_, Some(_)) => "the embedded country table".to_owned(),
+        (Some(code), None) => format!("the table has no place for {code}: taken to be at this server"),
+        (None, None) => "no country has this address: taken to be at this server".to_owned(),
+    };
+    PlaceExplained {
+        country: spot.code,
+        city: spot.city,
+        latitude: spot.location.map(|l| l.latitude),
+        longitude: spot.location.map(|l| l.longitude),
+        network: format!("{}/{}", masked(client, spot.prefix), spot.prefix),
+        reason,
+    }
+}
+
+/// The first address of the network.
+fn masked(addr: IpAddr, prefix: u8) -> IpAddr {
+    match addr {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix.into())).unwrap_or(0);
+            IpAddr::V4((u32::from(v4) & mask).into())
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix.into())).unwrap_or(0);
+            IpAddr::V6((u128::from(v6) & mask).into())
+        }
+    }
+}
+
+fn steered(view: &View, client: IpAddr, rtype: Rtype, steering: &Steering, variant: &Variant) -> SteeringExplained {
+    let spot = view.geo.spot(client);
+    let order = order_from(steering.rules.policy, &steering.members, spot.location, &view.home);
+    let from = spot.location.or(view.home.location);
+    let members = order.iter().map(|&i| {
+        let member = &steering.members[i];
+        let named = variant.chosen.contains(&i);
+        MemberExplained {
+            region: member.region.to_string(),
+            address: member.address(rtype),
+            distance_km: from.map(|from| crate::geo::distance_km(from, member.location).round()),
+            standing: standing(member.standing),
+            named,
+            reason: reason(member, rtype, named, steering, variant),
+        }
+    });
+    SteeringExplained {
+        pool: steering.pool.clone(),
+        policy: match steering.rules.policy {
+            SteeringPolicy::Nearest => "nearest",
+            SteeringPolicy::Failover => "failover",
+        },
+        take: steering.rules.take,
+        basis: match variant.basis {
+            Basis::Healthy => "members that serve",
+            Basis::DemotionIgnored => {
+                "members that the plan lets serve: leaving out those this server sees down would empty the answer"
+            }
+            Basis::FailOpen => "all members: every one is down, and the pool fails open",
+            Basis::FailClosed => "none: every member is down, and the pool fails closed",
+            Basis::NoMembers => "none: no member has an address of this family",
+        },
+        members: members.collect(),
+    }
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::NotJudged => "not judged",
+        Standing::Judged(Verdict::Up) => "up",
+        Standing::Judged(Verdict::Degraded) => "degraded",
+        Standing::Judged(Verdict::Down) => "down",
+        Standing::Demoted(_) => "demoted",
+        Standing::Overridden { serves: true } => "override up",
+        Standing::Overridden { serves: false } => "override down",
+    }
+}
+
+fn reason(member: &Member, rtype: Rtype, named: bool, steering: &Steering, variant: &Variant) -> String {
+    if member.address(rtype).is_none() {
+        return format!("left out: it has no {rtype} address");
+    }
+    if named {
+        return match (variant.basis, steering.rules.policy) {
+            (Basis::FailOpen, _) => "named though it is down: all are",
+            (Basis::DemotionIgnored, _) => "named though this server sees it down: otherwise nobody would be",
+            (_, SteeringPolicy::Nearest) => "named: among the nearest that serve",
+            (_, SteeringPolicy::Failover) => "named: among the first in the order that serve",
+        }
+        .to_owned();
+    }
+    match member.standing {
+        Standing::Judged(Verdict::Down) => "left out: the quorum's verdict is down".to_owned(),
+        Standing::Overridden { serves: false } => "left out: an override takes it out".to_owned(),
+        Standing::Demoted(_) => {
+            "left out: this server hears no plane, and its own region's probes see it down".to_owned()
+        }
+        _ => format!("not needed: {} better placed", steering.rules.take),
+    }
+}
+
+/// Data of records in presentation form.
+fn texts(set: &RrSet) -> Vec<String> {
+    let text = |data: &[u8]| {
+        let length = u16::try_from(data.len()).ok()?;
+        let read =
+            RData::read(&mut BinDecoder::new(data), RecordType::from(set.rtype.0), Restrict::new(length)).ok()?;
+        Some(read.to_string())
+    };
+    set.rdata.iter().filter_map(|data| text(data)).collect()
+}

@@ -1,0 +1,53 @@
+//! IPv4 addresses that travel inside IPv6 ones are looked up as what they are.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::table::Family;
+
+/// An address as the table wants it: a family and a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Folded {
+    pub(super) family: Family,
+    /// The IPv4 address, or the upper half of the IPv6 address: registries hand out nothing longer than /64.
+    pub(super) key: u64,
+    /// How many bits of the original address stand before the key: what to add to a prefix length of the key.
+    pub(super) lead: u8,
+}
+
+impl Folded {
+    /// v4-mapped, NAT64's well-known prefix, 6to4 and Teredo become IPv4; all else stays.
+    pub(super) fn of(addr: IpAddr) -> Self {
+        match addr {
+            IpAddr::V4(v4) => Self::v4(v4, 0),
+            IpAddr::V6(v6) => match inner_v4(v6) {
+                Some((v4, lead)) => Self::v4(v4, lead),
+                None => Self { family: Family::V6, key: (u128::from(v6) >> 64) as u64, lead: 0 },
+            },
+        }
+    }
+
+    fn v4(addr: Ipv4Addr, lead: u8) -> Self {
+        Self { family: Family::V4, key: u32::from(addr).into(), lead }
+    }
+}
+
+/// The IPv4 address inside, and how many bits stand before it.
+fn inner_v4(addr: Ipv6Addr) -> Option<(Ipv4Addr, u8)> {
+    let low = |bits: u128| Ipv4Addr::from(bits as u32);
+    let bits = u128::from(addr);
+    match addr.segments() {
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some((low(bits), 96)),
+        [0x2002, ..] => Some((low(bits >> 80), 16)),
+        // Teredo writes the client's address with all bits turned.
+        [0x2001, 0, ..] => Some((low(!bits), 96)),
+        _ => None,
+    }
+}
+
+/// The upper halves whose addresses may be folded, first and last: [`super::encode`] sets them apart in the table.
+pub(super) const FOLDED_SPACE: [(u64, u64); 4] = [
+    (0, 0),
+    (0x0064_ff9b_0000_0000, 0x0064_ff9b_0000_0000),
+    (0x2001_0000_0000_0000, 0x2001_0000_ffff_ffff),
+    (0x2002_0000_0000_0000, 0x2002_ffff_ffff_ffff),
+];

@@ -1,0 +1,8 @@
+//! The crate seen from outside: packets in, packets out. `hickory-proto` builds and reads them.
+
+mod answers;
+mod explaining;
+mod packets;
+mod protocol;
+mod scopes;
+pub(crate) mod world;

@@ -1,0 +1,91 @@
+//! The View: a Plan compiled for answering. Made off the query path, swapped whole, never changed.
+
+mod compile;
+mod zone;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+};
+
+use model::{Plan, PlanId, RegionName};
+
+use crate::{
+    geo::Geo,
+    name::{Name, suffixes},
+    rr::RrSet,
+};
+
+pub use compile::CompileError;
+pub(crate) use zone::{Found, Node, Zone};
+
+/// What a View depends on besides the Plan.
+#[derive(Debug, Clone)]
+pub struct ViewInputs {
+    /// The region of the answering server.
+    pub server_region: RegionName,
+    /// Regions that this server may leave out on its own region's evidence, since it hears no plane. Usually empty.
+    pub demoted: BTreeSet<RegionName>,
+    /// Where addresses are.
+    pub geo: Arc<Geo>,
+}
+
+impl ViewInputs {
+    /// Nothing demoted, and the embedded country table.
+    pub fn new(server_region: RegionName) -> Self {
+        Self { server_region, demoted: BTreeSet::new(), geo: Geo::embedded() }
+    }
+}
+
+/// A Plan compiled for answering DNS queries.
+pub struct View {
+    pub(crate) plan: PlanId,
+    pub(crate) server_region: RegionName,
+    pub(crate) demoted: BTreeSet<RegionName>,
+    pub(crate) home: crate::steer::Home,
+    pub(crate) geo: Arc<Geo>,
+    pub(crate) zones: HashMap<Name, Zone>,
+    pub(crate) identity: Identity,
+}
+
+/// What the server says of itself in class CH.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// `version.bind`, `version.server`.
+    pub(crate) version: RrSet,
+    /// `id.server`, `hostname.bind`.
+    pub(crate) region: RrSet,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zones: Vec<_> = self.zones.values().map(|zone| (&zone.text, zone.nodes.len())).collect();
+        f.debug_struct("View").field("plan", &self.plan).field("zones", &zones).finish_non_exhaustive()
+    }
+}
+
+impl View {
+    /// Compiles a Plan. Fails on a world that cannot be served as it is written, and says where; keep the View before it then.
+    pub fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<Self, CompileError> {
+        compile::compile(plan, inputs)
+    }
+
+    /// The number of the Plan that it was made of.
+    pub fn plan(&self) -> PlanId {
+        self.plan
+    }
+
+    /// Regions left out by the server itself.
+    pub fn demoted(&self) -> &BTreeSet<RegionName> {
+        &self.demoted
+    }
+
+    /// The innermost zone that a name lies in.
+    pub(crate) fn zone_of(&self, name: &[u8]) -> Option<&Zone> {
+        suffixes(name).find_map(|suffix| self.zones.get(suffix)).or_else(|| self.zones.get([0].as_slice()))
+    }
+}

@@ -1,0 +1,90 @@
+//! A zone's names, and the lookup of RFC 1034 4.3.2 with RFC 4592's wildcards.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    name::{MAX_NAME, Name, suffixes},
+    rr::{RrSet, Rtype},
+    steer::Steering,
+};
+
+/// A zone.
+#[derive(Debug)]
+pub(crate) struct Zone {
+    pub(crate) origin: Name,
+    /// The origin as people write it.
+    pub(crate) text: String,
+    pub(crate) soa: RrSet,
+    /// TTL of "there is no such thing", seconds: the lesser of the SOA's own and its MINIMUM (RFC 2308).
+    pub(crate) negative_ttl: u32,
+    /// What ANY gets (RFC 8482).
+    pub(crate) any: RrSet,
+    /// Every name that exists, empty ones between others too (RFC 8020), wildcards under their own names.
+    pub(crate) nodes: HashMap<Name, Node>,
+}
+
+/// What is known of a name.
+#[derive(Debug, Default)]
+pub(crate) struct Node {
+    /// Static records, one set per type.
+    pub(crate) sets: Vec<RrSet>,
+    /// Where a CNAME among them points.
+    pub(crate) alias: Option<Name>,
+    /// Its A and AAAA, if they are steered.
+    pub(crate) steering: Option<Arc<Steering>>,
+}
+
+impl Node {
+    pub(crate) fn set(&self, rtype: Rtype) -> Option<&RrSet> {
+        self.sets.iter().find(|set| set.rtype == rtype)
+    }
+
+    /// Whether it only stands between other names.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sets.is_empty() && self.steering.is_none()
+    }
+}
+
+/// What a lookup found.
+#[derive(Clone, Copy)]
+pub(crate) enum Found<'v> {
+    /// The name itself.
+    Exact(&'v Node),
+    /// A wildcard that speaks for it, and the name of that wildcard's parent.
+    Wildcard(&'v Node, &'v [u8]),
+    /// No such name.
+    Nothing,
+}
+
+impl<'v> Found<'v> {
+    pub(crate) fn node(self) -> Option<&'v Node> {
+        match self {
+            Self::Exact(node) | Self::Wildcard(node, _) => Some(node),
+            Self::Nothing => None,
+        }
+    }
+}
+
+impl Zone {
+    /// Looks up a name that lies in this zone.
+    pub(crate) fn find(&self, name: &[u8]) -> Found<'_> {
+        if let Some(node) = self.nodes.get(name) {
+            return Found::Exact(node);
+        }
+        // The closest name that exists above decides: a wildcard further up does not reach past it.
+        let Some((encloser, _)) = suffixes(name).skip(1).find_map(|suffix| self.nodes.get_key_value(suffix)) else {
+            return Found::Nothing;
+        };
+        match self.wildcard_under(encloser.as_wire()) {
+            Some(node) => Found::Wildcard(node, encloser.as_wire()),
+            None => Found::Nothing,
+        }
+    }
+
+    fn wildcard_under(&self, encloser: &[u8]) -> Option<&Node> {
+        let mut name = [0; MAX_NAME];
+        name[..2].copy_from_slice(&[1, b'*']);
+        name.get_mut(2..2 + encloser.len())?.copy_from_slice(encloser);
+        self.nodes.get(&name[..2 + encloser.len()])
+    }
+}
