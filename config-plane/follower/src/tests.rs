@@ -1,0 +1,81 @@
+//! The follower against fake members that say what a test wants, over real TLS; its file against every kind of damage.
+
+mod fake_member;
+mod file;
+mod following;
+mod order;
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use model::{Location, Plan, PlanId, Region, World};
+use plane_client::api::Follow;
+
+/// A directory of its own for each test, gone at the end.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(std::env::temp_dir().join(format!("atoll-follower-test-{}-{n}", std::process::id())))
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn id(lineage: u64, version: u64) -> PlanId {
+    PlanId { lineage, version }
+}
+
+/// A valid Plan; `made_by` tells where it comes from.
+fn plan(id: PlanId, made_by: &str) -> Plan {
+    let region = Region {
+        name: "eu-west".parse().unwrap(),
+        id: 1,
+        place: "Dublin".into(),
+        location: Location { latitude: 53.3, longitude: -6.3 },
+        gateway_v4: Some([127, 0, 1, 1].into()),
+        gateway_v6: None,
+        gateway_port: 8080,
+    };
+    Plan {
+        id,
+        made_at_ms: 1,
+        made_by: made_by.into(),
+        world: World {
+            name: "test".into(),
+            profile: model::Profile::Default,
+            regions: vec![region],
+            checks: [].into(),
+            pools: [].into(),
+            zones: vec![],
+        },
+        verdicts: [].into(),
+        overrides: vec![],
+        decisions: vec![],
+    }
+}
+
+/// A Plan that decodes, but whose world is not valid: two regions of one name and number.
+fn poison(id: PlanId) -> Plan {
+    let mut plan = plan(id, "poison");
+    let twin = plan.world.regions[0].clone();
+    plan.world.regions.push(twin);
+    plan
+}
+
+fn message(plan: Plan) -> Follow {
+    Follow::Plan(Box::new(plan))
+}
+
+fn alive(plan: Option<PlanId>, quorum_age_ms: Option<u64>, leader: Option<&str>) -> Follow {
+    Follow::Alive { plan, quorum_age_ms, leader: leader.map(|name| name.parse().unwrap()) }
+}
