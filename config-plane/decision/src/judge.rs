@@ -133,7 +133,7 @@ impl Judge {
                     self.quiet_until_ms = 0;
                 }
             }
-            Input::Answered(outcome) => self.take_answer(now, outcome),
+            Input::Answered(outcome) => self.take_answer(now, outcome.as_ref()),
             Input::Tick => {}
         }
         self.evaluate(now);
@@ -207,12 +207,14 @@ impl Judge {
         self.plan = Some(plan);
     }
 
-    fn take_answer(&mut self, now: Now, outcome: Option<Outcome>) {
+    fn take_answer(&mut self, now: Now, outcome: Option<&Outcome>) {
         let Some(way) = &mut self.under_way else { return };
         let held = self.plan.as_ref().map(|plan| plan.id);
         match outcome {
-            Some(Outcome::Applied(id)) if held < Some(id) => way.made = Some(id),
+            Some(Outcome::Applied(id)) if held < Some(*id) => way.made = Some(*id),
             Some(Outcome::Applied(_)) => self.under_way = None,
+            // Overtaken by a Plan that is here already: look again at once.
+            Some(Outcome::Refused(Refusal::Stale { current, .. })) if held >= Some(*current) => self.under_way = None,
             Some(Outcome::Unchanged(_) | Outcome::Refused(_)) | None => self.set_back(now),
         }
     }
@@ -346,3 +348,6 @@ fn flaps(plan: &Plan, subject: &Subject, wall_ms: u64) -> u32 {
     });
     u32::try_from(recent.count()).unwrap_or(u32::MAX).saturating_sub(1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ mod serving;
 mod state;
 mod timing;
 mod votes;
+mod what_if;
 
 pub use guards::{check_change, check_override_removal, expirable};
 pub use judge::{Input, Judge, Standing};
@@ -38,6 +39,7 @@ pub use serving::{emptied_pool, serving_members};
 pub use state::{PlaneState, RefusedRequest};
 pub use timing::{Term, Timing};
 pub use votes::{Tally, VoteBook};
+pub use what_if::{WhatIf, what_if};
 
 #[cfg(test)]
 mod testkit;

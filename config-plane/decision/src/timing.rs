@@ -18,12 +18,13 @@ pub struct Timing {
     pub down_after: u32,
     /// Successes in a row that make a Down vote Up.
     pub up_after: u32,
-    /// From one vote vector to the next: half an interval, so that a vote waits little to be sent.
+    /// From one vote vector to the next: two fifths of an interval, so that a vote waits little to be sent.
     pub vote_period_ms: u64,
     /// A vote not renewed for this long is Unknown: three rounds of probing, and a second at least, so that a few lost packets
     /// on a long link blind nobody.
     pub vote_life_ms: u64,
-    /// How long a quorum for Down must stand: one vote period, so that it is seen in two vectors of each observer.
+    /// How long a quorum for Down must stand: three fifths of an interval, more than a vote period, so that each observer has
+    /// said it twice.
     /// Also how long a decision that is due waits for another one that is brewing.
     pub hold_ms: u64,
     /// How long a quorum for Up must stand, before doubling for flaps: six rounds of probing.
@@ -62,9 +63,9 @@ impl Timing {
             timeout_ms,
             down_after: check.down_after,
             up_after: check.up_after,
-            vote_period_ms: interval_ms / 2,
+            vote_period_ms: interval_ms * 2 / 5,
             vote_life_ms: (3 * interval_ms).max(1000),
-            hold_ms: interval_ms / 2,
+            hold_ms: interval_ms * 3 / 5,
             up_hold_ms: 6 * interval_ms,
         }
     }
@@ -123,11 +124,11 @@ mod tests {
     #[test]
     fn the_terms_keep_the_promised_sums() {
         let timing = Timing::of(Profile::Default, &Check::default());
-        assert_eq!(timing.out_terms().map(|t| t.at_most_ms), [500, 1000, 1000, 250, 250]);
-        assert_eq!((timing.out_ms(), timing.back_ms()), (3000, 6250));
+        assert_eq!(timing.out_terms().map(|t| t.at_most_ms), [500, 1000, 1000, 200, 300]);
+        assert_eq!((timing.out_ms(), timing.back_ms()), (3000, 6200));
         let fast = Timing::of(Profile::Fast, &Check::default());
-        assert_eq!(fast.out_terms().map(|t| t.at_most_ms), [200, 400, 300, 100, 100]);
-        assert_eq!((fast.out_ms(), fast.back_ms()), (1100, 2500));
+        assert_eq!(fast.out_terms().map(|t| t.at_most_ms), [200, 400, 300, 80, 120]);
+        assert_eq!((fast.out_ms(), fast.back_ms()), (1100, 2480));
     }
 
     #[test]

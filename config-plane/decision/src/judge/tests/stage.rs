@@ -1,0 +1,203 @@
+//! A stage: observers that repeat their votes, one judge, one state machine, and a clock in steps of 10 ms.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{Decision, OverrideAction, Verdict, Vote, VoteVector};
+
+use crate::{
+    Command, Input, Judge, Now, Outcome, PlaneState, Standing, serving_members,
+    testkit::{founded, name, plan, request, say, subject},
+};
+
+const STEP_MS: u64 = 10;
+const VOTE_PERIOD_MS: u64 = 200;
+/// The wall clock's start; the monotonic one starts at 0.
+pub(super) const EPOCH_MS: u64 = 1_000_000;
+
+/// What an observer does from now on.
+pub(super) enum Say {
+    Silence,
+    Vote(String, Vote),
+}
+
+pub(super) struct Stage {
+    now_ms: u64,
+    regions: Vec<String>,
+    silent: BTreeSet<String>,
+    opinions: BTreeMap<String, BTreeMap<String, Vote>>,
+    seq: u64,
+    pub(super) judge: Judge,
+    pub(super) state: PlaneState,
+    index: u64,
+    /// Proposals reach nobody, and nobody says so.
+    pub(super) proposals_get_lost: bool,
+    /// Decisions as they were made, and words that ended.
+    pub(super) story: Vec<String>,
+    pub(super) refused: Vec<String>,
+}
+
+impl Stage {
+    pub(super) fn new(regions: &[&str]) -> Self {
+        let mut stage = Self {
+            now_ms: 0,
+            regions: regions.iter().map(ToString::to_string).collect(),
+            silent: BTreeSet::new(),
+            opinions: BTreeMap::new(),
+            seq: 0,
+            judge: Judge::new(),
+            state: founded(regions),
+            index: 1,
+            proposals_get_lost: false,
+            story: Vec::new(),
+            refused: Vec::new(),
+        };
+        stage.tell(Input::Plan(plan(&stage.state)));
+        stage.tell(Input::Leading(true));
+        stage
+    }
+
+    fn now(&self) -> Now {
+        Now { mono_ms: self.now_ms, wall_ms: EPOCH_MS + self.now_ms }
+    }
+
+    pub(super) fn say(&mut self, observer: &str, say: &Say) {
+        match say {
+            Say::Silence => {
+                self.silent.insert(observer.to_owned());
+            }
+            Say::Vote(about, vote) => {
+                self.silent.remove(observer);
+                self.opinions.entry(observer.to_owned()).or_default().insert(about.clone(), *vote);
+            }
+        }
+    }
+
+    pub(super) fn override_for(&mut self, about: &str, action: OverrideAction, for_ms: u64) {
+        let mut command = say(about, action);
+        if let Command::SetOverride { lasts_ms, .. } = &mut command {
+            *lasts_ms = for_ms;
+        }
+        self.apply(command);
+        self.tell(Input::Plan(plan(&self.state)));
+    }
+
+    pub(super) fn run_until(&mut self, until_ms: u64) {
+        while self.now_ms < until_ms {
+            if self.now_ms.is_multiple_of(VOTE_PERIOD_MS) {
+                self.seq += 1;
+                for vector in self.vectors() {
+                    self.tell(Input::Votes(vector));
+                }
+            }
+            if self.judge.wake_at().is_some_and(|at| at <= self.now_ms) {
+                self.tell(Input::Tick);
+            }
+            self.now_ms += STEP_MS;
+        }
+    }
+
+    fn vectors(&self) -> Vec<VoteVector> {
+        let speaking = self.regions.iter().filter(|region| !self.silent.contains(*region));
+        let vector = |observer: &String| {
+            let opinion = |about: &String| {
+                self.opinions.get(observer).and_then(|said| said.get(about)).copied().unwrap_or(Vote::Up)
+            };
+            VoteVector {
+                observer: name(observer),
+                epoch_ms: 1,
+                seq: self.seq,
+                votes: self.regions.iter().map(|about| (subject(about), opinion(about))).collect(),
+                failing_since_ms: BTreeMap::new(),
+            }
+        };
+        speaking.map(vector).collect()
+    }
+
+    pub(super) fn tell(&mut self, input: Input) {
+        self.judge.handle(self.now(), input);
+        let wake = self.judge.wake_at();
+        assert!(wake.is_none_or(|at| at > self.now_ms), "woken at {wake:?}, which is not later than {}", self.now_ms);
+        while let Some(command) = self.judge.next_output() {
+            if self.proposals_get_lost {
+                self.story.push(format!("t={} a proposal gets lost", self.now_ms));
+                continue;
+            }
+            let outcome = self.apply(command);
+            self.tell(Input::Answered(Some(outcome)));
+            self.tell(Input::Plan(plan(&self.state)));
+        }
+    }
+
+    fn apply(&mut self, command: Command) -> Outcome {
+        self.index += 1;
+        let mut entry = request(self.index, command);
+        entry.proposed_at_ms = EPOCH_MS + self.now_ms;
+        let outcome = self.state.apply(self.index, &entry);
+        match &outcome {
+            Outcome::Applied(id) => self.tell_story(id.version),
+            Outcome::Unchanged(id) => self.refused.push(format!("t={} in vain: plan {id}", self.now_ms)),
+            Outcome::Refused(refusal) => self.refused.push(format!("t={} refused: {refusal}", self.now_ms)),
+        }
+        outcome
+    }
+
+    fn tell_story(&mut self, version: u64) {
+        let plan = plan(&self.state);
+        let made: Vec<&Decision> = plan.decisions.iter().filter(|d| d.version == version).collect();
+        for decision in &made {
+            let votes: Vec<String> =
+                decision.evidence.votes.iter().map(|(observer, vote)| format!("{observer}={}", word(*vote))).collect();
+            self.story.push(format!(
+                "t={} {} {:?}, {} of {} needed: {}",
+                self.now_ms,
+                decision.subject.region(),
+                decision.to,
+                decision.evidence.needed,
+                decision.evidence.qualified,
+                votes.join(" ")
+            ));
+        }
+        if made.is_empty() {
+            self.story.push(format!("t={} {}", self.now_ms, plan.made_by));
+        }
+    }
+
+    pub(super) fn serving(&self) -> Vec<String> {
+        serving_members(&plan(&self.state), "web").iter().map(ToString::to_string).collect()
+    }
+
+    /// The standings that are not steady.
+    pub(super) fn unsteady(&self) -> Vec<String> {
+        let standings = self.judge.standings(self.now());
+        let told = standings.iter().filter_map(|(about, (tally, standing))| {
+            let region = about.region();
+            match standing {
+                Standing::Steady if tally.is_suspect() => Some(format!("{region} suspect, {} Down", tally.down)),
+                Standing::Steady => None,
+                Standing::Blind => Some(format!("{region} blind, {} of {}", tally.qualified, tally.sight)),
+                Standing::Leaning { to, .. } => Some(format!("{region} leaning {to:?}")),
+                Standing::HeldBack { to, .. } => Some(format!("{region} {to:?} held back by a guard")),
+            }
+        });
+        told.collect()
+    }
+
+    /// The verdicts beneath what serves, if they say something else.
+    pub(super) fn hidden(&self) -> Vec<String> {
+        let plan = plan(&self.state);
+        let hidden = plan
+            .verdicts
+            .iter()
+            .filter(|(about, state)| plan.serving(about.region()).serves == (state.verdict == Verdict::Down));
+        hidden.map(|(about, state)| format!("{} {:?} beneath an override", about.region(), state.verdict)).collect()
+    }
+}
+
+fn word(vote: Vote) -> &'static str {
+    match vote {
+        Vote::Up => "up",
+        Vote::Degraded => "degraded",
+        Vote::Down => "down",
+        Vote::Unknown => "?",
+    }
+}
