@@ -134,11 +134,10 @@ impl StateStore {
         changed
     }
 
-    /// What a peer lacks of one partition. Everything in it is written before this returns.
-    pub fn catch_up_since(&self, partition: u16, peer: &VersionVector) -> Result<CatchUp, PersistError> {
-        let catch_up = self.inner.shards.with(partition, |slot| slot.partition.catch_up_since(peer));
-        self.write_pending()?;
-        Ok(catch_up)
+    /// What a peer lacks of one partition. To be sent only after [`persist_pending`](Self::persist_pending): part of
+    /// it may just have been made.
+    pub fn catch_up_since(&self, partition: u16, peer: &VersionVector) -> CatchUp {
+        self.inner.shards.with(partition, |slot| slot.partition.catch_up_since(peer))
     }
 
     /// Takes in what this region lacked of one partition. Durable after the next [`write_pending`](Self::write_pending).
@@ -164,6 +163,30 @@ impl StateStore {
         let mut acked = lock(&self.inner.acked);
         let known = std::mem::take(&mut *acked);
         *acked = regions.iter().map(|r| (*r, known.get(r).cloned().unwrap_or_default())).collect();
+    }
+
+    /// What a peer says it has, of all partitions, when a connection begins. It may be less than it once confirmed, if
+    /// it has lost its state since.
+    pub fn set_acked(&self, region: u16, vectors: &[(u16, VersionVector)]) {
+        let mut acked = lock(&self.inner.acked);
+        let Some(peer) = acked.get_mut(&region) else { return };
+        peer.clear();
+        peer.resize(self.inner.versions.len(), VersionVector::new());
+        for (partition, vv) in vectors {
+            if let Some(known) = peer.get_mut(usize::from(*partition)) {
+                known.clone_from(vv);
+            }
+        }
+    }
+
+    /// How many changes made here a peer has not confirmed.
+    pub fn unconfirmed(&self, region: u16) -> u64 {
+        let me = self.replica();
+        let mine: Vec<u64> = self.version_vectors().iter().map(|vv| vv.get(me)).collect();
+        let acked = lock(&self.inner.acked);
+        let Some(peer) = acked.get(&region) else { return 0 };
+        let confirmed = |id: usize| peer.get(id).map_or(0, |vv| vv.get(me));
+        mine.iter().enumerate().map(|(id, seq)| seq.saturating_sub(confirmed(id))).sum()
     }
 
     /// A peer confirmed, durably, what it has seen of one partition.

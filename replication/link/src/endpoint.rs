@@ -1,0 +1,59 @@
+//! The QUIC endpoint: one UDP socket for dialling and listening, TLS 1.3 with certificates on both sides.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use pki::{ClientAuth, Identity, Principal};
+use quinn::{
+    ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig, VarInt,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
+};
+use rustls::pki_types::CertificateDer;
+
+use crate::StartError;
+
+const ALPN: &[u8] = b"atoll-link/1";
+/// A peer that says nothing for so long is gone.
+const IDLE: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// What a sender may have under way: 100 000 small changes a second over the longest cable.
+const WINDOW: u32 = 8 << 20;
+/// The live stream and the catch-up stream.
+const STREAMS: u32 = 2;
+/// First guess of a round trip: a packet lost while connecting is sent again after three of these.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+
+/// Binds the socket and prepares both roles.
+pub(crate) fn bind(listen: SocketAddr, identity: &Identity) -> Result<Endpoint, StartError> {
+    let transport = Arc::new(transport());
+    let unusable = |e: quinn::crypto::rustls::NoInitialCipherSuite| StartError::Tls(e.to_string());
+    let tls = identity.server_config(&[ALPN], ClientAuth::Required).map_err(|e| StartError::Tls(e.to_string()))?;
+    let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).map_err(unusable)?));
+    server.transport_config(transport.clone());
+    let tls = identity.client_config(&[ALPN]).map_err(|e| StartError::Tls(e.to_string()))?;
+    let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).map_err(unusable)?));
+    client.transport_config(transport);
+    let mut endpoint = Endpoint::server(server, listen).map_err(|source| StartError::Bind { listen, source })?;
+    endpoint.set_default_client_config(client);
+    Ok(endpoint)
+}
+
+fn transport() -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(STREAMS))
+        .stream_receive_window(VarInt::from_u32(WINDOW))
+        .receive_window(VarInt::from_u32(WINDOW * STREAMS))
+        .send_window(u64::from(WINDOW))
+        .datagram_receive_buffer_size(None)
+        .initial_rtt(INITIAL_RTT)
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(IDLE.try_into().ok());
+    transport
+}
+
+/// Whom a connection leads to, by its verified certificate.
+pub(crate) fn principal(connection: &Connection) -> Option<Principal> {
+    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    pki::peer_principal(&chain)
+}

@@ -1,0 +1,174 @@
+//! What can be seen of each link from outside, kept in atomics so that looking disturbs nobody.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{Peer, frame::Mark};
+
+/// One link, as `atoll status` and the metrics show it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeerStatus {
+    /// The other region's number.
+    pub id: u16,
+    /// The other region's name.
+    pub name: String,
+    /// Whether the link is up.
+    pub connected: bool,
+    /// Whether what comes from there is complete: the catch-up that follows each connect is over.
+    pub live: bool,
+    /// Round trip, in milliseconds; `None` while down.
+    pub rtt_ms: Option<f64>,
+    /// How old the newest thing is that may be missing here: what the other region acknowledged earlier than this is
+    /// visible. In milliseconds; `None` if nothing was ever heard.
+    pub lag_ms: Option<u64>,
+    /// By how much the other region's wall clock is ahead of ours, in milliseconds, give or take the round trip.
+    pub clock_ahead_ms: i64,
+    /// Changes made here that the other region has not confirmed.
+    pub unconfirmed: u64,
+    /// Bytes sent, since the start; catch-ups included.
+    pub sent_bytes: u64,
+    /// Bytes received, since the start; catch-ups included.
+    pub received_bytes: u64,
+    /// Changes sent live.
+    pub sent_deltas: u64,
+    /// Changes received live.
+    pub received_deltas: u64,
+    /// Partitions whose lack was sent.
+    pub catch_ups_sent: u64,
+    /// Their bytes.
+    pub catch_up_bytes_sent: u64,
+    /// Partitions whose lack was received.
+    pub catch_ups_received: u64,
+    /// Their bytes.
+    pub catch_up_bytes_received: u64,
+    /// Connections made since the start.
+    pub connects: u64,
+    /// Why the last one ended, or why none could be made.
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// When the last mark came that counts, and what it said.
+    mark: Option<(Instant, Mark)>,
+    rtt: Option<Duration>,
+    clock_ahead_ms: i64,
+    last_error: Option<String>,
+}
+
+/// The live numbers of one link.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) connected: AtomicBool,
+    pub(crate) live: AtomicBool,
+    pub(crate) sent_bytes: AtomicU64,
+    pub(crate) received_bytes: AtomicU64,
+    pub(crate) sent_deltas: AtomicU64,
+    pub(crate) received_deltas: AtomicU64,
+    pub(crate) catch_ups_sent: AtomicU64,
+    pub(crate) catch_up_bytes_sent: AtomicU64,
+    pub(crate) catch_ups_received: AtomicU64,
+    pub(crate) catch_up_bytes_received: AtomicU64,
+    pub(crate) connects: AtomicU64,
+    heard: Mutex<Heard>,
+}
+
+pub(crate) fn add(gauge: &AtomicU64, count: usize) {
+    gauge.fetch_add(count as u64, Ordering::Relaxed);
+}
+
+impl Gauges {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many hellos were heard.
+    pub(crate) fn connects(&self) -> u64 {
+        self.connects.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn up(&self, clock_ahead_ms: i64) {
+        add(&self.connects, 1);
+        self.connected.store(true, Ordering::Release);
+        let mut heard = self.heard();
+        heard.clock_ahead_ms = clock_ahead_ms;
+        heard.last_error = None;
+    }
+
+    /// Notes why the link is down; true if that is news.
+    pub(crate) fn down(&self, why: String) -> bool {
+        self.connected.store(false, Ordering::Release);
+        self.live.store(false, Ordering::Release);
+        let mut heard = self.heard();
+        heard.rtt = None;
+        let news = heard.last_error.as_ref() != Some(&why);
+        heard.last_error = Some(why);
+        news
+    }
+
+    pub(crate) fn marked(&self, mark: Mark, rtt: Duration, now: Instant) {
+        let mut heard = self.heard();
+        heard.mark = Some((now, mark));
+        heard.rtt = Some(rtt);
+    }
+
+    pub(crate) fn status(&self, peer: &Peer, unconfirmed: u64, now: Instant) -> PeerStatus {
+        let heard = self.heard();
+        let read = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
+        let live = self.live.load(Ordering::Acquire);
+        PeerStatus {
+            id: peer.id,
+            name: peer.name.clone(),
+            connected: self.connected.load(Ordering::Acquire),
+            live,
+            rtt_ms: heard.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            lag_ms: heard
+                .mark
+                .map(|(came, mark)| lag_ms(mark, now.duration_since(came), heard.rtt.unwrap_or_default(), live)),
+            clock_ahead_ms: heard.clock_ahead_ms,
+            unconfirmed,
+            sent_bytes: read(&self.sent_bytes),
+            received_bytes: read(&self.received_bytes),
+            sent_deltas: read(&self.sent_deltas),
+            received_deltas: read(&self.received_deltas),
+            catch_ups_sent: read(&self.catch_ups_sent),
+            catch_up_bytes_sent: read(&self.catch_up_bytes_sent),
+            catch_ups_received: read(&self.catch_ups_received),
+            catch_up_bytes_received: read(&self.catch_up_bytes_received),
+            connects: read(&self.connects),
+            last_error: heard.last_error.clone(),
+        }
+    }
+}
+
+/// How old the newest thing is that may be missing. As long as marks come when promised, that is the time from taking
+/// the stamp to having it here: both ends' own clocks are enough for that, so a wrong wall clock does not show as lag.
+fn lag_ms(mark: Mark, since: Duration, rtt: Duration, live: bool) -> u64 {
+    let since_ms = since.as_millis() as u64;
+    let under_way = mark.age_ms + (rtt / 2).as_millis() as u64;
+    let punctual = live && since_ms <= mark.next_ms + under_way;
+    if punctual { under_way } else { since_ms + under_way }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_time_under_way_while_marks_are_punctual_and_grows_when_they_are_not() {
+        let mark = Mark { hlc: replication_core::Hlc(1), age_ms: 2, next_ms: 500 };
+        let check = |since_ms, live, want| {
+            let (since, rtt) = (Duration::from_millis(since_ms), Duration::from_millis(80));
+            assert_eq!(lag_ms(mark, since, rtt, live), want, "{since_ms} ms after the mark, live {live}");
+        };
+        check(0, true, 42);
+        check(499, true, 42);
+        check(3000, true, 3042);
+        check(10, false, 52);
+    }
+}
