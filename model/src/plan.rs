@@ -47,13 +47,14 @@ pub struct SubjectState {
 /// What was seen when a decision was proposed: the stored answer to "why?".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Each observer's vote on the subject at that moment.
+    /// Each other observer's vote on the subject at that moment, as it was counted: Unknown if it was silent or not believed.
+    /// The guards count these again.
     pub votes: BTreeMap<RegionName, Vote>,
     /// How many votes were needed.
     pub needed: usize,
     /// How many observers were qualified.
     pub qualified: usize,
-    /// Earliest first bad (or good) probe of the streak that led here, Unix milliseconds, if known.
+    /// Start of the earliest failed probe behind the Down votes, Unix milliseconds of the observers; none for a return.
     pub first_probe_ms: Option<u64>,
     /// When the quorum was first seen, Unix milliseconds of the proposer.
     pub quorum_at_ms: u64,

@@ -13,18 +13,21 @@
 //! - One proposal is under way at a time. After a refusal or a lost answer the judge waits, twice as long each time, or until a
 //!   new Plan comes: no storm.
 
+mod standing;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use model::{Evidence, Plan, PlanId, RegionName, Subject, Verdict, VoteVector};
-use serde::Serialize;
 
 use crate::{
     Change, Command, Now, Outcome, Refusal, Tally, Timing, VoteBook,
     guards::{self, expirable},
 };
+
+pub use standing::Standing;
 
 /// What a judge is told.
 #[derive(Debug, Clone)]
@@ -39,32 +42,6 @@ pub enum Input {
     Answered(Option<Outcome>),
     /// Nothing but the time, because of [`Judge::wake_at`].
     Tick,
-}
-
-/// Where a subject stands with the judge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum Standing {
-    /// The votes agree with the verdict in force, or no quorum wants another.
-    Steady,
-    /// Too few observers have an opinion: the verdict is frozen.
-    Blind,
-    /// A quorum wants another verdict.
-    Leaning {
-        /// Which.
-        to: Verdict,
-        /// Since when, Unix milliseconds.
-        since_ms: u64,
-        /// How long it must stand, milliseconds.
-        hold_ms: u64,
-    },
-    /// A quorum wanted another verdict for long enough, but a guard says no.
-    HeldBack {
-        /// Which.
-        to: Verdict,
-        /// Why not.
-        refusal: Refusal,
-    },
 }
 
 /// The leader's machine. A copy of it answers "what if".
@@ -157,32 +134,6 @@ impl Judge {
     /// The votes it holds.
     pub fn votes(&self) -> &VoteBook {
         &self.book
-    }
-
-    /// Every subject's count and standing, for `status` and `explain`.
-    pub fn standings(&self, now: Now) -> BTreeMap<Subject, (Tally, Standing)> {
-        let Some(plan) = self.plan.clone() else { return BTreeMap::new() };
-        let observers = observers_of(&plan);
-        let timing = Timing::of_world(&plan.world);
-        let of = |subject: &Subject| {
-            let tally = self.book.tally(now.mono_ms, timing.vote_life_ms, &observers, subject);
-            let standing = self.standing(subject, &tally);
-            (subject.clone(), (tally, standing))
-        };
-        plan.verdicts.keys().map(of).collect()
-    }
-
-    fn standing(&self, subject: &Subject, tally: &Tally) -> Standing {
-        if tally.is_blind() {
-            return Standing::Blind;
-        }
-        match (self.leanings.get(subject), self.held_back.get(subject)) {
-            (None, _) => Standing::Steady,
-            (Some(leaning), Some(refusal)) => Standing::HeldBack { to: leaning.to, refusal: refusal.clone() },
-            (Some(leaning), None) => {
-                Standing::Leaning { to: leaning.to, since_ms: leaning.since.wall_ms, hold_ms: leaning.hold_ms }
-            }
-        }
     }
 
     fn take_votes(&mut self, now: Now, vector: VoteVector) {

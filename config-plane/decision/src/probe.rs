@@ -45,7 +45,8 @@ impl ProbeMachine {
         if ok {
             self.succeeded();
         } else {
-            self.failing_since_ms.get_or_insert(started_at_ms);
+            // Probes overlap, so a slow failure may arrive after a quick one that was started later.
+            self.failing_since_ms = Some(self.failing_since_ms.map_or(started_at_ms, |since| since.min(started_at_ms)));
             self.failed();
         }
         self.vote()

@@ -1,0 +1,63 @@
+//! Where each subject stands with the judge, for `status` and `explain`.
+
+use std::collections::BTreeMap;
+
+use model::{Subject, Verdict};
+use serde::Serialize;
+
+use super::{Judge, observers_of};
+use crate::{Now, Refusal, Tally, Timing};
+
+/// Where a subject stands with the judge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Standing {
+    /// The votes agree with the verdict in force, or no quorum wants another.
+    Steady,
+    /// Too few observers have an opinion: the verdict is frozen.
+    Blind,
+    /// A quorum wants another verdict.
+    Leaning {
+        /// Which.
+        to: Verdict,
+        /// Since when, Unix milliseconds.
+        since_ms: u64,
+        /// How long it must stand, milliseconds.
+        hold_ms: u64,
+    },
+    /// A quorum wanted another verdict for long enough, but a guard says no.
+    HeldBack {
+        /// Which.
+        to: Verdict,
+        /// Why not.
+        refusal: Refusal,
+    },
+}
+
+impl Judge {
+    /// Every subject's count and standing, for `status` and `explain`.
+    pub fn standings(&self, now: Now) -> BTreeMap<Subject, (Tally, Standing)> {
+        let Some(plan) = self.plan.clone() else { return BTreeMap::new() };
+        let observers = observers_of(&plan);
+        let timing = Timing::of_world(&plan.world);
+        let of = |subject: &Subject| {
+            let tally = self.book.tally(now.mono_ms, timing.vote_life_ms, &observers, subject);
+            let standing = self.standing(subject, &tally);
+            (subject.clone(), (tally, standing))
+        };
+        plan.verdicts.keys().map(of).collect()
+    }
+
+    fn standing(&self, subject: &Subject, tally: &Tally) -> Standing {
+        if tally.is_blind() {
+            return Standing::Blind;
+        }
+        match (self.leanings.get(subject), self.held_back.get(subject)) {
+            (None, _) => Standing::Steady,
+            (Some(leaning), Some(refusal)) => Standing::HeldBack { to: leaning.to, refusal: refusal.clone() },
+            (Some(leaning), None) => {
+                Standing::Leaning { to: leaning.to, since_ms: leaning.since.wall_ms, hold_ms: leaning.hold_ms }
+            }
+        }
+    }
+}
