@@ -208,7 +208,7 @@ pub struct PeerSummary {
     pub connected: bool,
     /// Round trip, milliseconds.
     pub rtt_ms: Option<f64>,
-    /// Age of the newest write of that region that is visible here, as far as it was not idle: milliseconds.
+    /// What that region acknowledged longer ago than this is visible here: milliseconds. `None` if nothing was ever heard of it.
     pub lag_ms: Option<u64>,
     /// Changes made here that it has not acknowledged yet.
     pub unacknowledged: u64,
