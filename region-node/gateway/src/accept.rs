@@ -19,6 +19,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -40,6 +41,9 @@ pub(crate) enum Phase {
 
 /// How long the loop rests when the process is out of file descriptors or memory: retrying at once would spin.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may leave what was sent to it without acknowledgement, or say nothing before it is asked for a sign of life.
+const GONE_AFTER: Duration = Duration::from_secs(60);
 
 /// One client's connection; tunnels that grow out of it hold it too, so its slot is free when both are gone.
 pub(crate) struct Connection {
@@ -82,8 +86,10 @@ async fn next_connection(
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // Answers are written whole; waiting to fill a packet only delays them.
-                let _ = stream.set_nodelay(true);
+                if let Err(error) = tune(&stream) {
+                    tracing::debug!(%error, "a client left before it was served");
+                    continue;
+                }
                 return Some((stream, peer, slot));
             }
             Err(error) if is_clients_fault(&error) => tracing::debug!(%error, "a client left before it was accepted"),
@@ -93,6 +99,17 @@ async fn next_connection(
             }
         }
     }
+}
+
+/// A client that is gone without a word, or takes nothing of what it is sent, loses its slot after `GONE_AFTER`.
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    // Answers are written whole; waiting to fill a packet only delays them.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(GONE_AFTER).with_interval(GONE_AFTER / 4))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(GONE_AFTER))?;
+    Ok(())
 }
 
 fn is_clients_fault(error: &io::Error) -> bool {

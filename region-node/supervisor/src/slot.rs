@@ -189,11 +189,12 @@ impl Slot {
             ),
             Seen::Stop => String::new(),
         };
+        // First out of use, then everything that takes time.
         let grace = if matches!(seen, Seen::Exit(_)) {
+            self.board.update(self.id, |slot| (slot.state, slot.address) = (WorkerState::BackingOff, None));
             // What a dead worker started itself serves nobody and may hold its port.
             Duration::ZERO
         } else {
-            // First out of use, then the signal.
             self.board.update(self.id, |slot| slot.state = WorkerState::Stopping);
             self.spec.timing.kill_timeout
         };

@@ -9,13 +9,9 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use supervisor::{AppSpec, PortChoice, SupervisorHandle, WorkerState, start};
+use supervisor::{AppSpec, PortChoice, SupervisorHandle, start};
 
 use crate::support::{Scratch, app, runs, server, until};
-
-fn state(supervisor: &SupervisorHandle) -> WorkerState {
-    supervisor.status()[0].state
-}
 
 fn pid(supervisor: &SupervisorHandle) -> u32 {
     supervisor.status()[0].pid.unwrap()
@@ -85,7 +81,7 @@ async fn a_killed_worker_leaves_the_list_at_once_and_comes_back() {
 async fn a_worker_that_exits_at_once_is_restarted_ever_more_slowly_and_says_why() {
     let supervisor = start(app(&["sh", "-c", "echo no such module: express >&2; exit 3"])).unwrap();
     until("it was restarted a few times", || supervisor.status()[0].restarts >= 3).await;
-    until("it backs off", || state(&supervisor) == WorkerState::BackingOff).await;
+    until("it says why", || supervisor.status()[0].problem.is_some()).await;
     let problem = supervisor.status()[0].problem.clone().unwrap();
     assert!(problem.contains("exited with status 3, saying: no such module: express"), "{problem}");
     assert!(problem.contains("next start in"), "{problem}");
@@ -167,7 +163,7 @@ async fn a_program_without_its_interpreter_is_a_problem_of_its_worker() {
     std::fs::write(&program, "#!/no/such/interpreter\n").unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let supervisor = start(app(&[program.to_str().unwrap()])).unwrap();
-    until("it backs off", || state(&supervisor) == WorkerState::BackingOff).await;
+    until("it says why", || supervisor.status()[0].problem.is_some()).await;
     let problem = supervisor.status()[0].problem.clone().unwrap();
     assert!(problem.contains("could not be started: No such file"), "{problem}");
     assert!(problem.contains("and the interpreter that it names installed?"), "{problem}");
