@@ -19,6 +19,8 @@ mod routes;
 mod session;
 mod shop;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::{env, net::IpAddr, sync::Arc};
 
