@@ -189,3 +189,32 @@ async fn an_answer_streams_and_its_pause_is_bounded() {
     while client.read_buf(&mut seen).await.is_ok_and(|read| read > 0) {}
     assert!(!seen.ends_with(b"0\r\n\r\n"));
 }
+
+#[tokio::test]
+async fn a_connection_is_kept_for_the_next_request_and_closed_before_the_worker_would() {
+    let world = World::with(|limits| limits.pool_idle = Duration::from_millis(500)).await;
+    let (opened, closed) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let keeping = {
+        let (opened, closed) = (Arc::clone(&opened), Arc::clone(&closed));
+        raw_worker(move |mut stream| {
+            opened.fetch_add(1, Ordering::Relaxed);
+            let closed = Arc::clone(&closed);
+            async move {
+                let mut buffer = [0; 4096];
+                while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                }
+                closed.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+        .await
+    };
+    world.set_workers(&[keeping.address]);
+    for _ in 0..20 {
+        assert_eq!(world.get("/", &[]).await.body, "ok");
+    }
+    let used = opened.load(Ordering::Relaxed);
+    // One, but for a request that came more than half a second after the last on a loaded machine.
+    assert!(used < 20, "{used} connections for 20 requests");
+    until("idle connections are closed", || closed.load(Ordering::Relaxed) == opened.load(Ordering::Relaxed)).await;
+}
