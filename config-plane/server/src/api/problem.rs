@@ -1,0 +1,69 @@
+//! How the API says no: `Problem` as an HTTP answer, and what each of our errors becomes.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use decision::Refusal;
+use plane_client::{Problem, ProblemKind};
+
+use crate::{ProposeError, raft::rpc::RpcFault};
+
+/// A problem on its way out.
+#[derive(Debug)]
+pub(super) struct No(pub(super) Problem);
+
+impl No {
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self(Problem::new(ProblemKind::Invalid, message))
+    }
+}
+
+impl IntoResponse for No {
+    fn into_response(self) -> Response {
+        (self.0.error.status(), Json(self.0)).into_response()
+    }
+}
+
+impl From<Refusal> for No {
+    fn from(refusal: Refusal) -> Self {
+        let problem = Problem::new(ProblemKind::Refused, refusal.to_string());
+        Self(match rule_of(&refusal) {
+            Some(rule) => problem.rule(rule),
+            None => problem,
+        })
+    }
+}
+
+/// The refusal's name as the log writes it.
+fn rule_of(refusal: &Refusal) -> Option<String> {
+    let written = serde_json::to_value(refusal).ok()?;
+    written.get("rule")?.as_str().map(str::to_owned)
+}
+
+impl From<ProposeError> for No {
+    fn from(error: ProposeError) -> Self {
+        let message = error.to_string();
+        Self(match error {
+            ProposeError::NoQuorum => Problem::new(ProblemKind::NoQuorum, message)
+                .hint("bring back regions until more than half of the plane's voters run, then ask again"),
+            ProposeError::NotLeader { leader } => {
+                Problem { leader, ..Problem::new(ProblemKind::NotLeader, message).hint("ask the leader") }
+            }
+            ProposeError::Unknown => Problem::new(ProblemKind::Timeout, message),
+            ProposeError::Stopped { .. } => {
+                Problem::new(ProblemKind::Internal, message).hint("ask another region, and restart this one")
+            }
+        })
+    }
+}
+
+impl From<RpcFault> for No {
+    fn from(fault: RpcFault) -> Self {
+        let kind = match fault {
+            RpcFault::Malformed(_) | RpcFault::Snapshot(_) => ProblemKind::Invalid,
+            RpcFault::Stopped(_) => ProblemKind::Internal,
+        };
+        Self(Problem::new(kind, fault.to_string()))
+    }
+}

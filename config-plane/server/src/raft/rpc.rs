@@ -1,0 +1,91 @@
+//! The receiving end of `network.rs`: bytes of a peer in, openraft's answer in bytes out.
+
+use bytes::Bytes;
+use decision::{Outcome, Request};
+use openraft::{
+    errors::RaftError,
+    raft::{AppendEntriesRequest, VoteRequest},
+};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{
+    codec::{self, CodecError},
+    consensus::{Consensus, Declined},
+    network::split_snapshot,
+    snapshot::{Image, SnapshotError},
+    types::{Snapshot, TypeConfig},
+    wire::{
+        WireAppend, WireAppendReply, WireSnapshotReply, WireTransfer, WireTransferReply, WireVoteReply, WireVoteRequest,
+    },
+};
+
+/// Where a member forwards a proposal to the leader. Between members only, like everything under `/raft/`.
+pub(crate) const PROPOSE: &str = "/raft/propose";
+
+/// Why an RPC has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RpcFault {
+    #[error("not a message of raft's: {0}")]
+    Malformed(#[from] CodecError),
+    #[error("not a snapshot of the plane: {0}")]
+    Snapshot(#[from] SnapshotError),
+    #[error("this member has stopped taking part: {0}")]
+    Stopped(String),
+}
+
+type Answer = Result<Vec<u8>, RpcFault>;
+
+fn answer<T: Serialize>(value: &T) -> Answer {
+    Ok(codec::encode(value)?)
+}
+
+fn stopped(error: &RaftError<TypeConfig>) -> RpcFault {
+    RpcFault::Stopped(error.to_string())
+}
+
+impl Consensus {
+    /// Entries or a heartbeat of the leader.
+    pub(crate) async fn on_append(&self, body: &[u8]) -> Answer {
+        let rpc = AppendEntriesRequest::try_from(codec::decode::<WireAppend>(body)?)?;
+        let reply = self.raft.append_entries(rpc).await.map_err(|e| stopped(&e))?;
+        answer(&WireAppendReply::from(reply))
+    }
+
+    /// A candidate's request.
+    pub(crate) async fn on_vote(&self, body: &[u8]) -> Answer {
+        let rpc = VoteRequest::from(codec::decode::<WireVoteRequest>(body)?);
+        let reply = self.raft.vote(rpc).await.map_err(|e| stopped(&e))?;
+        answer(&WireVoteReply::from(reply))
+    }
+
+    /// A member's question before it becomes a candidate.
+    pub(crate) async fn on_pre_vote(&self, body: &[u8]) -> Answer {
+        let rpc = VoteRequest::from(codec::decode::<WireVoteRequest>(body)?);
+        let reply = self.raft.pre_vote(rpc).await.map_err(|e| stopped(&e))?;
+        answer(&WireVoteReply::from(reply))
+    }
+
+    /// A snapshot of the leader. Verified before openraft sees it, since it trusts its description.
+    pub(crate) async fn on_snapshot(&self, body: Bytes) -> Answer {
+        let (vote, blob) = split_snapshot(body)?;
+        let meta = Image::decode(&blob)?.meta();
+        let reply = self.raft.install_full_snapshot(vote, Snapshot { meta, snapshot: blob }).await;
+        let reply = reply.map_err(|e| RpcFault::Stopped(e.to_string()))?;
+        answer(&WireSnapshotReply::from(reply))
+    }
+
+    /// The leader hands over.
+    pub(crate) async fn on_transfer(&self, body: &[u8]) -> Answer {
+        let rpc = codec::decode::<WireTransfer>(body)?.into();
+        let reply = self.raft.handle_transfer_leader(rpc).await.map_err(|e| RpcFault::Stopped(e.to_string()))?;
+        answer(&WireTransferReply::from(reply))
+    }
+
+    /// A proposal that another member forwards. Never forwarded again.
+    pub(crate) async fn on_propose(&self, body: &[u8], deadline: Instant) -> Answer {
+        let request: Request = codec::decode(body)?;
+        let reply: Result<Outcome, Declined> = self.propose_here(request, deadline).await;
+        answer(&reply)
+    }
+}

@@ -1,0 +1,95 @@
+//! Raft's patience, from the round trip that is to be expected.
+//!
+//! | longest p99 round trip | heartbeat | election | leaderless after a crash |
+//! |---|---|---|---|
+//! | 50 ms | 150 ms | 600 to 1200 ms | 1.9 to 2.6 s |
+//! | 150 ms | 300 ms | 1200 to 2000 ms | 3.6 to 4.5 s |
+//! | 250 ms | 500 ms | 2000 to 3000 ms | 5.7 to 6.8 s |
+//!
+//! Why: openraft gives an append ¾ of a heartbeat to be answered, so that must exceed a round trip and a follower's fsync; and
+//! a follower campaigns only after the longest election timeout (the leader's lease) plus a random one.
+
+use std::time::Duration;
+
+use openraft::{Config, ConfigError, SnapshotPolicy};
+
+/// How patient the members of a plane are with each other. The same on all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RaftTiming {
+    /// From one heartbeat to the next, milliseconds.
+    pub heartbeat_ms: u64,
+    /// Shortest random election timeout, milliseconds.
+    pub election_min_ms: u64,
+    /// Longest random election timeout, and the leader's lease, milliseconds.
+    pub election_max_ms: u64,
+}
+
+impl RaftTiming {
+    /// For links whose p99 round trip is at most this, milliseconds. Beyond 250 ms everything grows in proportion.
+    pub fn for_rtt(rtt_ms: u64) -> Self {
+        match rtt_ms {
+            0..=50 => Self { heartbeat_ms: 150, election_min_ms: 600, election_max_ms: 1200 },
+            51..=150 => Self { heartbeat_ms: 300, election_min_ms: 1200, election_max_ms: 2000 },
+            151..=250 => Self { heartbeat_ms: 500, election_min_ms: 2000, election_max_ms: 3000 },
+            _ => Self { heartbeat_ms: rtt_ms * 2, election_min_ms: rtt_ms * 8, election_max_ms: rtt_ms * 12 },
+        }
+    }
+
+    /// How long a write may wait in all: for a leader to be elected, and then to be committed.
+    pub fn write_deadline(&self) -> Duration {
+        Duration::from_millis(2 * self.election_max_ms)
+    }
+
+    /// The longest round trip that appends survive: openraft's ¾ of a heartbeat.
+    pub fn longest_rtt(&self) -> Duration {
+        Duration::from_millis(self.heartbeat_ms * 3 / 4)
+    }
+
+    pub(crate) fn openraft_config(&self) -> Result<Config, ConfigError> {
+        let config = Config {
+            cluster_name: "plane".into(),
+            heartbeat_interval: self.heartbeat_ms,
+            election_timeout_min: self.election_min_ms,
+            election_timeout_max: self.election_max_ms,
+            // Every tick's heartbeat is sent: in an idle world they are what keeps the quorum's age small.
+            heartbeat_min_interval: Some(0),
+            // A member that cannot win does not disturb one that can.
+            enable_pre_vote: Some(true),
+            // Without it a bridge between two halves can keep a world leaderless for ever.
+            quorum_loss_probe_interval: Some(2 * self.election_max_ms),
+            // A restarted leader asks for votes like everybody else.
+            enable_leader_restore: Some(false),
+            install_snapshot_timeout: 30_000,
+            // The state is small and the log is held in memory: snapshots are cheap, long logs are not.
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(1000),
+            max_in_snapshot_log_to_keep: 200,
+            replication_lag_threshold: 2000,
+            api_channel_size: Some(1024),
+            notification_channel_size: Some(1024),
+            backoff: "100ms 200ms ...1s".into(),
+            ..Config::default()
+        };
+        config.validate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_timing_is_one_that_openraft_accepts_and_outlasts_its_round_trip() {
+        for rtt in [0, 1, 50, 51, 150, 200, 250, 251, 400, 1000] {
+            let timing = RaftTiming::for_rtt(rtt);
+            timing.openraft_config().expect("valid");
+            assert!(timing.longest_rtt() > Duration::from_millis(rtt), "{rtt} ms");
+        }
+    }
+
+    #[test]
+    fn on_a_lan_a_dead_leader_is_replaced_in_2600_ms() {
+        let lan = RaftTiming::for_rtt(1);
+        let worst = 2 * lan.election_max_ms + 3 * 50;
+        assert!(worst <= 2600, "{worst} ms");
+    }
+}

@@ -1,0 +1,136 @@
+//! Leaders die, quorums are lost, worlds are stopped and started again.
+
+use std::time::{Duration, Instant};
+
+use model::{OverrideAction, Plan, Subject};
+use plane_client::{Because, ClientError, Patience};
+
+use crate::trio::{NAMES, Trio, name};
+
+const BECAUSE: Because<'_> = Because { who: "ops", reason: "a test" };
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn region(text: &str) -> Subject {
+    Subject::Region(name(text))
+}
+
+fn overridden<'a>(texts: &'a [&str]) -> impl Fn(&Plan) -> bool + 'a {
+    move |plan| texts.iter().all(|text| plan.override_on(&region(text)).is_some())
+}
+
+#[tokio::test]
+async fn three_members_found_a_world_and_an_override_at_any_of_them_is_in_everybodys_plan() {
+    let trio = Trio::founded().await;
+    let founded = trio.everywhere("the first Plan", |_| true).await;
+    for (seat, target) in [(0, "eu-west"), (1, "eu-west"), (2, "eu-west")] {
+        let action = if seat == 1 { OverrideAction::Up } else { OverrideAction::Down };
+        let done = trio.only(seat).set_override(&region(target), action, BECAUSE, HOUR).await.expect("taken");
+        assert!(done.changed);
+        assert_eq!(done.plan.lineage, founded.lineage);
+        let id = trio.everywhere("the override", |plan| plan.id >= done.plan).await;
+        assert_eq!(id, done.plan);
+        let plan = trio.plan(seat).expect("founded");
+        assert_eq!(plan.override_on(&region(target)).map(|o| o.action), Some(action));
+    }
+    let done = trio.only(2).clear_override(&name("eu-west"), BECAUSE).await.expect("taken");
+    trio.everywhere("the override is gone", |plan| plan.id >= done.plan && plan.overrides.is_empty()).await;
+    let again = trio.only(1).clear_override(&name("eu-west"), BECAUSE).await.expect("taken");
+    assert!(!again.changed, "what is already so is not done again");
+    let earlier = trio.only(0).plan(Some(founded.version)).await.expect("still kept");
+    assert_eq!(earlier.id, founded);
+}
+
+#[tokio::test]
+async fn when_the_leader_is_killed_another_takes_over_in_time_and_the_dead_one_catches_up_when_it_is_back() {
+    let mut trio = Trio::founded().await;
+    let dead = trio.leader().await;
+    let killed = Instant::now();
+    trio.kill(dead);
+    let next = trio.leader().await;
+    let leaderless = killed.elapsed();
+    assert_ne!(next, dead);
+    assert!(leaderless < Duration::from_millis(2600 + 1400), "a LAN's timing promises 2.6 s; it took {leaderless:?}");
+
+    let survivor = trio.running()[0];
+    trio.only(survivor).set_override(&region("eu-west"), OverrideAction::Down, BECAUSE, HOUR).await.expect("taken");
+    let id = trio.everywhere("the override at both survivors", overridden(&["eu-west"])).await;
+
+    trio.start(dead).await;
+    trio.everywhere("the override at the one that came back", |plan| plan.id == id).await;
+}
+
+#[tokio::test]
+async fn a_world_that_was_stopped_starts_again_with_its_lineage_and_goes_on() {
+    let mut trio = Trio::founded().await;
+    let before =
+        trio.only(0).set_override(&region("ap-south"), OverrideAction::Down, BECAUSE, HOUR).await.expect("taken");
+    trio.everywhere("the override", overridden(&["ap-south"])).await;
+    for seat in 0..3 {
+        if seat == 1 { trio.kill(seat) } else { trio.stop(seat).await }
+    }
+    for seat in 0..3 {
+        trio.start(seat).await;
+        if seat == 0 {
+            let status = trio.only(0).status().await.expect("it answers before there is a leader");
+            assert_eq!((status.leader, status.plan), (None, Some(before.plan)), "and from its own disk");
+        }
+    }
+    trio.everywhere("what was there", |plan| plan.id == before.plan).await;
+    let after = trio.client.set_override(&region("eu-west"), OverrideAction::Up, BECAUSE, HOUR).await.expect("taken");
+    assert_eq!(after.plan.lineage, before.plan.lineage);
+    assert!(after.plan.version > before.plan.version);
+    trio.everywhere("both overrides", overridden(&["ap-south", "eu-west"])).await;
+}
+
+#[tokio::test]
+async fn without_a_quorum_reads_go_on_and_writes_are_refused_in_plain_words() {
+    let mut trio = Trio::founded().await;
+    let leader = trio.leader().await;
+    let plan = trio.plan(leader).expect("founded");
+    for seat in (0..3).filter(|seat| *seat != leader) {
+        trio.kill(seat);
+    }
+    let lonely =
+        trio.only(leader).patience(Patience { attempt: Duration::from_secs(5), overall: Duration::from_secs(5) });
+    let (mut refused, mut unknown) = (None, 0);
+    while refused.is_none() {
+        match lonely.set_override(&region("eu-west"), OverrideAction::Down, BECAUSE, HOUR).await {
+            Err(ClientError::NotLeader { message, .. }) => refused = Some(message),
+            // Its lease had not run out yet: the leader took the request in, and could not say what became of it.
+            Err(ClientError::Timeout { maybe_done: true, .. }) if unknown == 0 => unknown += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    let message = refused.expect("the loop ends with it");
+    assert!(message.contains("no quorum"), "{message}");
+    assert_eq!(lonely.plan(None).await.expect("reads go on").id, plan.id);
+    let age = |status: plane_client::api::PlaneStatus| status.quorum_age_ms.expect("there was a quorum");
+    let first = age(lonely.status().await.expect("reads go on"));
+    let later = age(lonely.status().await.expect("reads go on"));
+    assert!(first > 1000 && later >= first, "the quorum's age grows: {first}, {later} ms");
+
+    for seat in (0..3).filter(|seat| *seat != leader) {
+        trio.start(seat).await;
+    }
+    trio.client.set_override(&region("eu-west"), OverrideAction::Down, BECAUSE, HOUR).await.expect("taken again");
+    trio.everywhere("the override", overridden(&["eu-west"])).await;
+}
+
+#[tokio::test]
+async fn the_same_request_is_done_once_however_often_and_wherever_it_is_proposed() {
+    let trio = Trio::founded().await;
+    let command = decision::Command::SetOverride {
+        subject: region(NAMES[1]),
+        action: OverrideAction::Down,
+        reason: "a test".into(),
+        who: "ops".into(),
+        lasts_ms: 60_000,
+    };
+    let leader = trio.leader().await;
+    let request = trio.handle(leader).request(command).expect("random bytes");
+    let mut outcomes = Vec::new();
+    for seat in [leader, (leader + 1) % 3, (leader + 2) % 3, leader] {
+        outcomes.push(trio.handle(seat).propose(request.clone()).await.expect("an outcome"));
+    }
+    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:?}");
+}

@@ -1,0 +1,94 @@
+//! From votes to a changed Plan.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use model::{Subject, Verdict, Vote, VoteVector};
+use plane_client::{ChannelOptions, Credentials, PlaneClient, Transport};
+
+use crate::trio::{NAMES, Trio, name, until};
+
+/// What an observer says of the three regions.
+fn vector(observer: &str, seq: u64, down: &str) -> VoteVector {
+    let subject = |text: &str| Subject::Region(name(text));
+    let votes: BTreeMap<Subject, Vote> =
+        NAMES.iter().map(|text| (subject(text), if *text == down { Vote::Down } else { Vote::Up })).collect();
+    let failing_since_ms = BTreeMap::from([(subject(down), 1_700_000_000_000)]);
+    VoteVector { observer: name(observer), epoch_ms: 1, seq, votes, failing_since_ms }
+}
+
+struct Observers {
+    transports: Vec<(usize, Transport)>,
+    seq: u64,
+}
+
+impl Observers {
+    fn at(trio: &Trio, seats: &[usize]) -> Self {
+        let transport = |seat: usize| {
+            let credentials = Credentials::Identity(trio.identity(seat));
+            Transport::new(&credentials, ChannelOptions::default()).expect("a transport")
+        };
+        Self { transports: seats.iter().map(|seat| (*seat, transport(*seat))).collect(), seq: 0 }
+    }
+
+    /// Each observer tells every member, and passes on what the leader answers.
+    async fn say_down(&mut self, trio: &Trio, down: &str) {
+        self.seq += 1;
+        for (observer, transport) in &self.transports {
+            for seat in trio.running() {
+                let vector = vector(NAMES[*observer], self.seq, down);
+                let told = PlaneClient::vote(transport, &trio.endpoint(seat), &vector, Duration::from_secs(2)).await;
+                trio.handle(*observer).note_leader_report(&told.expect("a receipt"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_observers_of_a_dead_region_make_a_decision_with_their_evidence() {
+    let mut trio = Trio::founded().await;
+    let leader = trio.leader().await;
+    let dead = (leader + 1) % 3;
+    trio.kill(dead);
+    let mut observers = Observers::at(&trio, &trio.running());
+    let subject = Subject::Region(name(NAMES[dead]));
+    loop {
+        observers.say_down(&trio, NAMES[dead]).await;
+        let verdict = trio.plan(leader).and_then(|plan| plan.verdicts.get(&subject).map(|s| s.verdict));
+        if verdict == Some(Verdict::Down) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    trio.everywhere("the verdict", |plan| plan.verdicts[&subject].verdict == Verdict::Down).await;
+    let plan = trio.plan(leader).expect("founded");
+    assert_eq!(plan.decisions.len(), 1, "one death, one decision");
+    let decision = &plan.decisions[0];
+    assert_eq!((decision.from, decision.to), (Verdict::Up, Verdict::Down));
+    assert_eq!(decision.evidence.votes.values().filter(|vote| **vote == Vote::Down).count(), 2);
+    assert_eq!(decision.evidence.first_probe_ms, Some(1_700_000_000_000));
+    assert!(!plan.serving(&name(NAMES[dead])).serves);
+
+    let report = trio.only(leader).votes().await.expect("a report");
+    assert_eq!(report.votes.len(), 2);
+    assert!(report.votes.iter().all(|votes| votes.qualified), "{report:?}");
+    let other = trio.running().into_iter().find(|seat| *seat != leader).expect("two run");
+    let age = trio.handle(other).status().quorum_age_ms.expect("the leader reported");
+    assert!(age < 10_000, "{age} ms");
+}
+
+#[tokio::test]
+async fn one_observer_alone_decides_nothing_and_falls_silent_by_name() {
+    let trio = Trio::founded().await;
+    let leader = trio.leader().await;
+    let other = (leader + 1) % 3;
+    let mut observers = Observers::at(&trio, &[leader]);
+    observers.say_down(&trio, NAMES[other]).await;
+    let before = trio.plan(leader).expect("founded").id;
+    let silent = until("the observer falls silent", || async {
+        let report = trio.only(leader).votes().await.expect("a report");
+        report.votes.into_iter().next().filter(|votes| !votes.qualified)
+    })
+    .await;
+    assert!(silent.why_not.as_deref().is_some_and(|why| why.contains("silent")), "{silent:?}");
+    assert_eq!(trio.plan(leader).expect("founded").id, before);
+}
