@@ -1,0 +1,116 @@
+//! A world of two regions, a server for it, and a client.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use dns_server::{DnsConfig, DnsHandle, Views, start};
+use hickory_proto::{
+    op::{Message, MessageType, OpCode, Query},
+    rr::{Name, RecordType},
+};
+use model::{
+    AllDown, Location, NameTtl, Plan, PlanId, Pool, Profile, Record, RecordData, Region, RegionName, Soa, Steered,
+    SteeringPolicy, World, Zone,
+};
+use steering::{View, ViewInputs, geo::Geo};
+
+/// Long enough for anything that should come.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) fn region(name: &str) -> RegionName {
+    RegionName::new(name).unwrap()
+}
+
+/// `www.shop.test` is steered: us-east 192.0.2.1, eu-west 192.0.2.2. `big` and `huge` are long texts.
+pub(crate) fn plan(version: u64) -> Plan {
+    let member = |name: &str, id: u8| Region {
+        name: region(name),
+        id: id.into(),
+        place: String::new(),
+        location: Location { latitude: 50.0, longitude: f64::from(id) },
+        gateway_v4: Some([192, 0, 2, id].into()),
+        gateway_v6: None,
+        gateway_port: 80,
+    };
+    let text =
+        |name: &str, length: usize| Record { name: name.into(), data: RecordData::Txt("x".repeat(length)), ttl: None };
+    let www = Steered {
+        name: "www".into(),
+        pool: "web".into(),
+        policy: SteeringPolicy::Failover,
+        order: Vec::new(),
+        take: 1,
+        ttl: NameTtl::default(),
+    };
+    let members = vec![region("us-east"), region("eu-west")];
+    Plan {
+        id: PlanId { lineage: 7, version },
+        made_at_ms: 0,
+        made_by: String::new(),
+        world: World {
+            name: "test".into(),
+            profile: Profile::Default,
+            regions: vec![member("us-east", 1), member("eu-west", 2)],
+            checks: BTreeMap::from([("web".into(), check())]),
+            pools: BTreeMap::from([(
+                "web".into(),
+                Pool { members, check: Some("web".into()), all_down: AllDown::FailOpen },
+            )]),
+            zones: vec![Zone {
+                origin: "shop.test".into(),
+                ttl: 300,
+                soa: Soa::default(),
+                ns: vec!["ns1.shop.test".into()],
+                records: vec![text("big", 1000), text("huge", 40_000)],
+                steered: vec![www],
+            }],
+        },
+        verdicts: BTreeMap::new(),
+        overrides: Vec::new(),
+        decisions: Vec::new(),
+    }
+}
+
+fn check() -> model::Check {
+    let kind = model::CheckKind::Tcp;
+    model::Check { kind, path: String::new(), interval_ms: 500, timeout_ms: 400, down_after: 3, up_after: 6 }
+}
+
+/// A server on any port of 127.0.0.1.
+pub(crate) fn serve(plan: Option<Plan>) -> DnsHandle {
+    serve_with(plan, |_| ())
+}
+
+pub(crate) fn serve_with(plan: Option<Plan>, change: impl FnOnce(&mut DnsConfig)) -> DnsHandle {
+    let inputs = ViewInputs { server_region: region("us-east"), demoted: BTreeSet::new(), geo: Arc::new(Geo::empty()) };
+    let views = Views::default();
+    views.store(plan.map(|plan| Arc::new(View::compile(&plan, &inputs).unwrap())));
+    let mut config = DnsConfig::new("127.0.0.1:0".parse().unwrap());
+    change(&mut config);
+    start(config, views).unwrap()
+}
+
+pub(crate) fn query(id: u16, name: &str, rtype: RecordType) -> Vec<u8> {
+    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+    message.add_query(Query::query(Name::from_ascii(name).unwrap(), rtype));
+    message.to_vec().unwrap()
+}
+
+/// Asks over UDP; blocks, so that it is called off the runtime.
+pub(crate) fn ask_udp(server: SocketAddr, packet: &[u8]) -> Message {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    socket.send_to(packet, server).unwrap();
+    let mut buffer = [0; 65535];
+    let (length, from) = socket.recv_from(&mut buffer).expect("an answer in time");
+    assert_eq!(from, server, "an answer comes from the address that was asked");
+    Message::from_vec(&buffer[..length]).unwrap()
+}
+
+pub(crate) fn data(message: &Message) -> Vec<String> {
+    message.answers.iter().map(|record| record.data.to_string()).collect()
+}
