@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, net::IpAddr, path::Path};
 use anyhow::{Context, Result, bail, ensure};
 use maxminddb::{Reader, WithinOptions};
 use serde::Deserialize;
-use steering::geo::{CountryRanges, encode};
+use steering::geo::{CountryRanges, Geo, encode};
 
 const USAGE: &str = "usage: cargo xtask geo COUNTRY.mmdb [ZONE.tab]";
 const DEFAULT_ZONE_TAB: &str = "/usr/share/zoneinfo/zone.tab";
@@ -43,6 +43,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let (v4, v6) = read_database(Path::new(database))?;
     let table = encode(&v4, &v6).context("the database's networks do not make a table")?;
     write(&data.join("countries.bin"), &table)?;
+    compare(&table, &v4, &v6)?;
 
     let text = fs::read_to_string(zone_tab)
         .with_context(|| format!("cannot read {zone_tab}; it is part of the package tzdata, or give its path"))?;
@@ -96,6 +97,18 @@ fn read_database(path: &Path) -> Result<(CountryRanges, CountryRanges)> {
         }
     }
     Ok((v4, v6))
+}
+
+/// Looks up both ends of every network in the table: it has to say what the database says, but for IPv4 inside IPv6.
+fn compare(table: &[u8], v4: &CountryRanges, v6: &CountryRanges) -> Result<()> {
+    let geo = Geo::from_parts(table.to_vec(), "")?;
+    let v4 = v4.iter().flat_map(|r| [r.0, r.1].map(|key| (IpAddr::V4((key as u32).into()), r.2)));
+    let v6 = v6.iter().flat_map(|r| [r.0, r.1].map(|key| (IpAddr::V6((u128::from(key) << 64).into()), r.2)));
+    for (addr, code) in v4.chain(v6.filter(|(addr, _)| !Geo::is_folded(*addr))) {
+        let got = geo.code(addr);
+        ensure!(got == Some(code), "{addr} is in {}, the table says {:?}", code_text(code), got.map(code_text));
+    }
+    Ok(())
 }
 
 /// Latitude, longitude, city.

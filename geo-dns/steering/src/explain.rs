@@ -192,7 +192,7 @@ fn scope(decision: &Decision<'_>) -> Clamp {
 fn place(view: &View, client: IpAddr) -> PlaceExplained {
     let spot = view.geo.spot(client);
     let reason = match (&spot.code, spot.location) {
-        (_, Some(_)) => "the embedded country table".to_owned(),
+        (_, Some(_)) => "the country table".to_owned(),
         (Some(code), None) => format!("the table has no place for {code}: taken to be at this server"),
         (None, None) => "no country has this address: taken to be at this server".to_owned(),
     };

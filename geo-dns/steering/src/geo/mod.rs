@@ -111,6 +111,16 @@ impl Geo {
         self.table.cursor(folded.family, folded.key).range().country
     }
 
+    /// ISO 3166 code of the country of an address.
+    pub fn code(&self, addr: IpAddr) -> Option<[u8; 2]> {
+        self.table.code(self.country(addr))
+    }
+
+    /// Whether an address is looked up as the IPv4 address inside it.
+    pub fn is_folded(addr: IpAddr) -> bool {
+        Folded::of(addr).lead > 0
+    }
+
     /// Length of the widest prefix around `addr` in which every address has a country that is the `same` as its own.
     ///
     /// Widening looks at a bounded number of neighbours, so the prefix may be longer than the widest one, never too short.

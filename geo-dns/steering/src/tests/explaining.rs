@@ -55,7 +55,7 @@ fn a_steered_answer_is_explained_member_by_member() {
             "latitude": 52.5,
             "longitude": 13.37,
             "network": "5.0.0.0/9",
-            "reason": "the embedded country table"
+            "reason": "the country table"
           },
           "steering": {
             "pool": "web",
@@ -130,7 +130,7 @@ fn a_demotion_is_explained() {
             "latitude": 52.5,
             "longitude": 13.37,
             "network": "2a00::/16",
-            "reason": "the embedded country table"
+            "reason": "the country table"
           },
           "steering": {
             "pool": "web",

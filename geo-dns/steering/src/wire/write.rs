@@ -67,7 +67,7 @@ impl<'o, 'q> Reply<'o, 'q> {
             Owner::Parent(length) => HEADER + self.asked.question.len().saturating_sub(4 + length),
             Owner::Target => self.data_at,
         };
-        // Only a chain of very long aliases gets behind what a pointer reaches; the rest of it is asked for again.
+        // A pointer reaches far beyond the few aliases that are followed; a wrong one must not go out all the same.
         if owner_at > 0x3fff {
             return 0;
         }
