@@ -59,6 +59,9 @@ impl RaftTiming {
             quorum_loss_probe_interval: Some(2 * self.election_max_ms),
             // A restarted leader asks for votes like everybody else.
             enable_leader_restore: Some(false),
+            // A member that lost its disk is filled again from the start. What makes that safe is `Consensus::may_vote`: until
+            // then it elects nobody.
+            allow_log_reversion: Some(true),
             install_snapshot_timeout: 30_000,
             // The state is small and the log is held in memory: snapshots are cheap, long logs are not.
             snapshot_policy: SnapshotPolicy::LogsSinceLast(1000),

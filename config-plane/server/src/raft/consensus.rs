@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,7 +16,6 @@ use model::Plan;
 use openraft::{
     async_runtime::WatchReceiver,
     errors::{ClientWriteError, ForwardReason, ForwardToLeader, InitializeError, RaftError},
-    type_config::alias::LogIdOf,
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -28,7 +30,7 @@ use super::{
     network::Network,
     snapshot::SnapshotError,
     state_machine::StateMachine,
-    types::{Applied, Proposal, Raft, RegionNode, TypeConfig},
+    types::{Applied, LogId, Proposal, Raft, RegionNode, TypeConfig},
 };
 use crate::RaftTiming;
 
@@ -40,6 +42,8 @@ pub(crate) struct Consensus {
     disk: Disk,
     states: watch::Receiver<Arc<PlaneState>>,
     plans: watch::Receiver<Option<Arc<Plan>>>,
+    /// Whether it began with an empty file and has not caught up with a leader yet. See [`Consensus::may_vote`].
+    blank: Arc<AtomicBool>,
 }
 
 /// Why a member cannot start.
@@ -106,6 +110,7 @@ impl Consensus {
             opened.map_err(|e| OpenError::Raft(e.to_string()))?
         }
         .map_err(|source| OpenError::Disk { path: path.clone(), source })?;
+        let blank = found.is_blank();
         let states = watch::Sender::new(Arc::default());
         let plans = watch::Sender::new(None);
         let (states_seen, plans_seen) = (states.subscribe(), plans.subscribe());
@@ -115,12 +120,32 @@ impl Consensus {
             .map_err(|source| OpenError::Snapshot { path, source })?;
         let raft = Raft::build(own, Arc::new(config), network, log_store, machine).await;
         let raft = raft.map_err(|e| OpenError::Raft(e.to_string()))?;
-        Ok(Self { raft, own, disk, states: states_seen, plans: plans_seen })
+        let blank = Arc::new(AtomicBool::new(blank));
+        Ok(Self { raft, own, disk, states: states_seen, plans: plans_seen, blank })
     }
 
     /// Takes part from now on.
     pub(crate) fn run(&self) {
         self.raft.run();
+    }
+
+    /// Whether a vote may be given to a candidate with this last entry.
+    ///
+    /// A member whose disk was lost has forgotten what it helped to commit, and could help to elect a leader that never heard
+    /// of it. So a member that began empty gives no vote in a group that is older than itself, until a leader has brought it up
+    /// to date; from then on it knows all that was committed. A group is new while its log holds nothing but its members.
+    pub(super) fn may_vote(&self, candidate_last: Option<LogId>) -> bool {
+        if !self.blank.load(Ordering::Relaxed) {
+            return true;
+        }
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        // Heard from a leader in this life, never read from the disk.
+        let committed = metrics.cluster_committed.filter(|id| id.index > 0);
+        let caught_up = committed.is_some() && metrics.last_applied >= committed;
+        if caught_up {
+            self.blank.store(false, Ordering::Relaxed);
+        }
+        caught_up || candidate_last.is_none_or(|id| id.index == 0)
     }
 
     /// Makes the group, unless this member already belongs to one. To be called on one member only, and with all voters.
@@ -163,7 +188,7 @@ impl Consensus {
     /// What this member knows now.
     pub(crate) fn sight(&self) -> Sight {
         let metrics = self.raft.metrics().borrow_watched().clone();
-        let index = |id: &Option<LogIdOf<TypeConfig>>| id.map(|id| id.index);
+        let index = |id: &Option<LogId>| id.map(|id| id.index);
         let leads = metrics.current_leader == Some(self.own);
         let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
         let alone = leads && voters.len() == 1;

@@ -73,6 +73,13 @@ pub(crate) struct Found {
     pub(crate) snapshot: Option<Vec<u8>>,
 }
 
+impl Found {
+    /// Whether nothing was ever kept in this file.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.log.is_empty() && self.vote.is_none() && self.snapshot.is_none()
+    }
+}
+
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DiskError {

@@ -30,6 +30,8 @@ pub(crate) enum RpcFault {
     Malformed(#[from] CodecError),
     #[error("not a snapshot of the plane: {0}")]
     Snapshot(#[from] SnapshotError),
+    #[error("this member began with an empty disk and gives no vote until a leader has brought it up to date")]
+    Blank,
     #[error("this member has stopped taking part: {0}")]
     Stopped(String),
 }
@@ -54,16 +56,21 @@ impl Consensus {
 
     /// A candidate's request.
     pub(crate) async fn on_vote(&self, body: &[u8]) -> Answer {
-        let rpc = VoteRequest::from(codec::decode::<WireVoteRequest>(body)?);
+        let rpc = self.vote_request(body)?;
         let reply = self.raft.vote(rpc).await.map_err(|e| stopped(&e))?;
         answer(&WireVoteReply::from(reply))
     }
 
     /// A member's question before it becomes a candidate.
     pub(crate) async fn on_pre_vote(&self, body: &[u8]) -> Answer {
-        let rpc = VoteRequest::from(codec::decode::<WireVoteRequest>(body)?);
+        let rpc = self.vote_request(body)?;
         let reply = self.raft.pre_vote(rpc).await.map_err(|e| stopped(&e))?;
         answer(&WireVoteReply::from(reply))
+    }
+
+    fn vote_request(&self, body: &[u8]) -> Result<VoteRequest<TypeConfig>, RpcFault> {
+        let rpc = VoteRequest::from(codec::decode::<WireVoteRequest>(body)?);
+        if self.may_vote(rpc.last_log_id) { Ok(rpc) } else { Err(RpcFault::Blank) }
     }
 
     /// A snapshot of the leader. Verified before openraft sees it, since it trusts its description.

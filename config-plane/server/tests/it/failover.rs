@@ -134,3 +134,59 @@ async fn the_same_request_is_done_once_however_often_and_wherever_it_is_proposed
     }
     assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:?}");
 }
+
+/// More than openraft keeps in the log after a snapshot, so that the log alone cannot bring anybody up to date.
+const MANY: u64 = 1400;
+
+#[tokio::test]
+async fn a_member_that_was_away_for_longer_than_the_log_reaches_back_gets_a_snapshot() {
+    let mut trio = Trio::founded().await;
+    let leader = trio.leader().await;
+    let away = (leader + 1) % 3;
+    trio.kill(away);
+    for batch in 0..MANY / 100 {
+        let proposals = (0..100).map(|number| {
+            let command = decision::Command::SetOverride {
+                subject: region(NAMES[away]),
+                action: OverrideAction::Down,
+                reason: format!("change {}", batch * 100 + number),
+                who: "ops".into(),
+                lasts_ms: 60_000,
+            };
+            let handle = trio.handle(leader);
+            async move { handle.propose(handle.request(command).expect("random bytes")).await.expect("an outcome") }
+        });
+        futures_util::future::join_all(proposals).await;
+    }
+    let plan = trio.plan(leader).expect("founded");
+    assert!(plan.id.version > MANY);
+    trio.start(away).await;
+    trio.everywhere("the newest Plan at the one that was away", |held| held.id == plan.id).await;
+
+    // And the snapshot that it was given is good enough to start from.
+    trio.kill(away);
+    trio.start(away).await;
+    assert_eq!(trio.plan(away).map(|held| held.id.lineage), Some(plan.id.lineage), "from its own disk, at once");
+    trio.everywhere("the newest Plan once more", |held| held.id == plan.id).await;
+}
+
+#[tokio::test]
+async fn a_member_that_lost_its_disk_learns_everything_again_and_harms_nobody() {
+    let mut trio = Trio::founded().await;
+    trio.client.set_override(&region("ap-south"), OverrideAction::Down, BECAUSE, HOUR).await.expect("taken");
+    let id = trio.everywhere("the override", overridden(&["ap-south"])).await;
+    let leader = trio.leader().await;
+    // The one that made the group among them: it must not make another.
+    for seat in (0..3).filter(|seat| *seat != leader) {
+        trio.stop(seat).await;
+        std::fs::remove_dir_all(trio.dir().join(NAMES[seat])).expect("its disk is gone");
+        trio.start(seat).await;
+        trio.everywhere("the same Plan on a new disk", |plan| plan.id == id).await;
+        assert_eq!(trio.handle(leader).fault(), None);
+    }
+    trio.kill(leader);
+    trio.leader().await;
+    let after = trio.client.clear_override(&name("ap-south"), BECAUSE).await.expect("taken");
+    assert_eq!(after.plan.lineage, id.lineage);
+    trio.everywhere("the world goes on", |plan| plan.id == after.plan).await;
+}
