@@ -142,7 +142,7 @@ mod tests {
     fn a_clock_90_s_ahead_is_reported_and_not_adopted() {
         let mut clock = HlcClock::default();
         let mine = clock.tick(1_000_000);
-        let judged = |clock: &mut HlcClock, ahead| clock.observe(Hlc::from_ms(1_000_000 + ahead), 1_000_000);
+        let judged = |clock: &mut HlcClock, ahead: u64| clock.observe(Hlc::from_ms(1_000_000 + ahead), 1_000_000);
         assert_eq!(judged(&mut clock, 90_000), RemoteStamp::FarAhead { ahead_ms: 90_000 });
         assert_eq!(clock.last(), mine);
         assert_eq!(judged(&mut clock, 501), RemoteStamp::Ahead { ahead_ms: 501 });

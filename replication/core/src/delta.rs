@@ -1,6 +1,17 @@
 //! What one command did, mergeable anywhere, any number of times, in any order.
+//!
+//! A delta is a list of changes: "in this part of this key, these dots are gone, and this value is new". Its puts take the
+//! delta's sequence numbers in order; a delta without puts takes one all the same, so that contexts tell that it happened.
 
-use crate::{Hlc, ReplicaId, VersionVector};
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::wire::{self, Kind, Reader, put_bytes, put_varint};
+use crate::{DecodeError, Dot, Hlc, MAX_KEY_BYTES, MAX_SEQ, MAX_VALUE_BYTES, PARTITIONS, ReplicaId, VersionVector};
+
+/// The longest delta frame, in bytes. A command's arguments are bounded far below it ([`crate::MAX_COMMAND_BYTES`]); the rest is
+/// for the dots that a DEL of a huge hash names.
+pub const MAX_DELTA_BYTES: usize = 256 * 1024 * 1024;
 
 /// One command's effect: atomic everywhere. It takes `max(1, puts)` consecutive sequence numbers of its replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,24 +26,298 @@ pub struct Delta {
     pub hlc: Hlc,
     /// What its maker had seen of other replicas and had not seen at its previous delta: these must be here first.
     pub needs: VersionVector,
+    /// What it did.
+    pub changes: Vec<Change>,
 }
 
-/// Why bytes were not taken for a frame.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DecodeError(&'static str);
+/// One change to one part of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The key.
+    pub key: Bytes,
+    /// Which part of it.
+    pub part: Part,
+    /// The dots in that part that the writer had observed and that are gone now.
+    pub removes: SmallVec<[Dot; 1]>,
+    /// The new value, if any. Never with [`Part::Any`].
+    pub put: Option<Value>,
+}
+
+/// Where in a key an element lives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Wherever the dots are: a DEL names what it removes by dots alone.
+    Any,
+    /// The string or counter.
+    Cell,
+    /// A hash field, itself a string or counter.
+    Field(Bytes),
+    /// A set member.
+    Member(Bytes),
+    /// The key's deadline.
+    Deadline,
+}
+
+/// The value of an element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A register's text, in a cell or field.
+    Text(Bytes),
+    /// What one replica added to a counter, in a cell or field.
+    Count(Box<Count>),
+    /// How much of a replica's count a reset had observed, in a cell or field.
+    Floor(Box<Floor>),
+    /// Presence in a set.
+    Member,
+    /// When the key expires.
+    Deadline(Deadline),
+}
+
+/// One replica's increments since it last started counting here. See the laws in `types/cell.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Sum of all increments since the start.
+    pub sum: i128,
+    /// Sequence number of the last increment.
+    pub last: u64,
+    /// Increments up to this sequence number are reset already …
+    pub base_seq: u64,
+    /// … and this was their sum.
+    pub base_sum: i128,
+}
+
+/// What a reset had observed of another replica's count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Floor {
+    /// Whose count.
+    pub owner: ReplicaId,
+    /// The last increment observed.
+    pub seq: u64,
+    /// The sum up to there.
+    pub sum: i128,
+}
+
+/// When a key expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// Milliseconds since 1970; [`Deadline::NEVER`] is what PERSIST writes.
+    pub at_ms: u64,
+    /// The register this deadline was given to; `None` where the key was no register (counter, hash, set).
+    pub bound: Option<Dot>,
+}
+
+impl Deadline {
+    /// Later than every deadline.
+    pub const NEVER: u64 = u64::MAX;
+}
 
 impl Delta {
     /// The last sequence number it takes.
     pub fn last_seq(&self) -> u64 {
-        unimplemented!()
+        self.first_seq + (self.puts() as u64).max(1) - 1
     }
+
+    /// How many values it puts.
+    pub fn puts(&self) -> usize {
+        self.changes.iter().filter(|c| c.put.is_some()).count()
+    }
+
+    /// About how many bytes its keys and values take: for bounds on what is held in memory.
+    pub fn size_hint(&self) -> usize {
+        let change = |change: &Change| {
+            let part = match &change.part {
+                Part::Field(name) | Part::Member(name) => name.len(),
+                Part::Any | Part::Cell | Part::Deadline => 0,
+            };
+            let value = if let Some(Value::Text(text)) = &change.put { text.len() } else { 0 };
+            size_of::<Change>() + change.key.len() + part + value + change.removes.len() * size_of::<Dot>()
+        };
+        self.changes.iter().map(change).sum()
+    }
+
     /// Appends one frame to `out`.
-    pub fn encode(&self, _out: &mut Vec<u8>) {
-        unimplemented!()
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        wire::write_frame(out, Kind::Delta, |out| {
+            put_varint(out, u64::from(self.partition));
+            wire::put_replica(out, self.replica);
+            put_varint(out, self.first_seq);
+            out.extend_from_slice(&self.hlc.0.to_le_bytes());
+            wire::put_vv(out, &self.needs);
+            put_varint(out, self.changes.len() as u64);
+            let mut key: &[u8] = &[];
+            for (at, change) in self.changes.iter().enumerate() {
+                change.encode(out, (at > 0).then_some(key));
+                key = &change.key;
+            }
+        });
     }
-    /// Reads one frame from the head of `bytes`; `Ok(None)` means the frame is not complete yet. Gives the bytes it took.
-    pub fn decode(_bytes: &[u8]) -> Result<Option<(Self, usize)>, DecodeError> {
-        unimplemented!()
+
+    /// Reads one frame from the head of `bytes` and tells how many bytes it took; `Ok(None)` while it is not all there.
+    ///
+    /// # Errors
+    /// The bytes are not a delta that this build could have written.
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, DecodeError> {
+        let Some((body, taken)) = wire::read_frame(bytes, Kind::Delta, MAX_DELTA_BYTES)? else { return Ok(None) };
+        let mut reader = Reader::new(body);
+        let delta = Self::read(&mut reader)?;
+        reader.finish()?;
+        Ok(Some((delta, taken)))
+    }
+
+    fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let partition = read_partition(reader)?;
+        let replica = reader.replica()?;
+        let first_seq = reader.seq()?;
+        let hlc = read_hlc(reader)?;
+        let needs = reader.vv()?;
+        let count = reader.count()?;
+        // A change takes at least 4 bytes; a lying count must not reserve 50 times the frame.
+        let mut changes: Vec<Change> = Vec::with_capacity(count.min(64));
+        for _ in 0..count {
+            let change = Change::read(reader, changes.last().map(|c| &c.key))?;
+            changes.push(change);
+        }
+        let delta = Self { partition, replica, first_seq, hlc, needs, changes };
+        if delta.last_seq() > MAX_SEQ {
+            return Err(DecodeError::Malformed("a change number out of range"));
+        }
+        Ok(delta)
+    }
+}
+
+pub(crate) fn read_partition(reader: &mut Reader) -> Result<u16, DecodeError> {
+    let partition = reader.u16()?;
+    if partition < PARTITIONS { Ok(partition) } else { Err(DecodeError::Malformed("no such partition")) }
+}
+
+pub(crate) fn read_hlc(reader: &mut Reader) -> Result<Hlc, DecodeError> {
+    let mut stamp = [0; 8];
+    for byte in &mut stamp {
+        *byte = reader.u8()?;
+    }
+    Ok(Hlc(u64::from_le_bytes(stamp)))
+}
+
+const SAME_KEY: u8 = 1;
+const HAS_PUT: u8 = 2;
+
+impl Change {
+    fn encode(&self, out: &mut Vec<u8>, previous: Option<&[u8]>) {
+        let same_key = previous == Some(&self.key[..]);
+        out.push(if same_key { SAME_KEY } else { 0 } | if self.put.is_some() { HAS_PUT } else { 0 });
+        if !same_key {
+            put_bytes(out, &self.key);
+        }
+        self.part.encode(out);
+        wire::put_dots(out, &mut self.removes.clone());
+        if let Some(value) = &self.put {
+            value.encode(out);
+        }
+    }
+
+    fn read(reader: &mut Reader, previous: Option<&Bytes>) -> Result<Self, DecodeError> {
+        let flags = reader.u8()?;
+        if flags & !(SAME_KEY | HAS_PUT) != 0 {
+            return Err(DecodeError::Malformed("unknown flags of a change"));
+        }
+        let key = match (flags & SAME_KEY != 0, previous) {
+            (true, Some(key)) => key.clone(),
+            (true, None) => return Err(DecodeError::Malformed("the first change has no key")),
+            (false, _) => reader.bytes(MAX_KEY_BYTES)?,
+        };
+        let part = Part::read(reader)?;
+        let removes = SmallVec::from_vec(reader.dots()?);
+        let put = if flags & HAS_PUT == 0 { None } else { Some(Value::read(reader)?) };
+        if put.as_ref().is_some_and(|value| !value.fits(&part)) {
+            return Err(DecodeError::Malformed("a value in a part that cannot hold it"));
+        }
+        Ok(Self { key, part, removes, put })
+    }
+}
+
+impl Part {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Any => out.push(0),
+            Self::Cell => out.push(1),
+            Self::Field(field) => {
+                out.push(2);
+                put_bytes(out, field);
+            }
+            Self::Member(member) => {
+                out.push(3);
+                put_bytes(out, member);
+            }
+            Self::Deadline => out.push(4),
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        Ok(match reader.u8()? {
+            0 => Self::Any,
+            1 => Self::Cell,
+            2 => Self::Field(reader.bytes(MAX_VALUE_BYTES)?),
+            3 => Self::Member(reader.bytes(MAX_VALUE_BYTES)?),
+            4 => Self::Deadline,
+            _ => return Err(DecodeError::Malformed("unknown part of a key")),
+        })
+    }
+}
+
+impl Value {
+    /// Whether `part` can hold such a value.
+    pub(crate) fn fits(&self, part: &Part) -> bool {
+        match self {
+            Self::Text(_) | Self::Count(_) | Self::Floor(_) => matches!(part, Part::Cell | Part::Field(_)),
+            Self::Member => matches!(part, Part::Member(_)),
+            Self::Deadline(_) => matches!(part, Part::Deadline),
+        }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => {
+                out.push(0);
+                put_bytes(out, text);
+            }
+            Self::Count(count) => {
+                out.push(1);
+                wire::put_i128(out, count.sum);
+                put_varint(out, count.last);
+                put_varint(out, count.base_seq);
+                wire::put_i128(out, count.base_sum);
+            }
+            Self::Floor(floor) => {
+                out.push(2);
+                wire::put_replica(out, floor.owner);
+                put_varint(out, floor.seq);
+                wire::put_i128(out, floor.sum);
+            }
+            Self::Member => out.push(3),
+            Self::Deadline(deadline) => {
+                out.push(if deadline.bound.is_some() { 5 } else { 4 });
+                put_varint(out, deadline.at_ms);
+                if let Some(dot) = deadline.bound {
+                    wire::put_dot(out, dot);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        Ok(match reader.u8()? {
+            0 => Self::Text(reader.bytes(MAX_VALUE_BYTES)?),
+            1 => Self::Count(Box::new(Count {
+                sum: reader.i128()?,
+                last: reader.varint()?,
+                base_seq: reader.varint()?,
+                base_sum: reader.i128()?,
+            })),
+            2 => Self::Floor(Box::new(Floor { owner: reader.replica()?, seq: reader.varint()?, sum: reader.i128()? })),
+            3 => Self::Member,
+            4 => Self::Deadline(Deadline { at_ms: reader.varint()?, bound: None }),
+            5 => Self::Deadline(Deadline { at_ms: reader.varint()?, bound: Some(reader.dot()?) }),
+            _ => return Err(DecodeError::Malformed("unknown kind of value")),
+        })
     }
 }

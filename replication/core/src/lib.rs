@@ -8,27 +8,39 @@
 //!                                                              peer was away: catch_up_since ──► apply_catch_up
 //! ```
 
+mod blob;
 mod clock;
 mod delta;
-mod explain;
+mod dots;
 mod hash;
 mod id;
 mod inbox;
+mod keyspace;
 mod op;
+mod ops;
 mod partition;
+mod plan;
 mod reply;
+mod track;
+mod types;
+mod wire;
 
 pub use clock::{AHEAD_MS, FAR_AHEAD_MS, Hlc, HlcClock, RemoteStamp};
-pub use delta::{DecodeError, Delta};
-pub use explain::{ExplainedPart, Explanation};
+pub use delta::{Change, Count, Deadline, Delta, Floor, MAX_DELTA_BYTES, Part, Value};
 pub use hash::{PARTITIONS, partition_of};
 pub use id::{Dot, MAX_SEQ, ReplicaId, VersionVector};
-pub use inbox::{Inbox, Offered, Ready};
+pub use inbox::{HELD_BYTES, HOLD_MS, Inbox, Offered, Ready};
 pub use op::{ExpireIf, Op, SetExpiry, SetIf, TimeUnit, When};
-pub use partition::{CatchUp, CaughtUp, Executed, Merged, Now, Partition};
+pub use partition::{
+    CatchUp, CatchUpRefused, CaughtUp, Executed, ExplainedPart, Explanation, Gone, MAX_CATCH_UP_BYTES, Merged, Now,
+    PURGE_GRACE_MS, PURGE_OWN_GRACE_MS, Partition, PartitionStats, Put,
+};
 pub use reply::{OpError, Reply};
+pub use wire::DecodeError;
 
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 64 * 1024;
 /// Longest string value, hash field, field value or set member, in bytes.
 pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
+/// Most that the arguments of one writing command may have together, in bytes.
+pub const MAX_COMMAND_BYTES: usize = 64 * 1024 * 1024;

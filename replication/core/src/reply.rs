@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::{MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
 /// An answer in no particular protocol; RESP2 flattens `Map` and `Set` into arrays, RESP3 does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +51,9 @@ pub enum OpError {
     /// A value, field or member over the limit.
     #[error("ERR string exceeds maximum allowed size ({MAX_VALUE_BYTES} bytes)")]
     ValueTooLong,
-    /// One command that would write more elements than one delta may carry.
-    #[error("ERR command touches more than {0} elements, split it")]
-    TooManyElements(usize),
+    /// The arguments of one command together are over the limit.
+    #[error("ERR command is longer than {MAX_COMMAND_BYTES} bytes, split it")]
+    CommandTooLarge,
     /// This replica has used up its dots (2^48 changes in one partition); a new incarnation has a fresh supply.
     #[error("ERR replica has run out of change numbers, restart the region to take a new incarnation")]
     OutOfDots,

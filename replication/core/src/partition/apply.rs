@@ -1,0 +1,245 @@
+//! The only code that changes state: a delta's removes and puts, with everything that is derived from them kept in step
+//! (digest, dot index, removal log, context).
+
+use super::Partition;
+use super::digest::element_hash;
+use crate::delta::{Change, Delta, Part, Value};
+use crate::dots::{PackedDot, Tagged};
+use crate::types::{Body, Held, Lean, PartRef};
+use crate::{Dot, Hlc};
+
+impl Partition {
+    /// Applies a delta that follows directly on what is known of its replica. `slot` spares the search for the one key of a
+    /// local command.
+    pub(super) fn apply(&mut self, delta: &Delta, slot: Option<u32>) {
+        let origin = self.intern(delta.replica);
+        let mut seq = delta.first_seq;
+        for group in delta.changes.chunk_by(|a, b| a.key == b.key) {
+            let puts = group.iter().filter(|change| change.put.is_some()).count() as u64;
+            let key = &group[0].key;
+            let slot = match slot.or_else(|| self.keys.find(key)) {
+                None if puts > 0 => Some(self.keys.find_or_insert(key)),
+                found => found,
+            };
+            match slot {
+                Some(slot) => {
+                    let timed = self.keys.body(slot).is_timed();
+                    if !self.replace_lean(slot, group, origin, seq, delta) {
+                        self.apply_group(slot, group, origin, seq, delta);
+                    }
+                    self.settle_slot(slot, timed, (puts > 0).then(|| (origin, seq + puts - 1)));
+                }
+                None => group.iter().flat_map(|change| &change.removes).for_each(|&dot| self.remove_early(dot)),
+            }
+            seq += puts;
+        }
+        self.cover(origin, delta.last_seq());
+    }
+
+    fn apply_group(&mut self, slot: u32, group: &[Change], origin: u16, mut seq: u64, delta: &Delta) {
+        for change in group {
+            if change.part == Part::Any {
+                self.remove_anywhere(slot, &change.removes, origin, delta.last_seq());
+            } else {
+                for &dot in &change.removes {
+                    if !self.remove(slot, change.part.as_ref(), dot, origin, delta.last_seq()) {
+                        self.remove_early(dot);
+                    }
+                }
+            }
+            if let Some(value) = &change.put {
+                self.insert(slot, &change.part, PackedDot::new(origin, seq), delta.hlc, value);
+                seq += 1;
+            }
+        }
+    }
+
+    /// The hot path: a SET over a key that holds one register (or nothing) stays in place and allocates nothing but its text.
+    /// Only for changes that planning a SET makes; anything else is left to the general way.
+    fn replace_lean(&mut self, slot: u32, group: &[Change], origin: u16, seq: u64, delta: &Delta) -> bool {
+        if !self.early.is_empty() {
+            return false;
+        }
+        let (set, deadline) = match group {
+            [set] => (set, None),
+            [set, deadline] if deadline.part == Part::Deadline => (set, Some(deadline)),
+            _ => return false,
+        };
+        let (Part::Cell, Some(Value::Text(text))) = (&set.part, &set.put) else { return false };
+        let old = match self.keys.body(slot) {
+            Body::Empty => None,
+            Body::Lean(lean) => Some((lean.dot, lean.deadline_ms != 0)),
+            Body::Full(_) => return false,
+        };
+        let is = |removes: &[Dot], expected: Option<PackedDot>| match (removes, expected) {
+            ([], None) => true,
+            ([dot], Some(expected)) => self.replicas.pack(*dot) == Some(expected),
+            _ => false,
+        };
+        let old_deadline = old.and_then(|(dot, timed)| timed.then(|| PackedDot::new(dot.replica(), dot.seq() + 1)));
+        let stale = deadline.map_or(&[][..], |change| &change.removes[..]);
+        if !is(&set.removes, old.map(|(dot, _)| dot)) || !is(stale, old_deadline) {
+            return false;
+        }
+        let register = Dot { replica: delta.replica, seq };
+        let deadline_ms = match deadline.and_then(|change| change.put.as_ref()) {
+            None => 0,
+            Some(Value::Deadline(given)) if given.bound == Some(register) && given.at_ms != 0 => given.at_ms,
+            Some(_) => return false,
+        };
+        let dot = PackedDot::new(origin, seq);
+        let lean = Lean { dot, hlc: delta.hlc, deadline_ms, text: crate::blob::Blob::new(text) };
+        let old = std::mem::replace(self.keys.body_mut(slot), Body::Lean(lean));
+        self.digest = self.digest.wrapping_sub(self.sum(slot, &old)).wrapping_add(self.sum(slot, self.keys.body(slot)));
+        if let Body::Lean(old) = old {
+            let track = &mut self.tracks[usize::from(origin)];
+            track.removed(delta.last_seq(), old.dot);
+            if old.deadline_ms != 0 {
+                track.removed(delta.last_seq(), old.deadline_dot());
+            }
+        }
+        true
+    }
+
+    fn sum(&self, slot: u32, body: &Body) -> u64 {
+        let mut sum = 0u64;
+        body.for_each(&self.replicas, &mut |element| {
+            let dot = self.replicas.unpack(element.dot);
+            sum = sum.wrapping_add(element_hash(self.keys.key(slot), element.part, dot, element.value));
+        });
+        sum
+    }
+
+    /// Puts an element in, unless it was removed before it came.
+    pub(super) fn insert(&mut self, slot: u32, part: &Part, dot: PackedDot, hlc: Hlc, value: &Value) {
+        let name = self.replicas.unpack(dot);
+        if !self.early.is_empty() && self.early.contains(&name) {
+            return;
+        }
+        if let Value::Floor(floor) = value
+            && floor.owner == self.me
+        {
+            self.unsettled.push(slot);
+        }
+        let held = Held::new(value);
+        let hash = element_hash(self.keys.key(slot), part.as_ref(), name, held.as_ref());
+        self.digest = self.digest.wrapping_add(hash);
+        let new = Tagged { dot, hlc, value: held };
+        if self.keys.body_mut(slot).insert(part, new, &self.replicas) {
+            self.conflicts += 1;
+        }
+    }
+
+    /// Takes the element called `dot` out, if it is there, and remembers which change did it.
+    fn remove(&mut self, slot: u32, part: PartRef<'_>, dot: Dot, origin: u16, by: u64) -> bool {
+        let Some(packed) = self.replicas.pack(dot) else { return false };
+        let Some(held) = self.take(slot, part, packed) else { return false };
+        drop(held);
+        self.tracks[usize::from(origin)].removed(by, packed);
+        true
+    }
+
+    /// Takes an element out and its hash off the digest.
+    pub(super) fn take(&mut self, slot: u32, part: PartRef<'_>, dot: PackedDot) -> Option<Held> {
+        let held = self.keys.body_mut(slot).take(part, dot, &self.replicas)?;
+        let hash = element_hash(self.keys.key(slot), part, self.replicas.unpack(dot), held.as_ref());
+        self.digest = self.digest.wrapping_sub(hash);
+        Some(held)
+    }
+
+    /// Takes all of `dots` out of a key, whichever parts they are in.
+    fn remove_anywhere(&mut self, slot: u32, dots: &[Dot], origin: u16, by: u64) {
+        let mut wanted: Vec<Dot> = dots.to_vec();
+        wanted.sort_unstable();
+        let mut found: Vec<(Part, Dot)> = Vec::with_capacity(wanted.len());
+        self.keys.body(slot).for_each(&self.replicas, &mut |element| {
+            let dot = self.replicas.unpack(element.dot);
+            if wanted.binary_search(&dot).is_ok() {
+                found.push((element.part.to_part(), dot));
+            }
+        });
+        for (part, dot) in &found {
+            self.remove(slot, part.as_ref(), *dot, origin, by);
+        }
+        if found.len() < wanted.len() {
+            let found: std::collections::HashSet<Dot> = found.into_iter().map(|(_, dot)| dot).collect();
+            wanted.into_iter().filter(|dot| !found.contains(dot)).for_each(|dot| self.remove_early(dot));
+        }
+    }
+
+    /// A removal of something that is not here: gone already, or still to come.
+    pub(super) fn remove_early(&mut self, dot: Dot) {
+        if !self.vv.covers(dot) {
+            self.early.insert(dot);
+        }
+    }
+
+    /// Brings everything derived from one key in step after its elements changed. `put`: who put something, and the last dot.
+    pub(super) fn settle_slot(&mut self, slot: u32, was_timed: bool, put: Option<(u16, u64)>) {
+        let Self { keys, replicas, .. } = self;
+        let body = keys.body_mut(slot);
+        body.narrow(replicas);
+        self.timed = self.timed + usize::from(body.is_timed()) - usize::from(was_timed);
+        if body.is_empty() {
+            self.keys.remove(slot);
+        } else if let Some((origin, seq)) = put {
+            self.tracks[usize::from(origin)].note(seq, slot);
+            self.compact_index();
+        }
+    }
+
+    /// Compacts the dot index once it has doubled, so that it costs a constant time per write.
+    pub(super) fn compact_index(&mut self) {
+        let entries: usize = self.tracks.iter().map(crate::track::Track::index_len).sum();
+        if entries < 2 * self.compacted + 64 {
+            return;
+        }
+        let Self { tracks, keys, .. } = self;
+        for (index, track) in tracks.iter_mut().enumerate() {
+            track.compact(keys.slots(), |slot| match keys.body(slot) {
+                Body::Empty => false,
+                Body::Lean(lean) => usize::from(lean.dot.replica()) == index,
+                Body::Full(_) => true,
+            });
+        }
+        self.compacted = self.tracks.iter().map(crate::track::Track::index_len).sum();
+    }
+
+    /// Raises the context: everything of `origin` up to `seq` is part of the state.
+    pub(super) fn cover(&mut self, origin: u16, seq: u64) {
+        let id = self.replicas.id(origin);
+        let track = &mut self.tracks[usize::from(origin)];
+        track.seen = track.seen.max(seq);
+        self.vv.raise(id, seq);
+        if id != self.me && !self.news.contains(&origin) {
+            self.news.push(origin);
+        }
+        if !self.early.is_empty() {
+            let vv = &self.vv;
+            self.early.retain(|dot| !vv.covers(*dot));
+        }
+    }
+}
+
+impl Part {
+    /// [`Part::Any`] is no place; it shows as the cell, which the callers never ask for.
+    pub(crate) fn as_ref(&self) -> PartRef<'_> {
+        match self {
+            Self::Any | Self::Cell => PartRef::Cell,
+            Self::Field(field) => PartRef::Field(field),
+            Self::Member(member) => PartRef::Member(member),
+            Self::Deadline => PartRef::Deadline,
+        }
+    }
+}
+
+impl Body {
+    /// Whether the key has a deadline, in force or not.
+    pub(crate) fn is_timed(&self) -> bool {
+        match self {
+            Self::Empty => false,
+            Self::Lean(lean) => lean.deadline_ms != 0,
+            Self::Full(full) => !full.deadlines.is_empty(),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The running sum over live elements that shows at a glance whether two regions hold the same.
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::Dot;
+use crate::types::{HeldRef, PartRef};
+
+/// A hash of one live element: where it is, who wrote it, what it says. The dot alone would name it; the rest makes the sum see
+/// damaged memory and reused identities too.
+pub(super) fn element_hash(key: &[u8], part: PartRef<'_>, dot: Dot, value: HeldRef<'_>) -> u64 {
+    let place = match part {
+        PartRef::Cell => 1,
+        PartRef::Field(field) => mix(xxh3_64(field), 2),
+        PartRef::Member(member) => mix(xxh3_64(member), 3),
+        PartRef::Deadline => 4,
+    };
+    let value = match value {
+        HeldRef::Text(text) => xxh3_64(text.as_slice()),
+        HeldRef::Member => 1,
+        HeldRef::Deadline(deadline) => mix(deadline.at_ms, bound(deadline.bound)),
+        HeldRef::Count(count) => {
+            let sums = mix(wide(count.sum), wide(count.base_sum));
+            mix(sums, mix(count.last, count.base_seq))
+        }
+        HeldRef::Floor(floor) => mix(replica(floor.owner), mix(floor.seq, wide(floor.sum))),
+    };
+    xxh3_64_with_seed(key, mix(mix(place, value), bound(Some(dot))))
+}
+
+fn bound(dot: Option<Dot>) -> u64 {
+    dot.map_or(0, |dot| mix(replica(dot.replica), dot.seq))
+}
+
+fn replica(id: crate::ReplicaId) -> u64 {
+    u64::from(id.region) << 32 | u64::from(id.incarnation)
+}
+
+fn wide(n: i128) -> u64 {
+    mix(n as u64, (n >> 64) as u64)
+}
+
+/// Two words into one, order-sensitive (the finalizer of splitmix64 over an odd combination).
+fn mix(a: u64, b: u64) -> u64 {
+    let mut z = a.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ b.wrapping_add(0x2545_f491_4f6c_dd1d);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,168 @@
+//! Why a key reads as it does: every live element, who wrote it, when, and what beats it.
+
+use bytes::Bytes;
+
+use super::Partition;
+use crate::dots::winner;
+use crate::types::cell::{Cell, parse_integer};
+use crate::types::{Body, Element, Full, HeldRef, Kind, PartRef, View, ttl};
+use crate::{Deadline, Dot, Hlc};
+
+/// Everything that is known of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The key.
+    pub key: Bytes,
+    /// What TYPE answers: `none`, `string`, `hash` or `set`.
+    pub visible_type: &'static str,
+    /// When it expires, in milliseconds since 1970.
+    pub deadline_ms: Option<u64>,
+    /// Whether that moment has passed (the key reads as absent and waits for its purge).
+    pub expired: bool,
+    /// Live elements; those that clients see come first.
+    pub parts: Vec<ExplainedPart>,
+}
+
+/// One live element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedPart {
+    /// `string`, `counter`, `floor`, `hash field`, `set member` or `deadline`.
+    pub kind: &'static str,
+    /// Field or member, empty where there is none; shortened, printable.
+    pub sub: String,
+    /// Who wrote it, and their how-manieth change of the partition it was.
+    pub dot: Dot,
+    /// When, by the writer's clock.
+    pub hlc: Hlc,
+    /// The value, shortened, printable.
+    pub value: String,
+    /// Whether clients see it.
+    pub visible: bool,
+    /// Why, or why not.
+    pub why: &'static str,
+}
+
+impl Partition {
+    /// Every live element of a key; `None` if there is none.
+    pub fn explain(&self, key: &[u8], now_ms: u64) -> Option<Explanation> {
+        let body = self.keys.body(self.keys.find(key)?);
+        let view = body.view(&self.replicas, now_ms);
+        let mut parts = Vec::new();
+        body.for_each(&self.replicas, &mut |element| {
+            let (visible, why) = match body {
+                Body::Full(full) => self.judge(full, view, &element),
+                Body::Empty | Body::Lean(_) => (true, "the only one"),
+            };
+            let visible = visible && !(view.expired && element.part != PartRef::Deadline);
+            parts.push(ExplainedPart {
+                kind: kind(&element),
+                sub: sub(element.part),
+                dot: self.replicas.unpack(element.dot),
+                hlc: element.hlc,
+                value: value(element.value),
+                visible,
+                why: if view.expired && element.part != PartRef::Deadline { "the deadline has passed" } else { why },
+            });
+        });
+        parts.sort_by_key(|part| (!part.visible, std::cmp::Reverse(part.hlc)));
+        Some(Explanation {
+            key: Bytes::copy_from_slice(key),
+            visible_type: view.present().name(),
+            deadline_ms: view.deadline_ms,
+            expired: view.expired,
+            parts,
+        })
+    }
+
+    fn judge(&self, full: &Full, view: View, element: &Element<'_>) -> (bool, &'static str) {
+        const HIDDEN: (bool, &str) = (false, "another type of the same key was written later");
+        match element.part {
+            PartRef::Cell if view.kind != Kind::Text => match element.value {
+                HeldRef::Floor(_) => FLOOR,
+                _ => HIDDEN,
+            },
+            PartRef::Cell => self.judge_cell(&full.cell, element),
+            PartRef::Field(_) if view.kind != Kind::Hash => match element.value {
+                HeldRef::Floor(_) => FLOOR,
+                _ => HIDDEN,
+            },
+            PartRef::Field(field) => match full.fields.as_ref().and_then(|fields| fields.cell(field)) {
+                Some(cell) => self.judge_cell(cell, element),
+                None => HIDDEN,
+            },
+            PartRef::Member(_) if view.kind != Kind::Set => HIDDEN,
+            PartRef::Member(_) => (true, "added, and no remove has observed this add"),
+            PartRef::Deadline => match ttl::in_force(&full.deadlines, view.anchor) {
+                Some(in_force) if in_force.dot == element.dot => {
+                    (true, "the latest of the deadlines given to what shows")
+                }
+                Some(_) => (false, "a later deadline is in force, or it was given to a value that does not show"),
+                None => (false, "nothing shows, the key persists, or it was given to a value that does not show"),
+            },
+        }
+    }
+
+    fn judge_cell(&self, cell: &Cell, element: &Element<'_>) -> (bool, &'static str) {
+        let shown = winner(&cell.registers, &self.replicas);
+        match element.value {
+            HeldRef::Count(count) => {
+                let folded = count.folded(cell.tally(), self.replicas.id(element.dot.replica()));
+                if folded.last <= folded.base_seq {
+                    (false, "all of it was reset")
+                } else if shown.is_some_and(|register| parse_integer(register.value.as_slice()).is_none()) {
+                    (false, "the text that shows is no integer")
+                } else {
+                    (true, "part of the sum: no reset has observed all of it")
+                }
+            }
+            HeldRef::Floor(_) => FLOOR,
+            _ if shown.is_some_and(|register| register.dot == element.dot) => match cell.registers.len() {
+                1 => (true, "the only one"),
+                _ => (true, "the latest of concurrent writes"),
+            },
+            _ => (false, "a concurrent write has a later stamp"),
+        }
+    }
+}
+
+const FLOOR: (bool, &str) =
+    (false, "what a reset had seen of another replica's count; goes when that replica settles it");
+
+fn kind(element: &Element<'_>) -> &'static str {
+    match (element.part, element.value) {
+        (_, HeldRef::Count(_)) => "counter",
+        (_, HeldRef::Floor(_)) => "floor",
+        (PartRef::Cell, _) => "string",
+        (PartRef::Field(_), _) => "hash field",
+        (PartRef::Member(_), _) => "set member",
+        (PartRef::Deadline, _) => "deadline",
+    }
+}
+
+fn sub(part: PartRef<'_>) -> String {
+    match part {
+        PartRef::Cell | PartRef::Deadline => String::new(),
+        PartRef::Field(name) | PartRef::Member(name) => short(name),
+    }
+}
+
+fn value(value: HeldRef<'_>) -> String {
+    match value {
+        HeldRef::Text(text) => short(text.as_slice()),
+        HeldRef::Count(count) => match count.base_sum {
+            0 => format!("{:+}", count.sum),
+            base => format!("{:+} of which {base:+} reset", count.sum),
+        },
+        HeldRef::Floor(floor) => format!("{:+} of {} up to its change {}", floor.sum, floor.owner, floor.seq),
+        HeldRef::Member => String::new(),
+        HeldRef::Deadline(Deadline { at_ms: Deadline::NEVER, .. }) => "never".to_owned(),
+        HeldRef::Deadline(deadline) => deadline.at_ms.to_string(),
+    }
+}
+
+/// At most 64 bytes, with everything unprintable escaped.
+fn short(bytes: &[u8]) -> String {
+    const SHOWN: usize = 64;
+    let head = bytes[..bytes.len().min(SHOWN)].escape_ascii();
+    if bytes.len() > SHOWN { format!("{head}… ({} bytes)", bytes.len()) } else { head.to_string() }
+}

@@ -1,0 +1,120 @@
+//! A change in the making: an op reads the state and writes down what it wants; the partition then applies that exactly as it
+//! would apply it coming from elsewhere. So there is one way in for changes, and local and remote cannot drift apart.
+
+use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
+
+use crate::delta::{Change, Floor, Part, Value};
+use crate::dots::{Replicas, Tagged};
+use crate::types::{Body, Full, Kind};
+use crate::{Dot, ReplicaId};
+
+/// The changes of one delta so far.
+pub(crate) struct Plan<'a> {
+    pub(crate) replicas: &'a Replicas,
+    pub(crate) me: ReplicaId,
+    pub(crate) key: Bytes,
+    pub(crate) changes: Vec<Change>,
+    first_seq: u64,
+    puts: u64,
+}
+
+/// What a reset takes away, and the floors it must leave.
+#[derive(Default)]
+pub(crate) struct Clearing {
+    pub(crate) removes: Vec<Dot>,
+    pub(crate) floors: Vec<(Part, Floor)>,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn new(replicas: &'a Replicas, me: ReplicaId, key: Bytes, first_seq: u64) -> Self {
+        Self { replicas, me, key, changes: Vec::new(), first_seq, puts: 0 }
+    }
+
+    /// The sequence number of the next put.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.first_seq + self.puts
+    }
+
+    pub(crate) fn put(&mut self, part: Part, removes: SmallVec<[Dot; 1]>, value: Value) {
+        self.changes.push(Change { key: self.key.clone(), part, removes, put: Some(value) });
+        self.puts += 1;
+    }
+
+    pub(crate) fn remove(&mut self, part: Part, removes: SmallVec<[Dot; 1]>) {
+        if !removes.is_empty() {
+            self.changes.push(Change { key: self.key.clone(), part, removes, put: None });
+        }
+    }
+
+    pub(crate) fn floors(&mut self, floors: Vec<(Part, Floor)>) {
+        for (part, floor) in floors {
+            self.put(part, SmallVec::new(), Value::Floor(Box::new(floor)));
+        }
+    }
+
+    /// Plans the removal of everything observed in a key.
+    pub(crate) fn clear_key(&mut self, body: &Body) {
+        match body {
+            Body::Empty => {}
+            Body::Lean(lean) => {
+                self.remove(Part::Cell, smallvec![self.replicas.unpack(lean.dot)]);
+                if lean.deadline_ms != 0 {
+                    self.remove(Part::Deadline, smallvec![self.replicas.unpack(lean.deadline_dot())]);
+                }
+            }
+            Body::Full(full) => {
+                let mut clearing = self.clearing(full, Kind::None);
+                clearing.removes.extend(self.deadline_dots(full));
+                self.remove(Part::Any, clearing.removes.into());
+                self.floors(clearing.floors);
+            }
+        }
+    }
+
+    /// Plans the removal of the types that hide behind `shown`: a write settles a type clash it has seen.
+    pub(crate) fn clear_hidden(&mut self, body: &Body, shown: Kind) {
+        if let Body::Full(full) = body {
+            let clearing = self.clearing(full, shown);
+            self.remove(Part::Any, clearing.removes.into());
+            self.floors(clearing.floors);
+        }
+    }
+
+    /// Plans the removal of all observed deadlines.
+    pub(crate) fn clear_deadlines(&mut self, body: &Body) {
+        self.remove(Part::Deadline, self.observed_deadlines(body));
+    }
+
+    /// The dots of all observed deadlines.
+    pub(crate) fn observed_deadlines(&self, body: &Body) -> SmallVec<[Dot; 1]> {
+        match body {
+            Body::Empty => SmallVec::new(),
+            Body::Lean(lean) if lean.deadline_ms == 0 => SmallVec::new(),
+            Body::Lean(lean) => smallvec![self.replicas.unpack(lean.deadline_dot())],
+            Body::Full(full) => self.deadline_dots(full).collect(),
+        }
+    }
+
+    /// What a reset takes from every type but `keep`.
+    pub(crate) fn clearing(&self, full: &Full, keep: Kind) -> Clearing {
+        let mut clearing = Clearing::default();
+        if keep != Kind::Text {
+            full.cell.clear(self.replicas, self.me, &Part::Cell, &mut clearing);
+        }
+        if let Some(fields) = full.fields.as_ref().filter(|_| keep != Kind::Hash) {
+            for (field, cell) in fields.cells() {
+                let part = Part::Field(Bytes::copy_from_slice(field));
+                cell.clear(self.replicas, self.me, &part, &mut clearing);
+            }
+        }
+        if let Some(members) = full.members.as_ref().filter(|_| keep != Kind::Set) {
+            members.for_each(&mut |add| clearing.removes.push(self.replicas.unpack(add.dot)));
+        }
+        clearing
+    }
+
+    fn deadline_dots(&self, full: &Full) -> impl Iterator<Item = Dot> {
+        full.deadlines.iter().map(|Tagged { dot, .. }| self.replicas.unpack(*dot))
+    }
+}

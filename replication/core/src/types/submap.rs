@@ -1,0 +1,124 @@
+//! A map from fields or members to what is held of them: a plain list while it is short (in order of insertion, as Redis
+//! shows small hashes), with an index beside it from 16 entries on.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::blob::Blob;
+
+const INDEXED: usize = 16;
+
+#[derive(Clone, Debug)]
+pub(super) struct SubMap<V> {
+    entries: Vec<(Blob, V)>,
+    index: Option<Box<Index>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Index {
+    hasher: DefaultHashBuilder,
+    places: HashTable<u32>,
+}
+
+impl<V> Default for SubMap<V> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), index: None }
+    }
+}
+
+impl<V: Default> SubMap<V> {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &V)> {
+        self.entries.iter().map(|(name, value)| (name.as_slice(), value))
+    }
+
+    pub(super) fn get(&self, name: &[u8]) -> Option<&V> {
+        self.find(name).map(|at| &self.entries[at].1)
+    }
+
+    pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<&mut V> {
+        self.find(name).map(|at| &mut self.entries[at].1)
+    }
+
+    pub(super) fn get_or_insert(&mut self, name: &[u8]) -> &mut V {
+        let at = self.find(name).unwrap_or_else(|| self.push(name));
+        &mut self.entries[at].1
+    }
+
+    pub(super) fn remove(&mut self, name: &[u8]) {
+        let Some(at) = self.find(name) else { return };
+        let Some(index) = self.index.as_mut() else {
+            self.entries.remove(at);
+            return;
+        };
+        let last = self.entries.len() - 1;
+        let hash = index.hasher.hash_one(name);
+        if let Ok(entry) = index.places.find_entry(hash, |&place| place as usize == at) {
+            entry.remove();
+        }
+        let moved = index.hasher.hash_one(self.entries[last].0.as_slice());
+        if let Some(place) = index.places.find_mut(moved, |&place| place as usize == last) {
+            *place = at as u32;
+        }
+        self.entries.swap_remove(at);
+    }
+
+    fn find(&self, name: &[u8]) -> Option<usize> {
+        match &self.index {
+            None => self.entries.iter().position(|(known, _)| known.as_slice() == name),
+            Some(index) => {
+                let hash = index.hasher.hash_one(name);
+                let is_it = |&place: &u32| self.entries[place as usize].0.as_slice() == name;
+                index.places.find(hash, is_it).map(|&place| place as usize)
+            }
+        }
+    }
+
+    fn push(&mut self, name: &[u8]) -> usize {
+        let at = self.entries.len();
+        self.entries.push((Blob::new(name), V::default()));
+        if self.index.is_none() && self.entries.len() > INDEXED {
+            self.index = Some(Box::default());
+            (0..at).for_each(|earlier| self.note(earlier));
+        }
+        self.note(at);
+        at
+    }
+
+    fn note(&mut self, at: usize) {
+        let Some(index) = self.index.as_mut() else { return };
+        let Index { hasher, places } = &mut **index;
+        let entries = &self.entries;
+        let hash = |place: usize| hasher.hash_one(entries[place].0.as_slice());
+        places.insert_unique(hash(at), at as u32, |&place| hash(place as usize));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behaves_as_a_map_on_both_sides_of_the_index() {
+        for size in [3u32, 16, 17, 200] {
+            let mut map = SubMap::<u32>::default();
+            let name = |i: u32| format!("field {i}").into_bytes();
+            (0..size).for_each(|i| *map.get_or_insert(&name(i)) = i);
+            (0..size).step_by(2).for_each(|i| map.remove(&name(i)));
+            map.remove(b"never there");
+            for i in 0..size {
+                assert_eq!(map.get(&name(i)).copied(), (i % 2 == 1).then_some(i), "{i} of {size}");
+            }
+            assert_eq!(map.len(), map.iter().count());
+            assert_eq!(map.is_empty(), size < 2);
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The law everything rests on, under everything that can happen to deltas: the live elements of a partition are exactly the
+//! puts of the deltas in its context, minus what those deltas remove.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use replication_core::{CatchUp, Delta, Dot, Merged, Part, Partition, Value, VersionVector};
+
+use crate::support::{Region, START_MS, parse, replica, show};
+
+const REGIONS: usize = 3;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A client's command, at a region whose clock is off by so much.
+    Command {
+        region: usize,
+        command: String,
+        skew_ms: u64,
+    },
+    /// The next delta of `from` that `to` lacks; whether or not what it needs is there.
+    Deliver {
+        from: usize,
+        to: usize,
+    },
+    /// An old delta again.
+    Repeat {
+        from: usize,
+        to: usize,
+        nth: prop::sample::Index,
+    },
+    /// A delta beyond the next one: must be refused.
+    Skip {
+        from: usize,
+        to: usize,
+    },
+    /// `to` asks and gets an answer at once, from any region: also one that only relays.
+    CatchUp {
+        from: usize,
+        to: usize,
+    },
+    /// `to` asks; the answer stays under way.
+    Ask {
+        from: usize,
+        to: usize,
+    },
+    /// An answer that was under way arrives.
+    Answer {
+        nth: prop::sample::Index,
+    },
+    /// The region restarts from a checkpoint.
+    Restart {
+        region: usize,
+    },
+    /// Removals that everybody has confirmed are forgotten; or all of them, as when the log was full.
+    Prune {
+        region: usize,
+        all: bool,
+    },
+    Housekeeping {
+        region: usize,
+        budget: usize,
+    },
+    Later {
+        ms: u64,
+    },
+}
+
+fn command() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec!["k", "l"]);
+    let text = prop::sample::select(vec!["1", "5", "x", "a-text-too-long-to-lie-inside-its-slot"]);
+    let name = prop::sample::select(vec!["a", "b", "c"]);
+    (key, text, name, 0..16u8, -3..5i64).prop_map(|(key, text, name, which, n)| match which {
+        0 => format!("SET {key} {text}"),
+        1 => format!("SET {key} {text} PX {}", n.unsigned_abs() * 1000 + 1),
+        2 => format!("SET {key} {text} KEEPTTL"),
+        3 | 4 => format!("DEL {key}"),
+        5 | 6 => format!("INCRBY {key} {n}"),
+        7 => format!("PEXPIRE {key} {}", n * 1000),
+        8 => format!("PERSIST {key}"),
+        9 => format!("HSET {key} {name} {text}"),
+        10 | 11 => format!("HINCRBY {key} {name} {n}"),
+        12 => format!("HDEL {key} {name} b"),
+        13 => format!("SADD {key} {name} c"),
+        14 => format!("SREM {key} {name} c"),
+        _ => format!("GETDEL {key}"),
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let region = 0..REGIONS;
+    let pair = (0..REGIONS, 1..REGIONS).prop_map(|(from, hop)| (from, (from + hop) % REGIONS));
+    prop_oneof![
+        8 => (region.clone(), command(), 0..3000u64)
+            .prop_map(|(region, command, skew_ms)| Step::Command { region, command, skew_ms }),
+        8 => pair.clone().prop_map(|(from, to)| Step::Deliver { from, to }),
+        1 => (pair.clone(), any::<prop::sample::Index>()).prop_map(|((from, to), nth)| Step::Repeat { from, to, nth }),
+        1 => pair.clone().prop_map(|(from, to)| Step::Skip { from, to }),
+        2 => pair.clone().prop_map(|(from, to)| Step::CatchUp { from, to }),
+        2 => pair.prop_map(|(from, to)| Step::Ask { from, to }),
+        2 => any::<prop::sample::Index>().prop_map(|nth| Step::Answer { nth }),
+        1 => region.clone().prop_map(|region| Step::Restart { region }),
+        1 => (region.clone(), any::<bool>()).prop_map(|(region, all)| Step::Prune { region, all }),
+        2 => (region, 0..4usize).prop_map(|(region, budget)| Step::Housekeeping { region, budget }),
+        1 => (0..100_000u64).prop_map(|ms| Step::Later { ms }),
+    ]
+}
+
+struct World {
+    regions: Vec<Region>,
+    under_way: Vec<(usize, CatchUp)>,
+    now_ms: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { regions: (0..REGIONS).map(Region::new).collect(), under_way: Vec::new(), now_ms: START_MS }
+    }
+
+    fn vv(&self, region: usize) -> VersionVector {
+        self.regions[region].partition.vv().clone()
+    }
+
+    fn lacking(&self, from: usize, to: usize) -> Vec<Delta> {
+        let have = self.regions[to].partition.vv().get(replica(from));
+        self.regions[from].made.iter().filter(|delta| delta.first_seq > have).cloned().collect()
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Command { region, command, skew_ms } => {
+                let wall_ms = self.now_ms + skew_ms;
+                self.regions[*region].execute(&parse(command), wall_ms);
+            }
+            Step::Deliver { from, to } => {
+                if let Some(delta) = self.lacking(*from, *to).first() {
+                    assert_eq!(self.regions[*to].partition.merge(delta), Merged::Applied);
+                }
+            }
+            Step::Repeat { from, to, nth } => {
+                let made = &self.regions[*from].made;
+                if made.is_empty() {
+                    return;
+                }
+                let delta = nth.get(made).clone();
+                if self.regions[*to].partition.vv().get(replica(*from)) >= delta.last_seq() {
+                    let before = self.regions[*to].partition.digest();
+                    assert_eq!(self.regions[*to].partition.merge(&delta), Merged::Duplicate);
+                    assert_eq!(self.regions[*to].partition.digest(), before);
+                }
+            }
+            Step::Skip { from, to } => {
+                if let Some(delta) = self.lacking(*from, *to).get(1) {
+                    assert!(matches!(self.regions[*to].partition.merge(delta), Merged::Gap { .. }));
+                }
+            }
+            Step::CatchUp { from, to } => {
+                let answer = self.regions[*from].partition.catch_up_since(&self.vv(*to));
+                self.answer(*to, &answer);
+            }
+            Step::Ask { from, to } => {
+                let answer = self.regions[*from].partition.catch_up_since(&self.vv(*to));
+                self.under_way.push((*to, answer));
+            }
+            Step::Answer { nth } => {
+                if !self.under_way.is_empty() {
+                    let (to, answer) = self.under_way.swap_remove(nth.index(self.under_way.len()));
+                    self.answer(to, &answer);
+                }
+            }
+            Step::Restart { region } => {
+                let mut state = Vec::new();
+                self.regions[*region].partition.encode_state(&mut state);
+                let (restored, taken) = Partition::decode_state(&state, replica(*region)).unwrap();
+                assert_eq!(taken, state.len());
+                self.regions[*region].partition = restored;
+            }
+            Step::Prune { region, all } => {
+                let shared = (0..REGIONS).map(|region| self.vv(region)).reduce(|a, b| a.meet(&b)).unwrap();
+                let acked = if *all { self.vv(*region) } else { shared };
+                self.regions[*region].partition.prune_removals(&acked);
+            }
+            Step::Housekeeping { region, budget } => {
+                let now_ms = self.now_ms;
+                self.regions[*region].housekeeping(now_ms, *budget);
+            }
+            Step::Later { ms } => self.now_ms += ms,
+        }
+    }
+
+    fn answer(&mut self, to: usize, answer: &CatchUp) {
+        let mut frame = Vec::new();
+        answer.encode(&mut frame);
+        let (answer, _) = CatchUp::decode(&frame).unwrap().unwrap();
+        self.regions[to].partition.apply_catch_up(&answer).unwrap();
+    }
+
+    /// What the law says is live in a context.
+    fn live(&self, vv: &VersionVector) -> BTreeMap<Dot, (Bytes, Part, Value)> {
+        let mut puts = BTreeMap::new();
+        let mut gone = BTreeSet::new();
+        let covered = |delta: &&Delta| delta.last_seq() <= vv.get(delta.replica);
+        for delta in self.regions.iter().flat_map(|region| &region.made).filter(covered) {
+            let mut seq = delta.first_seq;
+            for change in &delta.changes {
+                gone.extend(change.removes.iter().copied());
+                if let Some(value) = &change.put {
+                    let place = (change.key.clone(), change.part.clone(), value.clone());
+                    puts.insert(Dot { replica: delta.replica, seq }, place);
+                    seq += 1;
+                }
+            }
+        }
+        puts.retain(|dot, _| !gone.contains(dot));
+        puts
+    }
+
+    fn check(&mut self) {
+        for region in 0..REGIONS {
+            let held = self.regions[region].partition.catch_up_since(&VersionVector::new());
+            let held: BTreeMap<_, _> =
+                held.puts.into_iter().map(|put| (put.dot, (put.key, put.part, put.value))).collect();
+            assert_eq!(held, self.live(&self.vv(region)), "region {region} at {}", self.vv(region));
+        }
+        for (a, b) in [(0, 1), (1, 2), (0, 2)] {
+            if self.vv(a) == self.vv(b) {
+                assert_eq!(self.regions[a].partition.digest(), self.regions[b].partition.digest());
+                assert_eq!(self.replies(a), self.replies(b));
+            }
+        }
+    }
+
+    fn replies(&mut self, region: usize) -> Vec<String> {
+        let questions = ["TYPE", "GET", "PTTL", "HGETALL", "HLEN", "SMEMBERS", "SCARD"];
+        let asked = ["k", "l"].into_iter().flat_map(|key| questions.map(|question| format!("{question} {key}")));
+        let now_ms = self.now_ms;
+        asked.map(|question| show(self.regions[region].read(&parse(&question), now_ms))).collect()
+    }
+
+    fn heal(&mut self) {
+        for _ in 0..2 {
+            for to in 0..REGIONS {
+                for from in 0..REGIONS {
+                    for delta in self.lacking(from, to) {
+                        self.regions[to].partition.merge(&delta);
+                    }
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn state_is_a_function_of_the_context(steps in prop::collection::vec(step(), 1..80)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+            world.check();
+        }
+        world.heal();
+        world.check();
+        let digests: BTreeSet<u64> = world.regions.iter().map(|region| region.partition.digest()).collect();
+        prop_assert_eq!(digests.len(), 1);
+        let early: usize = world.regions.iter().map(|region| region.partition.stats().early).sum();
+        prop_assert_eq!(early, 0, "nothing is remembered for what everybody has");
+    }
+
+    #[test]
+    fn any_order_that_keeps_each_replicas_own_gives_the_same_state(
+        commands in prop::collection::vec((0..REGIONS, command()), 1..40),
+        choices in prop::collection::vec(0..REGIONS, 200),
+    ) {
+        let mut world = World::new();
+        for (region, command) in &commands {
+            world.take(&Step::Command { region: *region, command: command.clone(), skew_ms: 0 });
+        }
+        let mut listener = Partition::new(7, replica(REGIONS));
+        for from in choices.into_iter().chain((0..REGIONS).flat_map(|from| [from; 40])) {
+            let next = listener.vv().get(replica(from));
+            if let Some(delta) = world.regions[from].made.iter().find(|delta| delta.first_seq > next) {
+                prop_assert_eq!(listener.merge(delta), Merged::Applied);
+            }
+        }
+        world.heal();
+        prop_assert_eq!(listener.vv(), world.regions[0].partition.vv());
+        prop_assert_eq!(listener.digest(), world.regions[0].partition.digest());
+    }
+}

@@ -1,0 +1,173 @@
+//! Regions without a network: partitions, the deltas each has made, and commands as text.
+
+use bytes::Bytes;
+use replication_core::{
+    Delta, ExpireIf, Hlc, HlcClock, Now, Op, Partition, ReplicaId, Reply, SetExpiry, SetIf, TimeUnit, When,
+};
+
+/// The wall clock at the start of every test, in milliseconds: small, so that tables can be read.
+pub(crate) const START_MS: u64 = 1_000_000;
+
+pub(crate) fn replica(region: usize) -> ReplicaId {
+    ReplicaId { region: region as u16 + 1, incarnation: 1 }
+}
+
+/// One region: its partition, its clock, and every delta it has ever made.
+pub(crate) struct Region {
+    pub(crate) partition: Partition,
+    pub(crate) clock: HlcClock,
+    pub(crate) made: Vec<Delta>,
+}
+
+impl Region {
+    pub(crate) fn new(index: usize) -> Self {
+        Self { partition: Partition::new(7, replica(index)), clock: HlcClock::default(), made: Vec::new() }
+    }
+
+    pub(crate) fn now(&mut self, wall_ms: u64) -> Now {
+        Now { wall_ms, stamp: self.clock.tick(wall_ms) }
+    }
+
+    pub(crate) fn execute(&mut self, op: &Op, wall_ms: u64) -> Reply {
+        let now = self.now(wall_ms);
+        let done = self.partition.execute(op, now);
+        assert!(op.is_write() || done.delta.is_none(), "a read wrote: {op:?}");
+        self.made.extend(done.delta);
+        done.reply
+    }
+
+    pub(crate) fn read(&mut self, op: &Op, wall_ms: u64) -> Reply {
+        let done = self.partition.execute(op, Now { wall_ms, stamp: Hlc::ZERO });
+        assert!(done.delta.is_none(), "a read wrote: {op:?}");
+        done.reply
+    }
+
+    pub(crate) fn housekeeping(&mut self, wall_ms: u64, budget: usize) {
+        let now = self.now(wall_ms);
+        let delta = self.partition.housekeeping(now, budget);
+        self.made.extend(delta);
+    }
+
+    pub(crate) fn run(&mut self, command: &str, wall_ms: u64) -> String {
+        show(self.execute(&parse(command), wall_ms))
+    }
+}
+
+/// Merges whatever `to` lacks of what `from` made, in order.
+pub(crate) fn deliver(regions: &mut [Region], from: usize, to: usize) {
+    for at in 0..regions[from].made.len() {
+        let delta = regions[from].made[at].clone();
+        regions[to].clock.observe(delta.hlc, delta.hlc.ms());
+        regions[to].partition.merge(&delta);
+    }
+}
+
+/// Everything to everybody, in an order that differs from region to region.
+pub(crate) fn sync(regions: &mut [Region]) {
+    let n = regions.len();
+    for to in 0..n {
+        for step in 1..n {
+            deliver(regions, (to + step) % n, to);
+        }
+    }
+}
+
+/// A Redis command as text, one blank between words.
+pub(crate) fn parse(command: &str) -> Op {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let bytes = |at: usize| Bytes::copy_from_slice(words.get(at).unwrap_or_else(|| panic!("{command:?}")).as_bytes());
+    let number = |at: usize| words[at].parse::<i64>().unwrap_or_else(|_| panic!("{command:?}"));
+    let rest = |from: usize| (from..words.len()).map(bytes).collect::<Vec<Bytes>>();
+    let key = bytes(1);
+    match words[0] {
+        "GET" => Op::Get { key },
+        "GETDEL" => Op::GetDel { key },
+        "SET" => parse_set(&words),
+        "DEL" => Op::Del { key },
+        "EXISTS" => Op::Exists { key },
+        "TYPE" => Op::Type { key },
+        "PERSIST" => Op::Persist { key },
+        "TTL" => Op::Ttl { key, unit: TimeUnit::Seconds },
+        "PTTL" => Op::Ttl { key, unit: TimeUnit::Millis },
+        "EXPIRE" => expire(key, When::In(number(2), TimeUnit::Seconds), &words[3..]),
+        "PEXPIRE" => expire(key, When::In(number(2), TimeUnit::Millis), &words[3..]),
+        "EXPIREAT" => expire(key, When::At(number(2), TimeUnit::Seconds), &words[3..]),
+        "PEXPIREAT" => expire(key, When::At(number(2), TimeUnit::Millis), &words[3..]),
+        "INCR" => Op::Incr { key, by: 1 },
+        "DECR" => Op::Incr { key, by: -1 },
+        "INCRBY" => Op::Incr { key, by: number(2) },
+        "DECRBY" => Op::Incr { key, by: -number(2) },
+        "HSET" => {
+            let fields = rest(2).chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+            Op::HSet { key, fields }
+        }
+        "HGET" => Op::HGet { key, field: bytes(2) },
+        "HMGET" => Op::HMGet { key, fields: rest(2) },
+        "HGETALL" => Op::HGetAll { key },
+        "HDEL" => Op::HDel { key, fields: rest(2) },
+        "HEXISTS" => Op::HExists { key, field: bytes(2) },
+        "HLEN" => Op::HLen { key },
+        "HINCRBY" => Op::HIncr { key, field: bytes(2), by: number(3) },
+        "SADD" => Op::SAdd { key, members: rest(2) },
+        "SREM" => Op::SRem { key, members: rest(2) },
+        "SMEMBERS" => Op::SMembers { key },
+        "SISMEMBER" => Op::SIsMember { key, member: bytes(2) },
+        "SCARD" => Op::SCard { key },
+        _ => panic!("no such command: {command:?}"),
+    }
+}
+
+fn parse_set(words: &[&str]) -> Op {
+    let bytes = |at: usize| Bytes::copy_from_slice(words[at].as_bytes());
+    let (mut expiry, mut condition, mut get) = (SetExpiry::Clear, SetIf::Always, false);
+    let mut at = 3;
+    while let Some(&word) = words.get(at) {
+        let timed: Option<(fn(i64, TimeUnit) -> When, TimeUnit)> = match word {
+            "EX" => Some((When::In, TimeUnit::Seconds)),
+            "PX" => Some((When::In, TimeUnit::Millis)),
+            "EXAT" => Some((When::At, TimeUnit::Seconds)),
+            "PXAT" => Some((When::At, TimeUnit::Millis)),
+            _ => None,
+        };
+        match (timed, word) {
+            (Some((make, unit)), _) => {
+                at += 1;
+                expiry = SetExpiry::Deadline(make(words[at].parse().unwrap(), unit));
+            }
+            (None, "KEEPTTL") => expiry = SetExpiry::Keep,
+            (None, "NX") => condition = SetIf::Absent,
+            (None, "XX") => condition = SetIf::Present,
+            (None, "GET") => get = true,
+            (None, other) => panic!("SET … {other}"),
+        }
+        at += 1;
+    }
+    Op::Set { key: bytes(1), value: bytes(2), expiry, condition, get }
+}
+
+fn expire(key: Bytes, when: When, flags: &[&str]) -> Op {
+    let has = |flag| flags.contains(&flag);
+    Op::Expire { key, when, condition: ExpireIf { nx: has("NX"), xx: has("XX"), gt: has("GT"), lt: has("LT") } }
+}
+
+/// A reply on one line; what has no order is sorted.
+pub(crate) fn show(reply: Reply) -> String {
+    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let sorted = |mut items: Vec<String>| {
+        items.sort();
+        format!("{{{}}}", items.join(" "))
+    };
+    match reply {
+        Reply::Ok => "OK".to_owned(),
+        Reply::Nil => "nil".to_owned(),
+        Reply::Int(n) => n.to_string(),
+        Reply::Bulk(bytes) => text(&bytes),
+        Reply::Status(word) => word.to_owned(),
+        Reply::Array(items) => format!("[{}]", items.into_iter().map(show).collect::<Vec<_>>().join(" ")),
+        Reply::Map(pairs) => {
+            sorted(pairs.iter().map(|(field, value)| format!("{}={}", text(field), text(value))).collect())
+        }
+        Reply::Set(members) => sorted(members.iter().map(text).collect()),
+        Reply::Error(error) => error.to_string(),
+    }
+}
