@@ -1,0 +1,199 @@
+//! One command being executed: its arguments, its connection, the store, and the buffer its reply goes into.
+
+use std::{borrow::Cow, sync::Arc};
+
+use bytes::Bytes;
+use replication_core::{MAX_KEY_BYTES, Op, OpError, Reply};
+use replication_storage::WriteMark;
+
+use crate::{
+    access::Access,
+    client::Client,
+    resp::{Writer, parse_i64},
+    server::Server,
+    table::{self, Command, flag},
+};
+
+/// Why a command was refused, as the client reads it: a code and a sentence, in Redis's own words where Redis has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal(pub(crate) Cow<'static, str>);
+
+/// A command either has written its reply, or is refused and has written nothing that counts.
+pub(crate) type Answer = Result<(), Refusal>;
+
+impl Refusal {
+    pub(crate) const SYNTAX: Self = Self(Cow::Borrowed("ERR syntax error"));
+    pub(crate) const NOT_AN_INTEGER: Self = Self(Cow::Borrowed("ERR value is not an integer or out of range"));
+
+    /// The wrong number of arguments for the command of that name.
+    pub(crate) fn arity(name: &str) -> Self {
+        Self(format!("ERR wrong number of arguments for '{name}' command").into())
+    }
+
+    fn unknown_command(args: &[Bytes]) -> Self {
+        let mut rest = String::new();
+        for arg in &args[1..] {
+            if rest.len() >= 128 {
+                break;
+            }
+            rest += &format!("'{}' ", shown(arg, 128 - rest.len()));
+        }
+        Self(format!("ERR unknown command '{}', with args beginning with: {rest}", shown(&args[0], 128)).into())
+    }
+
+    fn unknown_subcommand(container: &Command, name: &[u8]) -> Self {
+        let help = container.name.to_ascii_uppercase();
+        Self(format!("ERR unknown subcommand '{}'. Try {help} HELP.", shown(name, 128)).into())
+    }
+}
+
+impl From<&'static str> for Refusal {
+    fn from(text: &'static str) -> Self {
+        Self(text.into())
+    }
+}
+
+/// The beginning of a client's own text, as Redis repeats it in an error: up to the first zero byte.
+pub(crate) fn shown(text: &[u8], limit: usize) -> Cow<'_, str> {
+    let text = &text[..text.len().min(limit)];
+    let end = memchr::memchr(0, text).unwrap_or(text.len());
+    String::from_utf8_lossy(&text[..end])
+}
+
+/// What a connection remembers between commands.
+pub(crate) struct Session {
+    pub(crate) client: Arc<Client>,
+    /// Whether it may do more than log in.
+    pub(crate) authenticated: bool,
+    /// The newest write that must be persisted before anything is answered.
+    pub(crate) unpersisted: Option<WriteMark>,
+    /// The reply is the last one.
+    pub(crate) closing: bool,
+    /// The command that ran last.
+    pub(crate) last: Option<&'static Command>,
+    /// Commands that were answered with an error since the connection last counted them.
+    pub(crate) errors: u64,
+}
+
+/// One command being executed.
+pub(crate) struct Call<'a> {
+    pub(crate) command: &'static Command,
+    /// The arguments, the command's name first; never empty.
+    pub(crate) args: &'a [Bytes],
+    pub(crate) session: &'a mut Session,
+    pub(crate) server: &'a Server,
+    pub(crate) out: &'a mut Writer,
+}
+
+/// Replies of one command may fill this much memory; a client that asks for more is disconnected, as in Redis.
+pub(crate) const REPLY_LIMIT: usize = 256 << 20;
+
+/// Executes one command and writes its reply or its error.
+pub(crate) fn dispatch(args: &[Bytes], session: &mut Session, server: &Server, out: &mut Writer) {
+    let before = out.len();
+    if let Err(refusal) = run(args, session, server, out) {
+        session.errors += 1;
+        out.truncate(before);
+        out.error(&refusal.0);
+    }
+}
+
+fn run(args: &[Bytes], session: &mut Session, server: &Server, out: &mut Writer) -> Answer {
+    let name = &args[0];
+    let Some(mut command) = table::find(name) else {
+        if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
+            // A browser that was talked into posting to this port. The lines that follow are somebody else's commands, so
+            // there is no reply and no next command, as in Redis.
+            session.closing = true;
+            return Ok(());
+        }
+        return Err(Refusal::unknown_command(args));
+    };
+    if !command.subcommands.is_empty()
+        && let Some(sub) = args.get(1)
+    {
+        command = command.subcommand(sub).ok_or_else(|| Refusal::unknown_subcommand(command, sub))?;
+    }
+    session.last = Some(command);
+    if !command.accepts(args.len()) {
+        return Err(Refusal::arity(command.name));
+    }
+    if !session.authenticated && !command.is(flag::NO_AUTH) {
+        return Err("NOAUTH Authentication required.".into());
+    }
+    if let Some(keys) = command.keys
+        && keys.positions(args.len()).any(|at| args[at].len() > MAX_KEY_BYTES)
+    {
+        // Asked before anything runs, so that of many keys either all are looked at or none.
+        return Err(Refusal(OpError::KeyTooLong.to_string().into()));
+    }
+    let Some(handler) = command.handler else { return Err(Refusal::arity(command.name)) };
+    handler(&mut Call { command, args, session, server, out })
+}
+
+impl Call<'_> {
+    /// The argument at `at`, which the arity has made sure of.
+    pub(crate) fn arg(&self, at: usize) -> Bytes {
+        self.args[at].clone()
+    }
+
+    /// The key, where there is only one.
+    pub(crate) fn key(&self) -> Bytes {
+        self.arg(1)
+    }
+
+    /// The arguments from `at` on.
+    pub(crate) fn rest(&self, at: usize) -> Vec<Bytes> {
+        self.args[at..].to_vec()
+    }
+
+    /// The argument at `at` as an integer.
+    pub(crate) fn int(&self, at: usize) -> Result<i64, Refusal> {
+        parse_i64(&self.args[at]).ok_or(Refusal::NOT_AN_INTEGER)
+    }
+
+    /// Who may log in.
+    pub(crate) fn access(&self) -> &Access {
+        &self.server.access
+    }
+
+    /// Does one thing to one key. The reply must not leave before what was written is persisted; the connection sees to that.
+    pub(crate) fn execute(&mut self, op: &Op) -> Result<Reply, Refusal> {
+        let done = self.server.store.execute(op);
+        if let Some(mark) = done.mark {
+            self.session.unpersisted = self.session.unpersisted.max(Some(mark));
+        }
+        match done.reply {
+            // One op serves several commands; the client is told about the one it used.
+            Reply::Error(OpError::InvalidExpire(_)) => {
+                Err(Refusal(OpError::InvalidExpire(self.command.name).to_string().into()))
+            }
+            Reply::Error(error) => Err(Refusal(error.to_string().into())),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Does one thing to one key and answers with what came of it.
+    pub(crate) fn answer(&mut self, op: &Op) -> Answer {
+        let reply = self.execute(op)?;
+        self.out.reply(&reply);
+        Ok(())
+    }
+
+    /// Does one thing to every key among the arguments, one after the other, and answers with the sum.
+    pub(crate) fn answer_sum(&mut self, op: impl Fn(Bytes) -> Op) -> Answer {
+        let mut sum = 0;
+        for at in 1..self.args.len() {
+            if let Reply::Int(one) = self.execute(&op(self.arg(at)))? {
+                sum += one;
+            }
+        }
+        self.out.int(sum);
+        Ok(())
+    }
+
+    /// Whether the reply is already larger than any reply may be; it will not be sent.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.out.len() > REPLY_LIMIT
+    }
+}

@@ -1,0 +1,51 @@
+//! What the port can do, by group. Each file holds its entries of the command table and the functions behind them.
+
+mod client;
+mod command;
+mod config;
+mod connection;
+mod hashes;
+mod info;
+mod keys;
+mod region;
+mod sets;
+mod strings;
+
+use crate::{
+    call::{Answer, Call},
+    table::Command,
+};
+
+/// All entries of the command table.
+pub(crate) const GROUPS: &[&[Command]] = &[
+    connection::COMMANDS,
+    client::COMMANDS,
+    command::COMMANDS,
+    config::COMMANDS,
+    info::COMMANDS,
+    keys::COMMANDS,
+    strings::COMMANDS,
+    hashes::COMMANDS,
+    sets::COMMANDS,
+    region::COMMANDS,
+];
+
+/// What Redis expects routers to know about commands over several keys.
+const SUM_OVER_SHARDS: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
+
+/// `<CONTAINER> HELP`: the subcommands, from the table.
+fn help(call: &mut Call<'_>) -> Answer {
+    let container = call.command.name.split('|').next().unwrap_or_default();
+    let Some(container) = crate::table::find(container.as_bytes()) else { return Ok(()) };
+    let name = container.name.to_ascii_uppercase();
+    let others = container.subcommands.iter().filter(|sub| sub.short_name() != "help");
+    let mut lines = vec![format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")];
+    for sub in others {
+        lines.push(format!("{} {}", sub.short_name().to_ascii_uppercase(), sub.usage).trim_end().to_owned());
+        lines.push(format!("    {}.", sub.summary.trim_end_matches('.')));
+    }
+    lines.extend(["HELP".to_owned(), "    Prints this help.".to_owned()]);
+    call.out.array(lines.len());
+    lines.iter().for_each(|line| call.out.status(line));
+    Ok(())
+}

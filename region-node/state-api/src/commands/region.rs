@@ -1,0 +1,111 @@
+//! `REGION`: what a single Redis has no words for. Where this region stands, how far behind its peers are, and why a key reads
+//! as it does.
+
+use model::Token;
+use replication_core::ExplainedPart;
+
+use crate::{
+    call::{Answer, Call},
+    resp::Writer,
+    server::Server,
+    table::{Command, Keys, flag::*},
+};
+
+pub(super) const COMMANDS: &[Command] = &[Command::container("region", -2, "server", SUBCOMMANDS)
+    .about("7.2.0", "A container for commands about this region and its peers")
+    .complexity("Depends on subcommand.")];
+
+const SUBCOMMANDS: &[Command] = &[
+    Command::new("region|token", 2, READONLY | FAST, "server", answer_token).tips(&["nondeterministic_output"]).about(
+        "7.2.0",
+        "Return the token of this region's last write: who carries it to another region can wait for that write there",
+    ),
+    Command::new("region|lag", 2, LOADING | STALE, "server", lag)
+        .tips(&["nondeterministic_output"])
+        .about("7.2.0", "Return how far this region is behind each peer")
+        .complexity("O(N) where N is the number of regions"),
+    Command::new("region|explain", 3, READONLY, "server", explain)
+        .keys(Some(Keys { first: 2, last: 2, step: 1, flags: &["RO"], notes: None }))
+        .tips(&["nondeterministic_output"])
+        .about("7.2.0", "Return every live part of a key: who wrote it, when, and why clients see it or not")
+        .complexity("O(N) where N is the number of parts")
+        .usage("<key>"),
+    Command::new("region|help", 2, LOADING | STALE, "server", super::help)
+        .about("7.2.0", "Show helpful text about the different subcommands"),
+];
+
+/// "Everything this region has acknowledged so far", as text.
+pub(super) fn token(server: &Server) -> Token {
+    Token { region: server.config.region_id, hlc: server.store.last_write_hlc().0 }
+}
+
+fn answer_token(call: &mut Call<'_>) -> Answer {
+    let token = token(call.server).to_string();
+    call.out.bulk(token.as_bytes());
+    Ok(())
+}
+
+fn lag(call: &mut Call<'_>) -> Answer {
+    let peers = (call.server.config.lag)();
+    let out = &mut *call.out;
+    out.array(peers.len());
+    for peer in peers {
+        out.map(5);
+        text_field(out, "region", &peer.region);
+        text_field(out, "state", if peer.connected { "connected" } else { "disconnected" });
+        out.bulk(b"lag_ms");
+        match peer.lag_ms {
+            Some(lag) => out.count(lag as usize),
+            None => out.null(),
+        }
+        out.bulk(b"rtt_ms");
+        match peer.rtt_ms {
+            Some(rtt) => out.double(rtt),
+            None => out.null(),
+        }
+        out.bulk(b"unconfirmed");
+        out.count(peer.unconfirmed as usize);
+    }
+    Ok(())
+}
+
+fn explain(call: &mut Call<'_>) -> Answer {
+    let key = &call.args[2];
+    let Some(explanation) = call.server.store.explain(key) else {
+        call.out.null();
+        return Ok(());
+    };
+    let out = &mut *call.out;
+    out.map(5);
+    out.bulk(b"key");
+    out.bulk(&explanation.key);
+    text_field(out, "type", explanation.visible_type);
+    out.bulk(b"expires_at_ms");
+    match explanation.deadline_ms {
+        Some(deadline) => out.count(deadline as usize),
+        None => out.null(),
+    }
+    text_field(out, "expired", if explanation.expired { "yes" } else { "no" });
+    out.bulk(b"parts");
+    out.array(explanation.parts.len());
+    explanation.parts.iter().for_each(|part| explain_part(part, out));
+    Ok(())
+}
+
+fn explain_part(part: &ExplainedPart, out: &mut Writer) {
+    out.map(8);
+    text_field(out, "kind", part.kind);
+    text_field(out, "of", &part.sub);
+    text_field(out, "value", &part.value);
+    out.bulk(b"region");
+    out.count(part.dot.replica.region.into());
+    text_field(out, "change", &part.dot.to_string());
+    text_field(out, "stamp", &part.hlc.to_string());
+    text_field(out, "visible", if part.visible { "yes" } else { "no" });
+    text_field(out, "why", part.why);
+}
+
+fn text_field(out: &mut Writer, name: &str, value: &str) {
+    out.bulk(name.as_bytes());
+    out.bulk(value.as_bytes());
+}

@@ -1,0 +1,261 @@
+//! The command table: one entry per command drives dispatch, arity, key checks, `COMMAND` and help.
+//!
+//! An entry stands beside the function it calls, in `commands/`; [`find`] looks through all of them.
+
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
+
+use crate::{
+    call::{Answer, Call},
+    commands,
+};
+
+/// What a command does with the connection, the store and its arguments.
+pub(crate) type Handler = fn(&mut Call<'_>) -> Answer;
+
+/// One command, or one subcommand.
+pub(crate) struct Command {
+    /// Lower case; a subcommand carries its container's name: `client|id`.
+    pub(crate) name: &'static str,
+    /// Number of arguments, the name (and the subcommand's name) included; negative: at least so many.
+    pub(crate) arity: i32,
+    pub(crate) flags: u32,
+    pub(crate) keys: Option<Keys>,
+    pub(crate) group: &'static str,
+    pub(crate) categories: &'static [&'static str],
+    pub(crate) tips: &'static [&'static str],
+    pub(crate) since: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) complexity: &'static str,
+    /// How the arguments are written, for help.
+    pub(crate) usage: &'static str,
+    /// `None`: a container, which is nothing without a subcommand.
+    pub(crate) handler: Option<Handler>,
+    pub(crate) subcommands: &'static [Self],
+}
+
+/// Where the keys stand among the arguments, and what becomes of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys {
+    pub(crate) first: usize,
+    /// As in Redis: counted from the end when negative.
+    pub(crate) last: i32,
+    pub(crate) step: usize,
+    pub(crate) flags: &'static [&'static str],
+    pub(crate) notes: Option<&'static str>,
+}
+
+impl Keys {
+    /// One key, right behind the command's name.
+    pub(crate) const fn one(flags: &'static [&'static str]) -> Option<Self> {
+        Some(Self { first: 1, last: 1, step: 1, flags, notes: None })
+    }
+
+    /// Every argument is a key, or every second one.
+    pub(crate) const fn many(step: usize, flags: &'static [&'static str]) -> Option<Self> {
+        Some(Self { first: 1, last: -1, step, flags, notes: None })
+    }
+
+    /// The keys of a call with `count` arguments, as indexes.
+    pub(crate) fn positions(self, count: usize) -> impl Iterator<Item = usize> {
+        let end = match usize::try_from(self.last) {
+            Ok(last) => (last + 1).min(count),
+            Err(_) => count,
+        };
+        (self.first..end).step_by(self.step)
+    }
+}
+
+/// Flags of a command, in the order in which Redis names them.
+pub(crate) mod flag {
+    pub(crate) const WRITE: u32 = 1;
+    pub(crate) const READONLY: u32 = 1 << 1;
+    pub(crate) const DENYOOM: u32 = 1 << 2;
+    pub(crate) const ADMIN: u32 = 1 << 3;
+    pub(crate) const NOSCRIPT: u32 = 1 << 4;
+    pub(crate) const LOADING: u32 = 1 << 5;
+    pub(crate) const STALE: u32 = 1 << 6;
+    pub(crate) const FAST: u32 = 1 << 7;
+    pub(crate) const NO_AUTH: u32 = 1 << 8;
+    pub(crate) const ALLOW_BUSY: u32 = 1 << 9;
+
+    /// Their names.
+    pub(crate) const NAMES: [&str; 10] =
+        ["write", "readonly", "denyoom", "admin", "noscript", "loading", "stale", "fast", "no_auth", "allow_busy"];
+}
+
+/// The order in which Redis names the categories of its access lists.
+const CATEGORY_ORDER: [&str; 10] =
+    ["keyspace", "read", "write", "set", "hash", "string", "admin", "fast", "slow", "dangerous"];
+
+impl Command {
+    /// A command with what dispatch needs; the rest is said by the methods below.
+    pub(crate) const fn new(name: &'static str, arity: i32, flags: u32, group: &'static str, handler: Handler) -> Self {
+        Self { handler: Some(handler), ..Self::container(name, arity, group, &[]) }.flags(flags)
+    }
+
+    /// A command that is nothing without a subcommand.
+    pub(crate) const fn container(
+        name: &'static str,
+        arity: i32,
+        group: &'static str,
+        subcommands: &'static [Self],
+    ) -> Self {
+        Self {
+            name,
+            arity,
+            flags: 0,
+            keys: None,
+            group,
+            categories: &[],
+            tips: &[],
+            since: "1.0.0",
+            summary: "",
+            complexity: "O(1)",
+            usage: "",
+            handler: None,
+            subcommands,
+        }
+    }
+
+    const fn flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    pub(crate) const fn keys(mut self, keys: Option<Keys>) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Categories of Redis's access lists that do not follow from the flags.
+    pub(crate) const fn categories(mut self, categories: &'static [&'static str]) -> Self {
+        self.categories = categories;
+        self
+    }
+
+    pub(crate) const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    pub(crate) const fn about(mut self, since: &'static str, summary: &'static str) -> Self {
+        self.since = since;
+        self.summary = summary;
+        self
+    }
+
+    pub(crate) const fn complexity(mut self, complexity: &'static str) -> Self {
+        self.complexity = complexity;
+        self
+    }
+
+    pub(crate) const fn usage(mut self, usage: &'static str) -> Self {
+        self.usage = usage;
+        self
+    }
+
+    pub(crate) const fn subcommands(mut self, subcommands: &'static [Self]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+
+    /// Whether all of `flag` are set.
+    pub(crate) const fn is(&self, flag: u32) -> bool {
+        self.flags & flag == flag
+    }
+
+    /// Whether a call with so many arguments has the right number.
+    pub(crate) fn accepts(&self, count: usize) -> bool {
+        let want = self.arity.unsigned_abs() as usize;
+        if self.arity < 0 { count >= want } else { count == want }
+    }
+
+    /// The subcommand of that name.
+    pub(crate) fn subcommand(&self, name: &[u8]) -> Option<&'static Self> {
+        self.subcommands.iter().find(|sub| sub.short_name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The name without the container's.
+    pub(crate) fn short_name(&self) -> &'static str {
+        self.name.split_once('|').map_or(self.name, |(_, short)| short)
+    }
+
+    /// All categories, in Redis's order: the ones given and the ones that follow from the flags.
+    pub(crate) fn all_categories(&self) -> Vec<&'static str> {
+        let implied = |category: &&str| match *category {
+            "read" => self.is(flag::READONLY),
+            "write" => self.is(flag::WRITE),
+            "fast" => self.is(flag::FAST),
+            "slow" => !self.is(flag::FAST),
+            "admin" | "dangerous" => self.is(flag::ADMIN),
+            _ => false,
+        };
+        let ordered = CATEGORY_ORDER.into_iter().chain(["connection"]);
+        ordered.filter(|category| implied(category) || self.categories.contains(category)).collect()
+    }
+}
+
+/// Longest name of a command, and then some.
+const LONGEST_NAME: usize = 24;
+
+static BY_NAME: LazyLock<HashMap<&'static [u8], &'static Command>> =
+    LazyLock::new(|| all().map(|command| (command.name.as_bytes(), command)).collect());
+
+/// Every command, by group.
+pub(crate) fn all() -> impl Iterator<Item = &'static Command> + Clone {
+    commands::GROUPS.iter().flat_map(|group| group.iter())
+}
+
+/// The command of that name, in any case.
+pub(crate) fn find(name: &[u8]) -> Option<&'static Command> {
+    let mut lower = [0; LONGEST_NAME];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    BY_NAME.get(&*lower).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_well_formed() {
+        for command in all().chain(all().flat_map(|command| command.subcommands)) {
+            assert!(command.name.len() <= LONGEST_NAME, "{}", command.name);
+            assert_eq!(command.name, command.name.to_ascii_lowercase());
+            assert!(command.arity != 0 && !command.summary.is_empty(), "{}", command.name);
+            assert!(command.handler.is_some() || !command.subcommands.is_empty(), "{} does nothing", command.name);
+            for category in command.categories {
+                assert!(CATEGORY_ORDER.contains(category) || *category == "connection", "{category}");
+            }
+        }
+        for container in all() {
+            for sub in container.subcommands {
+                assert!(sub.name.starts_with(&format!("{}|", container.name)), "{}", sub.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_found_in_any_case() {
+        assert_eq!(BY_NAME.len(), all().count());
+        assert!(find(b"GeT").is_some_and(|command| command.name == "get"));
+        assert!(find(b"").is_none() && find(&[b'x'; 100]).is_none());
+    }
+
+    #[test]
+    fn keys_are_found_where_redis_finds_them() {
+        let positions = |name: &str, count| {
+            let keys = find(name.as_bytes()).and_then(|command| command.keys);
+            keys.map(|keys| keys.positions(count).collect::<Vec<_>>())
+        };
+        assert_eq!(positions("get", 2), Some(vec![1]));
+        assert_eq!(positions("set", 6), Some(vec![1]));
+        assert_eq!(positions("mset", 5), Some(vec![1, 3]));
+        assert_eq!(positions("del", 4), Some(vec![1, 2, 3]));
+        assert_eq!(positions("ping", 1), None);
+    }
+}

@@ -1,0 +1,13 @@
+//! The port on a real socket, as its clients see it.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed; clippy spares only the test functions themselves"
+)]
+
+mod clients;
+mod limits;
+mod port;
+mod server;
+mod transcript;
+mod wire;
