@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use replication_core::{CatchUp, Delta, VersionVector};
-use replication_storage::Offer;
+use replication_storage::{CatchUpError, Offer};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -111,9 +111,18 @@ impl Intake {
         let gauges = &self.link.gauges;
         add(&gauges.catch_ups_received, 1);
         add(&gauges.catch_up_bytes_received, body.len());
-        self.link.store.apply_catch_up(&catch_up)?;
-        self.asked.remove(&catch_up.partition);
-        self.retry(catch_up.partition)
+        match self.link.store.apply_catch_up(&catch_up) {
+            Ok(_) => {
+                self.asked.remove(&catch_up.partition);
+                self.retry(catch_up.partition)
+            }
+            // Made for what we had before we lost something: asked for again with what we have.
+            Err(CatchUpError::Refused(_)) => {
+                self.ask(catch_up.partition);
+                Ok(())
+            }
+            Err(CatchUpError::Persist(error)) => Err(error.into()),
+        }
     }
 
     /// Tries what was put by of a partition again, now that more of it is here.

@@ -26,5 +26,5 @@ mod status;
 mod vectors;
 
 pub use config::{LinkConfig, Peer};
-pub use start::{LinkHandle, StartError, start};
+pub use start::{LinkHandle, LinkView, StartError, start};
 pub use status::PeerStatus;

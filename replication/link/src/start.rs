@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -59,6 +59,7 @@ pub struct LinkHandle {
 }
 
 /// Starts listening and dialling. Must be called within a tokio runtime.
+#[expect(clippy::needless_pass_by_value, reason = "the links take part in the store: every link keeps a clone")]
 pub fn start(config: LinkConfig, store: StateStore) -> Result<LinkHandle, StartError> {
     let me = Principal::Region(config.self_name.clone());
     if *config.identity.principal() != me {
@@ -93,9 +94,12 @@ impl LinkHandle {
 
     /// Each link as it is now, in the order of the configuration.
     pub fn status(&self) -> Vec<PeerStatus> {
-        let now = Instant::now();
-        let status = |link: &Arc<Link>| link.gauges.status(&link.peer, link.store.unconfirmed(link.peer.id), now);
-        self.links.iter().map(status).collect()
+        self.view().status()
+    }
+
+    /// A view of the links for those who only look. It outlives them; what it shows then is how they ended.
+    pub fn view(&self) -> LinkView {
+        LinkView { links: self.links.clone() }
     }
 
     /// Closes all connections, telling the peers, and stops listening.
@@ -104,6 +108,27 @@ impl LinkHandle {
         self.endpoint.close(0_u32.into(), b"the region shuts down");
         // The goodbye is one packet; who does not get it notices by silence.
         let _ = timeout(GOODBYE, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// Sees the links of a region without holding them up.
+#[derive(Clone)]
+pub struct LinkView {
+    links: Vec<Arc<Link>>,
+}
+
+impl LinkView {
+    /// Each link as it is now, in the order of the configuration.
+    pub fn status(&self) -> Vec<PeerStatus> {
+        let now = Instant::now();
+        let status = |link: &Arc<Link>| link.gauges.status(&link.peer, link.store.unconfirmed(link.peer.id), now);
+        self.links.iter().map(status).collect()
+    }
+
+    /// Whether the link to that region is up: two loads, for paths that cannot wait.
+    pub fn connected(&self, region: u16) -> bool {
+        let link = self.links.iter().find(|link| link.peer.id == region);
+        link.is_some_and(|link| link.gauges.connected.load(Ordering::Acquire))
     }
 }
 

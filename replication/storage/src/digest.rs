@@ -46,6 +46,10 @@ impl StateDigest {
 pub struct StoreStats {
     /// Keys held, those that wait for their purge included.
     pub keys: usize,
+    /// Conflicts met since the start: writes that came to stand beside one that they had not observed.
+    pub conflicts: u64,
+    /// Removals remembered for peers that have not confirmed them.
+    pub removals: usize,
     /// Commands executed since the start.
     pub commands: u64,
     /// Changes made here since the start.

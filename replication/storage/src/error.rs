@@ -105,3 +105,14 @@ pub struct PersistError {
     /// What the system said, and about which file.
     pub reason: std::sync::Arc<str>,
 }
+
+/// Why a catch-up was not taken in.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CatchUpError {
+    /// It does not fit what is here.
+    #[error("{0}")]
+    Refused(#[from] replication_core::CatchUpRefused),
+    /// The journal cannot be written, so nothing more is taken in.
+    #[error("{0}")]
+    Persist(#[from] PersistError),
+}

@@ -29,7 +29,7 @@ mod watermarks;
 pub use clock::WallClock;
 pub use config::{Durability, StoreConfig};
 pub use digest::{PartitionDigest, StateDigest, StoreStats};
-pub use error::{OpenError, PersistError};
+pub use error::{CatchUpError, OpenError, PersistError};
 pub use journal::TornTail;
 pub use recovery::{RecoveryReport, set_aside};
 pub use remote::Offer;

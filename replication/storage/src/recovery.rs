@@ -103,12 +103,13 @@ impl Replay {
             Merged::Gap { have, got } => {
                 Err(format!("change {got} of replica {} follows change {have}: some are missing", delta.replica))
             }
+            Merged::WrongPartition => Err("a change that belongs to another partition".into()),
         }
     }
 
     fn catch_up(&mut self, payload: &[u8]) -> Result<(), String> {
         let (catch_up, _) = CatchUp::decode(payload).map_err(|e| e.to_string())?.ok_or("a catch-up that is cut off")?;
-        self.partition(catch_up.partition)?.apply_catch_up(&catch_up);
+        self.partition(catch_up.partition)?.apply_catch_up(&catch_up).map_err(|e| e.to_string())?;
         Ok(())
     }
 

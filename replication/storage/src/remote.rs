@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use replication_core::{CatchUp, CaughtUp, Delta, Hlc, Merged, Offered, RemoteStamp, ReplicaId, VersionVector};
+use replication_core::{
+    CatchUp, CatchUpRefused, CaughtUp, Delta, Hlc, Merged, Offered, RemoteStamp, ReplicaId, VersionVector,
+};
 use tokio::sync::watch;
 
 use crate::{
-    OpenError, PersistError, StateStore, Tail,
+    CatchUpError, OpenError, PersistError, StateStore, Tail,
     journal::{lock, record::Kind},
     shard::{self, Slot},
     store::{Counters, Inner},
@@ -141,21 +143,24 @@ impl StateStore {
     }
 
     /// Takes in what this region lacked of one partition. Durable after the next [`write_pending`](Self::write_pending).
-    pub fn apply_catch_up(&self, catch_up: &CatchUp) -> Result<CaughtUp, PersistError> {
+    pub fn apply_catch_up(&self, catch_up: &CatchUp) -> Result<CaughtUp, CatchUpError> {
         let inner = &*self.inner;
         if let Some(failure) = inner.journal.failure() {
-            return Err(failure);
+            return Err(failure.into());
         }
-        Ok(inner.shards.with(catch_up.partition, |slot| {
-            let before = slot.partition.vv().total();
-            let caught_up = slot.partition.apply_catch_up(catch_up);
-            if slot.partition.vv().total() != before {
-                inner.changed(catch_up.partition);
+        let id = catch_up.partition;
+        if usize::from(id) >= inner.versions.len() {
+            return Err(CatchUpRefused::WrongPartition.into());
+        }
+        inner.shards.with(id, |slot| {
+            let caught_up = slot.partition.apply_catch_up(catch_up)?;
+            if !catch_up.is_empty() {
+                inner.changed(id);
                 inner.journal.push(Kind::CatchUp, None, |buf| catch_up.encode(buf));
             }
-            inner.drain(catch_up.partition, slot, None);
-            caught_up
-        }))
+            inner.drain(id, slot, None);
+            Ok(caught_up)
+        })
     }
 
     /// Says which other regions there are. Removals are remembered until all of them have confirmed them.

@@ -214,8 +214,15 @@ impl StateStore {
         let (counters, journal) = (&self.inner.counters, &self.inner.journal);
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let journal_end = journal.end();
+        let (mut keys, mut conflicts, mut removals) = (0, 0, 0);
+        self.inner.shards.each(|_, slot| {
+            let stats = slot.partition.stats();
+            (keys, conflicts, removals) = (keys + stats.keys, conflicts + stats.conflicts, removals + stats.removals);
+        });
         StoreStats {
-            keys: self.dbsize(),
+            keys,
+            conflicts,
+            removals,
             commands: read(&counters.commands),
             local_deltas: read(&counters.local),
             remote_deltas: read(&counters.remote),

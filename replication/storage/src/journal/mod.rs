@@ -324,6 +324,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Puts another file in the place of the open segment, so that a test can make the disk refuse.
+    #[cfg(test)]
+    pub(crate) fn use_file(&self, file: Arc<File>) -> Arc<File> {
+        std::mem::replace(&mut lock(&self.writer).file, file)
+    }
+
     fn fail(&self, what: &str, error: &io::Error, first: u64) -> PersistError {
         let reason = format!("cannot {what} {}: {error}", segment::path(&self.dir, first).display());
         let failure = PersistError { reason: reason.into() };

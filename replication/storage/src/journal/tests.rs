@@ -163,8 +163,7 @@ fn strangers_are_refused() {
 fn a_full_disk_refuses_loses_nothing_and_heals() {
     let dir = written(&["a"]);
     let journal = open(&dir);
-    let good = lock(&journal.writer).file.clone();
-    lock(&journal.writer).file = Arc::new(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let good = journal.use_file(OpenOptions::new().write(true).open("/dev/full").unwrap().into());
     say(&journal, "b");
     let refused = journal.write_pending().unwrap_err();
     assert!(refused.to_string().contains("No space left"), "{refused}");
@@ -174,7 +173,7 @@ fn a_full_disk_refuses_loses_nothing_and_heals() {
     say(&journal, "c");
     assert!(journal.write_pending().is_err());
 
-    lock(&journal.writer).file = good;
+    journal.use_file(good);
     assert_eq!(journal.write_pending().unwrap(), 3);
     assert!(journal.failure().is_none());
     assert_eq!(texts_from(&dir, 0).unwrap().1, ["a", "b", "c"]);

@@ -1,0 +1,97 @@
+//! Whoever is not a region of this world, and whoever is but does not speak properly.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use quinn::{ClientConfig, Connection, Endpoint, crypto::rustls::QuicClientConfig};
+use replication_link::{Peer, StartError, start};
+
+use crate::world::{LOCAL, World, converged, eventually, name, run, set, to};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_of_another_world_is_refused_and_the_right_one_is_not() {
+    let (mut world, other_world) = (World::new(), World::new());
+    let (a, b, stranger) = (world.store(1), world.store(2), other_world.store(1));
+    let at_b = world.link(2, &b, &[1]).await;
+    run(&stranger, &set("k", "of a stranger")).await;
+    let mut config = other_world.link_config(1, &[2]);
+    config.peers = vec![Peer { id: 2, name: name(2), addr: world.addr(2) }];
+    let at_stranger = start(config, stranger).unwrap();
+    eventually("the stranger is told", || to(&at_stranger, 2).last_error.is_some()).await;
+    assert!(!to(&at_b, 1).connected);
+    assert_eq!(b.dbsize(), 0);
+    let at_a = world.link(1, &a, &[2]).await;
+    run(&a, &set("k", "v")).await;
+    converged(&[&a, &b]).await;
+    assert!(to(&at_a, 2).connected);
+    assert_eq!(to(&at_stranger, 2).connects, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_regions_certificate_is_refused_at_the_start() {
+    let world = World::new();
+    let mut config = world.link_config(1, &[]);
+    config.identity = world.identity(2);
+    let refused = start(config, world.store(1)).map(|_| ()).unwrap_err();
+    assert!(matches!(&refused, StartError::OtherPrincipal { want, .. } if *want == name(1)), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn noise_on_the_port_is_harmless() {
+    let mut world = World::new();
+    let (a, b) = (world.store(1), world.store(2));
+    let at_b = world.link(2, &b, &[1]).await;
+    let _at_a = world.link(1, &a, &[2]).await;
+    eventually("the link is live", || to(&at_b, 1).live).await;
+    let noise = std::net::UdpSocket::bind(SocketAddr::new(LOCAL, 0)).unwrap();
+    for n in 0..3000 {
+        let mut datagram = vec![0; fastrand::usize(1..1400)];
+        fastrand::fill(&mut datagram);
+        if n % 3 == 0 {
+            datagram[0] = 0xc0; // looks like the first packet of a connection
+            datagram.resize(1200, 0);
+        }
+        noise.send_to(&datagram, world.addr(2)).unwrap();
+    }
+    run(&a, &set("k", "v")).await;
+    converged(&[&a, &b]).await;
+    assert_eq!(to(&at_b, 1).connects, 1);
+}
+
+/// A connection with a good certificate and no manners.
+async fn rude(world: &World, id: u16, addr: SocketAddr) -> (Endpoint, Connection) {
+    let tls = world.identity(id).client_config(&[b"atoll-link/1"]).unwrap();
+    let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    let endpoint = Endpoint::client(SocketAddr::new(LOCAL, 0)).unwrap();
+    let connecting = endpoint.connect_with(config, addr, &format!("{}.region.atoll", name(2))).unwrap();
+    let connection = connecting.await.unwrap();
+    (endpoint, connection)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_from_a_region_closes_its_connection_with_a_reason() {
+    let mut world = World::new();
+    let (a, b) = (world.store(1), world.store(2));
+    let at_b = world.link(2, &b, &[1]).await;
+    let garbage: [&[u8]; 5] = [
+        &[0; 64],
+        &[0xff; 64],
+        &[5, 0, 0, 0, 1, 9, 9, 9, 9],             // a hello of version 2313
+        &[2, 0, 0, 0, 7, 1],                      // a catch-up before any hello
+        &[0xff, 0xff, 0xff, 0x0f, 2, 1, 2, 3, 4], // a batch of 256 MiB that never comes
+    ];
+    for bytes in garbage {
+        let (_endpoint, connection) = rude(&world, 1, world.addr(2)).await;
+        let mut stream = connection.open_uni().await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let closed = connection.closed().await.to_string();
+        assert!(closed.contains("unreadable") || closed.contains("hello"), "{bytes:?}: {closed}");
+    }
+    let (_endpoint, connection) = rude(&world, 3, world.addr(2)).await;
+    let closed = connection.closed().await.to_string();
+    assert!(closed.contains("not a region that dials"), "{closed}");
+    assert!(!to(&at_b, 1).connected);
+
+    let _at_a = world.link(1, &a, &[2]).await;
+    run(&a, &set("k", "v")).await;
+    converged(&[&a, &b]).await;
+}
