@@ -139,3 +139,27 @@ async fn the_file_of_another_region_is_refused() {
     let refused = Disk::open_backend(drive.attach(), "2 us-east").err().expect("refused");
     assert!(matches!(&refused, DiskError::Owner { found, own } if found == "1 eu-west" && own == "2 us-east"));
 }
+
+/// The runtime has one thread: if a sync blocked it, this test would hang.
+#[tokio::test(flavor = "current_thread")]
+async fn a_slow_sync_blocks_nobody_and_what_waits_for_it_shares_the_next_one() {
+    let drive = Drive::default();
+    let (disk, mut store) = open(&drive);
+    let before = drive.syncs();
+    drive.stall(true);
+    let mut waiting = Vec::new();
+    for index in 1..=50 {
+        let (tell, mut told) = TypeConfig::oneshot();
+        store.append([blank(1, index)], IOFlushed::signal(tell)).await.expect("queued");
+        assert!(told.try_recv().is_err(), "entry {index} is not durable yet");
+        waiting.push(told);
+    }
+    assert_eq!(store.try_get_log_entries(..).await.expect("reads").len(), 50, "readable at once");
+    drive.stall(false);
+    for told in waiting {
+        told.await.expect("the callback is called").expect("durable");
+    }
+    let syncs = drive.syncs() - before;
+    assert!(syncs <= 10, "{syncs} syncs for 50 appends");
+    disk.close().await;
+}

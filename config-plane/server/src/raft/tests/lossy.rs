@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
 };
 
 use redb::StorageBackend;
@@ -21,15 +21,19 @@ struct Platter {
 
 /// A drive; clones are the same drive.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Drive(Arc<Mutex<Platter>>);
+pub(super) struct Drive {
+    platter: Arc<Mutex<Platter>>,
+    /// Whether syncs have to wait.
+    stalled: Arc<(Mutex<bool>, Condvar)>,
+}
 
 /// One process's handle on it. It goes dead with the drive and stays dead when the drive is powered up again.
 #[derive(Debug)]
-pub(super) struct Attached(Arc<Mutex<Platter>>);
+pub(super) struct Attached(Drive);
 
 impl Drive {
     pub(super) fn attach(&self) -> Attached {
-        Attached(Arc::clone(&self.0))
+        Attached(self.clone())
     }
 
     /// The next syncs succeed, but for the one after `more` of them: that one fails, and everything after it.
@@ -53,17 +57,32 @@ impl Drive {
             durable[*offset..offset + bytes.len()].copy_from_slice(bytes);
         }
         let platter = Platter { cached: durable.clone(), durable, ..Platter::default() };
-        Self(Arc::new(Mutex::new(platter)))
+        Self { platter: Arc::new(Mutex::new(platter)), ..Self::default() }
+    }
+
+    /// From now on syncs wait, or they go on.
+    pub(super) fn stall(&self, stalled: bool) {
+        *self.stalled.0.lock().expect("no test panics while it holds the lock") = stalled;
+        self.stalled.1.notify_all();
+    }
+
+    fn wait_while_stalled(&self) {
+        let stalled = self.stalled.0.lock().expect("no test panics while it holds the lock");
+        drop(self.stalled.1.wait_while(stalled, |stalled| *stalled));
+    }
+
+    pub(super) fn syncs(&self) -> usize {
+        self.lock().syncs
     }
 
     fn lock(&self) -> MutexGuard<'_, Platter> {
-        self.0.lock().expect("no test panics while it holds the drive")
+        self.platter.lock().expect("no test panics while it holds the drive")
     }
 }
 
 impl Attached {
     fn alive(&self) -> io::Result<MutexGuard<'_, Platter>> {
-        let platter = self.0.lock().expect("no test panics while it holds the drive");
+        let platter = self.0.lock();
         if platter.dead { Err(io::Error::other("the drive is gone")) } else { Ok(platter) }
     }
 }
@@ -82,12 +101,13 @@ impl StorageBackend for Attached {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        // Kept in order with writes: a grown file whose pages were never synced reads as zeros after a crash.
+        // Not among the pending writes: a file that grew and was not synced may be short after a crash.
         self.alive()?.cached.resize(len as usize, 0);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.0.wait_while_stalled();
         let mut platter = self.alive()?;
         platter.syncs += 1;
         if platter.dies_at == Some(platter.syncs) {
