@@ -167,8 +167,12 @@ mod tests {
 
     #[test]
     fn coordinates_of_zone_tab_are_read() {
-        assert_eq!(coordinates_of("+4230+00131").unwrap(), (42.5, 1.0 + 31.0 / 60.0));
-        assert_eq!(coordinates_of("-332652-0704002").unwrap(), (-33.447_777_777_777_78, -70.667_222_222_222_22));
+        let check = |text: &str, want: &str| {
+            let (lat, lon) = coordinates_of(text).unwrap();
+            assert_eq!(format!("{lat:.4} {lon:.4}"), want);
+        };
+        check("+4230+00131", "42.5000 1.5167");
+        check("-332652-0704002", "-33.4478 -70.6672");
         assert!(coordinates_of("").is_err());
         assert!(coordinates_of("+42").is_err());
     }

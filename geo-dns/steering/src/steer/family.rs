@@ -2,14 +2,12 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use model::SteeringPolicy;
-
 use crate::{
     geo::{Country, Geo, NOWHERE},
     rr::{RrSet, Rtype},
 };
 
-use super::{Basis, Home, Member, Rules, Ttl, order_from, walk::walk};
+use super::{Basis, Member, Rules, Ttl, walk::walk};
 
 /// The answers of one family. A and AAAA are judged apart, each on the members that have such an address.
 #[derive(Debug)]
@@ -31,28 +29,23 @@ pub(crate) struct Variant {
 }
 
 impl FamilyAnswers {
-    pub(super) fn settle(members: &[Member], rules: &Rules, home: &Home, geo: &Geo, rtype: Rtype) -> Self {
-        let mut answers = Self { variants: Vec::new(), by_country: Box::default() };
+    /// Walks each order for this family. `orders` has one by country, or a single one for all.
+    pub(super) fn settle(members: &[Member], rules: &Rules, orders: &[Vec<usize>], rtype: Rtype) -> Self {
+        let mut variants = Vec::new();
         let mut known: HashMap<(Vec<usize>, Basis, Ttl), u16> = HashMap::new();
-        let mut variant_for = |country: Country| {
-            let mut order = order_from(rules.policy, members, geo.location(country), home);
+        let mut variant_for = |order: &Vec<usize>| {
+            let mut order = order.clone();
             order.retain(|&i| members[i].address(rtype).is_some());
             let walk = walk(members, &order, rules);
             *known.entry((walk.chosen.clone(), walk.basis, walk.ttl)).or_insert_with(|| {
                 let rdata = walk.chosen.iter().filter_map(|&i| members[i].address(rtype)).map(octets).collect();
                 let set = RrSet { rtype, ttl: walk.ttl.seconds, rdata };
-                answers.variants.push(Variant { set, chosen: walk.chosen, basis: walk.basis, ttl: walk.ttl });
-                (answers.variants.len() - 1) as u16
+                variants.push(Variant { set, chosen: walk.chosen, basis: walk.basis, ttl: walk.ttl });
+                (variants.len() - 1) as u16
             })
         };
-        let by_country: Box<[u16]> = match rules.policy {
-            SteeringPolicy::Failover => [variant_for(NOWHERE)].into(),
-            SteeringPolicy::Nearest => (0..geo.countries()).map(|c| variant_for(c as Country)).collect(),
-        };
-        if answers.variants.len() > 1 {
-            answers.by_country = by_country;
-        }
-        answers
+        let by_country: Box<[u16]> = orders.iter().map(&mut variant_for).collect();
+        Self { by_country: if variants.len() > 1 { by_country } else { Box::default() }, variants }
     }
 
     fn index(&self, country: Country) -> usize {
@@ -75,16 +68,16 @@ impl FamilyAnswers {
     }
 }
 
-fn octets(addr: IpAddr) -> Box<[u8]> {
-    match addr {
-        IpAddr::V4(v4) => v4.octets().into(),
-        IpAddr::V6(v6) => v6.octets().into(),
-    }
-}
-
 impl Variant {
     /// For how long the absence of records holds, seconds: for good if no member has such an address.
     pub(crate) fn negative_seconds(&self) -> u32 {
         if self.basis == Basis::NoMembers { u32::MAX } else { self.ttl.seconds }
+    }
+}
+
+fn octets(addr: IpAddr) -> Box<[u8]> {
+    match addr {
+        IpAddr::V4(v4) => v4.octets().into(),
+        IpAddr::V6(v6) => v6.octets().into(),
     }
 }

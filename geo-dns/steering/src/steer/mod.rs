@@ -18,7 +18,10 @@ mod tests;
 
 use model::{AllDown, Location, NameTtl, SteeringPolicy};
 
-use crate::{geo::Geo, rr::Rtype};
+use crate::{
+    geo::{Country, Geo},
+    rr::Rtype,
+};
 
 pub(crate) use family::{FamilyAnswers, Variant};
 pub(crate) use member::{Member, Standing};
@@ -57,8 +60,13 @@ impl Steering {
 
     /// Settles all answers. `home` is the place of the answering server: clients who are nowhere are taken to be there.
     pub(crate) fn settle(pool: String, rules: Rules, members: Vec<Member>, home: &Home, geo: &Geo) -> Self {
-        let v4 = FamilyAnswers::settle(&members, &rules, home, geo, Rtype::A);
-        let v6 = FamilyAnswers::settle(&members, &rules, home, geo, Rtype::AAAA);
+        let order = |place| order_from(rules.policy, &members, place, home);
+        let orders: Vec<Vec<usize>> = match rules.policy {
+            SteeringPolicy::Failover => vec![order(None)],
+            SteeringPolicy::Nearest => (0..geo.countries()).map(|c| order(geo.location(c as Country))).collect(),
+        };
+        let v4 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::A);
+        let v6 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::AAAA);
         Self { pool, rules, members, v4, v6 }
     }
 }

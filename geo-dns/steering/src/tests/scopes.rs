@@ -81,7 +81,7 @@ fn promise_holds(view: &View, name: &str, client: IpAddr, noise: &[u128]) -> Res
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn everybody_in_the_scope_gets_the_same_answer(client in client(), noise in prop::collection::vec(any::<u128>(), 8)) {
