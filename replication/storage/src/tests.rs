@@ -3,6 +3,7 @@
 mod commands;
 mod peers;
 mod recovery;
+mod schedules;
 
 use std::{
     fs,
