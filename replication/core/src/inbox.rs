@@ -15,8 +15,8 @@ use crate::{Delta, ReplicaId, VersionVector};
 
 /// How long a delta is held for what it needs, in milliseconds.
 pub const HOLD_MS: u64 = 2_000;
-/// How much one inbox holds, in bytes of keys and values (estimated).
-pub const HELD_BYTES: usize = 8 * 1024 * 1024;
+/// How much one inbox holds, in bytes (estimated). A single delta is taken whatever its size.
+pub const HELD_BYTES: usize = 2 * 1024 * 1024;
 
 /// Deltas that came before what they need. One per partition.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +98,11 @@ impl Inbox {
     /// When to ask again though nothing came, in the caller's milliseconds.
     pub fn wake_at(&self) -> Option<u64> {
         self.queues.values().filter_map(|queue| queue.front()).map(|held| held.until_ms).min()
+    }
+
+    /// How much is held, in bytes (estimated): for a bound over all partitions.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many deltas are held.

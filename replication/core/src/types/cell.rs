@@ -35,6 +35,9 @@
 //!    what it counted before have smaller `seq`, are below that base, and are ignored for ever, even if they arrive later.
 //!    So the owner may also simply remove floors for counts that are gone.
 //!
+//! A floor for a replica that is gone for good stays: some 60 bytes for each counter that was deleted after that replica had
+//! counted in it. Dropping it would need proof that no increment of that replica is still under way.
+//!
 //! Sums are kept in 128 bits, because concurrent increments may leave the 64-bit range; such a value reads as the nearest
 //! 64-bit integer, and increments that would leave the range are refused where they are made.
 

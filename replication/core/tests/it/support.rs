@@ -122,7 +122,8 @@ fn parse_set(words: &[&str]) -> Op {
     let (mut expiry, mut condition, mut get) = (SetExpiry::Clear, SetIf::Always, false);
     let mut at = 3;
     while let Some(&word) = words.get(at) {
-        let timed: Option<(fn(i64, TimeUnit) -> When, TimeUnit)> = match word {
+        type Make = fn(i64, TimeUnit) -> When;
+        let timed: Option<(Make, TimeUnit)> = match word {
             "EX" => Some((When::In, TimeUnit::Seconds)),
             "PX" => Some((When::In, TimeUnit::Millis)),
             "EXAT" => Some((When::At, TimeUnit::Seconds)),
