@@ -14,13 +14,20 @@ use super::{
     routes::{CartForm, LoginForm, ShopError, known_or_new, with_session, without_session},
     session::SessionId,
     shop::{CartChange, Shop},
+    store::StoreError,
 };
 
 /// A `ShopError`, told in JSON.
 struct ApiError(ShopError);
 
-impl<E: Into<ShopError>> From<E> for ApiError {
-    fn from(error: E) -> Self {
+impl From<ShopError> for ApiError {
+    fn from(error: ShopError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
         Self(error.into())
     }
 }

@@ -1,1 +1,252 @@
-//! Composes storage, links, state API, gateway and supervisor into one region node; probes its neighbours.
+//! One region node: the user's app, the gateway before it, the state behind it, and the eyes on the other regions.
+//!
+//! In: where to listen, how to reach the other regions, the Plans as they come. Out: a served app, a Redis port, votes.
+//!
+//! ```text
+//! users ─▶ gateway ─▶ supervisor's workers ─▶ state-api ─▶ store ◀─▶ links ◀─▶ other regions' stores
+//!             └── token: last write, wait for ──────────────┘
+//! Plans ─▶ observer ─▶ probes of every gateway ─▶ votes ─▶ every plane member
+//!                └──────────────────────────────▶ local demotion, for the DNS server
+//! ```
+//!
+//! This crate composes; what each part does is said where the part is. It knows neither the plane's server nor DNS: they meet in
+//! the binary's wiring file.
+
+mod demotion;
+mod observer;
+mod probe;
+mod readiness;
+mod routes;
+mod tokens;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::Context;
+use gateway::{GatewayConfig, GatewayHandle, Readiness};
+use model::{Plan, RegionName, Worker};
+use plane_client::{Endpoint, Transport};
+use replication_link::{LinkConfig, LinkHandle, LinkView, Peer};
+use replication_storage::StateStore;
+use state_api::{PeerLag, StateApiConfig, StateApiHandle, User};
+use supervisor::{AppSpec, SupervisorHandle};
+use tokio::{sync::watch, task::JoinSet};
+
+pub use demotion::{SILENCE, demoted};
+pub use observer::Sight;
+pub use routes::MoreMetrics;
+
+use crate::{observer::Eyes, readiness::StateReadiness, tokens::Tokens};
+
+/// How long requests may finish when the node stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Another region, as this node reaches it.
+#[derive(Debug, Clone)]
+pub struct Neighbour {
+    /// Its name.
+    pub name: RegionName,
+    /// Its number in the World.
+    pub id: u16,
+    /// Its gateway, for probes.
+    pub gateway: SocketAddr,
+    /// Its region link.
+    pub link: SocketAddr,
+    /// Its plane member.
+    pub admin: SocketAddr,
+}
+
+/// What a node needs to start. The store is opened by the caller, who must be able to say what to do when that fails.
+pub struct NodeConfig {
+    /// The region's name.
+    pub region: RegionName,
+    /// The region's number in the World.
+    pub id: u16,
+    /// Version text of the program.
+    pub version: String,
+    /// Where the gateway listens.
+    pub gateway: SocketAddr,
+    /// Where the Redis protocol port listens.
+    pub redis: SocketAddr,
+    /// Where the region link listens (UDP).
+    pub link: SocketAddr,
+    /// This region's own plane member.
+    pub admin: SocketAddr,
+    /// Every other region.
+    pub neighbours: Vec<Neighbour>,
+    /// The region's certificate, for its links.
+    pub identity: pki::Identity,
+    /// Who may speak to the Redis port; empty: anyone who can connect.
+    pub users: Vec<User>,
+    /// The app. `None`: the region only keeps state.
+    pub app: Option<AppSpec>,
+    /// Carries votes.
+    pub transport: Transport,
+    /// When the follower last heard of a quorum.
+    pub heard: Arc<dyn Fn() -> Option<Instant> + Send + Sync>,
+    /// Metrics of rooms that this crate does not know.
+    pub more_metrics: Vec<MoreMetrics>,
+}
+
+/// What the routes read.
+pub(crate) struct Shared {
+    pub(crate) region: RegionName,
+    pub(crate) store: StateStore,
+    pub(crate) links: LinkView,
+    gateway: Mutex<Option<GatewayHandle>>,
+    pub(crate) more_metrics: Vec<MoreMetrics>,
+}
+
+impl Shared {
+    /// The gateway; gone once the node has begun to stop.
+    fn gateway(&self) -> MutexGuard<'_, Option<GatewayHandle>> {
+        self.gateway.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn gateway_metrics(&self) -> String {
+        self.gateway().as_ref().map(GatewayHandle::metrics_text).unwrap_or_default()
+    }
+}
+
+/// A running node. Dropping it cuts everything; `shutdown` is the polite way.
+pub struct NodeHandle {
+    shared: Arc<Shared>,
+    workers: watch::Receiver<Arc<[Worker]>>,
+    readiness: Arc<StateReadiness>,
+    sight: Sight,
+    demoted: watch::Receiver<BTreeSet<RegionName>>,
+    links: LinkHandle,
+    state_api: StateApiHandle,
+    supervisor: Option<SupervisorHandle>,
+    tasks: JoinSet<()>,
+}
+
+/// Starts everything, in the order of need: links and Redis port before the app that uses them, the gateway last.
+pub async fn start(
+    config: NodeConfig,
+    store: StateStore,
+    plans: watch::Receiver<Option<Arc<Plan>>>,
+) -> anyhow::Result<NodeHandle> {
+    let eyes = eyes(&config);
+    let NodeConfig { region, id, version, gateway, redis, link, admin: _, neighbours, identity, .. } = config;
+    let names = neighbours.iter().map(|n| (n.id, n.name.clone())).chain([(id, region.clone())]).collect();
+    let peers = neighbours.iter().map(|n| Peer { id: n.id, name: n.name.to_string(), addr: n.link }).collect();
+    let link = LinkConfig { self_id: id, self_name: region.to_string(), listen: link, peers, identity };
+    let links = replication_link::start(link, store.clone()).context("region links")?;
+    let view = links.view();
+
+    let api = StateApiConfig {
+        listen: redis,
+        max_clients: StateApiConfig::DEFAULT_MAX_CLIENTS,
+        users: config.users,
+        region: region.clone(),
+        region_id: id,
+        version,
+        lag: lag_source(view.clone()),
+    };
+    let state_api = state_api::start(api, store.clone())?;
+
+    let app = config.app.as_ref().map(|app| app.name.clone());
+    let supervisor = config.app.map(supervisor::start).transpose()?;
+    let workers = match &supervisor {
+        Some(supervisor) => supervisor.workers(),
+        None => watch::channel(Arc::from([])).1,
+    };
+    let tokens = Tokens { store: store.clone(), links: view.clone(), names };
+    let readiness = Arc::new(StateReadiness { store: store.clone(), links: view.clone() });
+    let gateway = GatewayConfig::new(gateway, region.clone(), app);
+    let gateway = gateway::start(gateway, workers.clone(), Arc::new(tokens), readiness.clone()).await?;
+
+    let gateway = Mutex::new(Some(gateway));
+    let shared = Arc::new(Shared { region, store, links: view, gateway, more_metrics: config.more_metrics });
+    let mut tasks = JoinSet::new();
+    let sight = observer::start(eyes, plans, &mut tasks);
+    let (out, demoted) = watch::channel(BTreeSet::new());
+    let heard = config.heard;
+    tasks.spawn(demotion::run(Instant::now(), move || heard(), sight.votes.clone(), out));
+    Ok(NodeHandle { shared, workers, readiness, sight, demoted, links, state_api, supervisor, tasks })
+}
+
+fn lag_source(links: LinkView) -> state_api::LagSource {
+    Arc::new(move || {
+        let lag = links.status().into_iter().map(|peer| PeerLag {
+            region: peer.name,
+            connected: peer.connected,
+            lag_ms: peer.lag_ms,
+            rtt_ms: peer.rtt_ms,
+            unconfirmed: peer.unconfirmed,
+        });
+        lag.collect()
+    })
+}
+
+fn eyes(config: &NodeConfig) -> Eyes {
+    let own = (config.region.clone(), config.gateway);
+    let gateways: BTreeMap<_, _> = config.neighbours.iter().map(|n| (n.name.clone(), n.gateway)).chain([own]).collect();
+    let own = Endpoint::region(config.region.clone(), config.admin);
+    let others = config.neighbours.iter().map(|n| Endpoint::region(n.name.clone(), n.admin));
+    Eyes {
+        region: config.region.clone(),
+        gateways,
+        members: others.chain([own]).collect(),
+        transport: config.transport.clone(),
+    }
+}
+
+impl NodeHandle {
+    /// `/v1/state` and `/metrics`, for the admin listener.
+    pub fn routes(&self) -> axum::Router {
+        routes::routes(self.shared.clone())
+    }
+
+    /// What the region's own observer sees and hears.
+    pub fn sight(&self) -> Sight {
+        self.sight.clone()
+    }
+
+    /// Which regions the DNS server may leave out by itself.
+    pub fn demoted(&self) -> watch::Receiver<BTreeSet<RegionName>> {
+        self.demoted.clone()
+    }
+
+    /// Whether users can be served: what the gateway's own `/healthz` says.
+    pub fn healthy(&self) -> bool {
+        let app_ready = self.supervisor.is_none() || self.workers.borrow().iter().any(|worker| worker.ready);
+        app_ready && self.readiness.health_problems().is_empty()
+    }
+
+    /// Tells neighbours through `/healthz` that the region is about to stop.
+    pub fn announce_stop(&self) {
+        if let Some(gateway) = self.shared.gateway().as_ref() {
+            gateway.announce_stop();
+        }
+    }
+
+    /// Stops in the reverse order: requests finish, workers end, links close, the journal is synced.
+    pub async fn shutdown(mut self) {
+        let gateway = self.shared.gateway().take();
+        if let Some(gateway) = gateway {
+            gateway.shutdown(GRACE).await;
+        }
+        self.tasks.abort_all();
+        if let Some(supervisor) = self.supervisor.take() {
+            supervisor.shutdown().await;
+        }
+        self.state_api.shutdown().await;
+        self.links.shutdown().await;
+        let store = self.shared.store.clone();
+        let synced = tokio::task::spawn_blocking(move || store.shutdown()).await;
+        if let Ok(Err(error)) = synced {
+            tracing::error!("the state's journal could not be closed cleanly: {error}; the next start checks it");
+        }
+    }
+}
+
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,359 @@
+//! The command line, as data. What each verb does is in `verbs/`, `up/` and `region.rs`.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Run an app in several regions at once.
+#[derive(Debug, Parser)]
+#[command(name = "atoll", version, about, disable_help_subcommand = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) world: WorldArgs,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Where the world is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorldArgs {
+    /// Data directory of a local world
+    #[arg(long, global = true, default_value = ".atoll", env = "ATOLL_DATA")]
+    pub(crate) data: PathBuf,
+    /// Admin endpoint of a remote world, `https://ADDRESS:9700`; may be given more than once
+    #[arg(long, global = true, env = "ATOLL_ENDPOINT", value_delimiter = ',')]
+    pub(crate) endpoint: Vec<String>,
+    /// The world's CA, for a remote world
+    #[arg(long, global = true, env = "ATOLL_CA")]
+    pub(crate) ca: Option<PathBuf>,
+    /// File with the admin token, for a remote world
+    #[arg(long, global = true, env = "ATOLL_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run a world of three or five regions on this machine, or change a running one
+    Up(UpArgs),
+    /// Run all roles of one region in this process
+    Region(RegionArgs),
+    /// Regions, verdicts, plan, replication lag, leader
+    Status(StatusArgs),
+    /// Say why: a region's verdict, or a DNS answer
+    Explain(ExplainArgs),
+    /// Take a region out of answers, on your word
+    Drain(DrainArgs),
+    /// Take your word back
+    Undrain(UndrainArgs),
+    /// Hold a region up or down, on your word, until it expires
+    Override(OverrideArgs),
+    /// Prove that it works, on the live world
+    Drill(DrillArgs),
+    /// Check a world file
+    World(WorldFileArgs),
+    /// The built-in demo shop
+    #[command(hide = true)]
+    DemoApp(DemoAppArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(subcommand)]
+    pub(crate) change: Option<UpChange>,
+    /// How many regions a new world has
+    #[arg(long, value_parser = parse_regions)]
+    pub(crate) regions: Option<usize>,
+    /// Round trips between the regions
+    #[arg(long, value_enum, default_value_t = WanPreset::Lan)]
+    pub(crate) wan: WanPreset,
+    /// TOML file that says how to run your app, instead of the demo shop
+    #[arg(long, value_name = "FILE")]
+    pub(crate) app: Option<PathBuf>,
+    /// Second byte of a new world's loopback addresses, 127.NET.i.1; another world at the same time needs another one
+    #[arg(long, default_value_t = 0, value_name = "NET")]
+    pub(crate) net: u8,
+}
+
+fn parse_regions(text: &str) -> Result<usize, String> {
+    match text {
+        "3" => Ok(3),
+        "5" => Ok(5),
+        _ => Err("a world on one machine has 3 or 5 regions".into()),
+    }
+}
+
+/// Round trips between the regions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WanPreset {
+    /// 1 ms
+    Lan,
+    /// As between continents: 80 to 300 ms
+    World,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UpChange {
+    /// Start a region that was stopped or killed
+    Start {
+        /// Its name
+        region: String,
+        /// If its state on disk is damaged, put it aside and fetch it back from the other regions
+        #[arg(long)]
+        fetch_state: bool,
+    },
+    /// Stop a region as an operator would
+    Stop {
+        /// Its name
+        region: String,
+    },
+    /// Kill a region's process with SIGKILL
+    Kill {
+        /// Its name
+        region: String,
+    },
+    /// Look at the network between the regions, or hurt it
+    Wan(WanArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WanArgs {
+    #[command(subcommand)]
+    pub(crate) change: WanChange,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WanChange {
+    /// Show each link's shape and what went over it
+    Show,
+    /// Cut the link between two regions
+    Cut {
+        /// One end
+        from: String,
+        /// The other end
+        to: String,
+        /// Only packets from the first to the second are lost
+        #[arg(long)]
+        one_way: bool,
+    },
+    /// Change the links from one region to another, or all links
+    Set {
+        /// One end; all links if left out
+        from: Option<String>,
+        /// The other end
+        to: Option<String>,
+        /// One-way delay, milliseconds
+        #[arg(long)]
+        delay_ms: Option<f64>,
+        /// Extra random delay, milliseconds
+        #[arg(long)]
+        jitter_ms: Option<f64>,
+        /// Share of packets lost, 0 to 1
+        #[arg(long)]
+        loss: Option<f64>,
+    },
+    /// Give every link its first shape again
+    Heal,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegionArgs {
+    /// Configuration of the region, TOML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// If the state on disk is damaged, put it aside and fetch it back from the other regions
+    #[arg(long)]
+    pub(crate) fetch_state: bool,
+    /// Leave when standard input ends: the parent is gone
+    #[arg(long, hide = true)]
+    pub(crate) leave_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Refresh every second until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    #[command(subcommand)]
+    pub(crate) what: ExplainWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExplainWhat {
+    /// Why a region has its verdict: who saw what, who decided
+    Region {
+        /// Its name
+        region: String,
+    },
+    /// Why a DNS answer is what it is
+    Dns {
+        /// The name asked for
+        name: String,
+        /// The client's address
+        #[arg(long)]
+        from: IpAddr,
+        /// A or AAAA
+        #[arg(long = "type", default_value = "A")]
+        record_type: String,
+        /// Ask this region's DNS server; the first that answers if left out
+        #[arg(long)]
+        at: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// The region
+    pub(crate) region: String,
+    /// Why; other people will read it
+    #[arg(long, default_value = "drained by hand")]
+    pub(crate) reason: String,
+    /// Who; your login name if left out
+    #[arg(long)]
+    pub(crate) who: Option<String>,
+    /// For how long: 30m, 4h, 72h at most
+    #[arg(long = "for", default_value = "4h", value_parser = parse_duration)]
+    pub(crate) life: std::time::Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UndrainArgs {
+    /// The region
+    pub(crate) region: String,
+    /// Why
+    #[arg(long, default_value = "undrained by hand")]
+    pub(crate) reason: String,
+    /// Who; your login name if left out
+    #[arg(long)]
+    pub(crate) who: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OverrideArgs {
+    /// The region
+    pub(crate) region: String,
+    /// What you want of it
+    #[arg(value_enum)]
+    pub(crate) action: Wanted,
+    /// Why; other people will read it
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who; your login name if left out
+    #[arg(long)]
+    pub(crate) who: Option<String>,
+    /// For how long: 30m, 4h, 72h at most
+    #[arg(long = "for", value_parser = parse_duration)]
+    pub(crate) life: std::time::Duration,
+}
+
+/// What a human wants of a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wanted {
+    /// Name it in answers, whatever the probes say
+    Up,
+    /// Leave it out of answers, whatever the probes say
+    Down,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    #[command(subcommand)]
+    pub(crate) what: DrillWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DrillWhat {
+    /// What drills there are
+    List,
+    /// Run one
+    Run {
+        /// Its name
+        #[arg(value_parser = ["lose-region"])]
+        drill: String,
+        /// The region to lose
+        #[arg(long, default_value = "eu-west")]
+        region: String,
+        /// Acknowledged writes a second, over all regions
+        #[arg(long, default_value_t = 300)]
+        rate: u32,
+        /// Seconds of steady state before the fault
+        #[arg(long, default_value_t = 5)]
+        baseline: u64,
+        /// Seconds between the fault and the restart
+        #[arg(long, default_value_t = 15)]
+        hold: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorldFileArgs {
+    #[command(subcommand)]
+    pub(crate) what: WorldFileWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorldFileWhat {
+    /// Say what is wrong with a world file, line by line
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print the world file that `up` would write
+    Default {
+        /// How many regions
+        #[arg(long, default_value = "3", value_parser = parse_regions)]
+        regions: usize,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoAppArgs {
+    /// Port to listen on
+    #[arg(long, env = "PORT", default_value_t = 3000)]
+    pub(crate) port: u16,
+}
+
+/// `90s`, `30m`, `4h`, or plain seconds.
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("`{text}` is not a time; write 90s, 30m or 4h");
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3600),
+        Some(_) => (text, 1),
+        None => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = number.checked_mul(unit).filter(|s| *s > 0).ok_or_else(wrong)?;
+    Ok(std::time::Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let seconds = |text| parse_duration(text).map(|d| d.as_secs());
+        assert_eq!(seconds("90s"), Ok(90));
+        assert_eq!(seconds("30m"), Ok(1800));
+        assert_eq!(seconds("4h"), Ok(14_400));
+        assert_eq!(seconds("7"), Ok(7));
+        for wrong in ["", "h", "0s", "1.5h", "4d", "99999999999999999h"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

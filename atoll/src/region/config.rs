@@ -1,0 +1,180 @@
+//! The configuration of one region, TOML: what `atoll region --config FILE` reads and `atoll up` writes.
+//!
+//! It says where this region listens and by which addresses it reaches the others. What the world *is* stands in the World, which
+//! the plane replicates; the file named here only founds it.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use model::RegionName;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Misuse;
+
+/// Everything a region's process needs to start. Relative paths are relative to the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RegionConfig {
+    /// Which region of the World this is.
+    pub(crate) region: RegionName,
+    /// The World that founds a new plane; later Worlds come from the plane.
+    pub(crate) world: PathBuf,
+    /// Journal, raft log, last Plan.
+    pub(crate) data: PathBuf,
+    /// File with the hash of the admin token.
+    pub(crate) admin_token_hash: PathBuf,
+    /// Longest round trip to another region, milliseconds; raft's patience follows from it.
+    #[serde(default = "default_round_trip_ms")]
+    pub(crate) round_trip_ms: u64,
+    /// Certificates.
+    pub(crate) pki: PkiFiles,
+    /// Where this region listens.
+    pub(crate) listen: Listen,
+    /// How to reach the other regions. Every other region of the World has an entry.
+    #[serde(default)]
+    pub(crate) peers: BTreeMap<RegionName, Peer>,
+    /// The app to run.
+    pub(crate) app: AppConfig,
+}
+
+fn default_round_trip_ms() -> u64 {
+    150
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PkiFiles {
+    pub(crate) ca: PathBuf,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listen {
+    pub(crate) gateway: SocketAddr,
+    pub(crate) redis: SocketAddr,
+    pub(crate) dns: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) link: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Peer {
+    pub(crate) gateway: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) link: SocketAddr,
+}
+
+/// How the user's app is run: also the whole content of an `--app` file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AppConfig {
+    /// Its name, for logs.
+    #[serde(default = "default_app_name")]
+    pub(crate) name: String,
+    /// Program and arguments. It gets PORT, HOST, REDIS_URL, REGION and listens there.
+    pub(crate) command: Vec<String>,
+    /// How many workers.
+    #[serde(default = "default_instances")]
+    pub(crate) instances: usize,
+    /// More environment.
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+    /// Working directory.
+    #[serde(default)]
+    pub(crate) cwd: Option<PathBuf>,
+    /// Path that answers 2xx when a worker is ready.
+    #[serde(default = "default_health")]
+    pub(crate) health: String,
+}
+
+fn default_app_name() -> String {
+    "app".into()
+}
+fn default_instances() -> usize {
+    1
+}
+fn default_health() -> String {
+    "/healthz".into()
+}
+
+impl RegionConfig {
+    /// Reads a file; its relative paths become relative to the working directory.
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
+        let mut config: Self = parse_toml(file)?;
+        let base = file.parent().unwrap_or(Path::new(".")).to_owned();
+        let files = [
+            &mut config.world,
+            &mut config.data,
+            &mut config.admin_token_hash,
+            &mut config.pki.ca,
+            &mut config.pki.cert,
+            &mut config.pki.key,
+        ];
+        for path in files {
+            *path = base.join(&*path);
+        }
+        Ok(config)
+    }
+}
+
+impl AppConfig {
+    /// Reads an `--app` file. `cwd` is relative to the file and is the file's folder if left out.
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
+        let mut app: Self = parse_toml(file)?;
+        let file = file.canonicalize().with_context(|| format!("{}: no such file", file.display()))?;
+        let base = file.parent().unwrap_or(Path::new("/"));
+        app.cwd = Some(base.join(app.cwd.as_deref().unwrap_or(Path::new("."))));
+        if app.command.is_empty() {
+            return Err(Misuse(format!(
+                "{}: `command` is empty; write command = [\"node\", \"server.js\"]",
+                file.display()
+            ))
+            .into());
+        }
+        if !(1..=64).contains(&app.instances) {
+            return Err(
+                Misuse(format!("{}: `instances` is {}; 1 to 64 are possible", file.display(), app.instances)).into()
+            );
+        }
+        Ok(app)
+    }
+}
+
+/// Reads a TOML file into `T`; the error names file, line and key.
+fn parse_toml<T: serde::de::DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Misuse(format!("{}: cannot be read: {error}", file.display())))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        Misuse(format!("{}:{line}: {}", file.display(), error.message())).into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_file_with_an_unknown_key_names_file_and_line() {
+        let dir = std::env::temp_dir().join(format!("atoll-app-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("app.toml");
+        std::fs::write(&file, "command = [\"node\", \"server.js\"]\ninstanses = 2\n").unwrap();
+        let error = AppConfig::read(&file).unwrap_err().to_string();
+        assert!(error.contains("app.toml:2: unknown field `instanses`"), "{error}");
+        std::fs::write(&file, "command = []\n").unwrap();
+        let error = AppConfig::read(&file).unwrap_err().to_string();
+        assert!(error.contains("`command` is empty"), "{error}");
+        std::fs::write(&file, "command = [\"true\"]\n").unwrap();
+        let app = AppConfig::read(&file).unwrap();
+        assert_eq!(app.cwd.unwrap().canonicalize().unwrap(), dir.canonicalize().unwrap());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

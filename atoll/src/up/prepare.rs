@@ -1,0 +1,133 @@
+//! Makes a data directory ready: the world file, the CA and its certificates, the admin token, one configuration per region.
+//!
+//! ```text
+//! .atoll/world.toml  up.lock  up.json  admin.token  admin.token.hash
+//!        pki/ca.pem  pki/<region>.pem .key  pki/local.pem .key
+//!        regions/<region>/region.toml  region.log  state/  plane/  follower/
+//! ```
+//! Everything that exists is kept: a second `up` on the same data resumes the same world.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use model::{RegionName, World};
+
+use super::{layout::Layout, wan};
+use crate::{
+    cli::UpArgs,
+    exit::Misuse,
+    region::config::{AppConfig, PkiFiles, RegionConfig},
+};
+
+/// A data directory that is ready to be run, and the lock that keeps a second parent out.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) dir: PathBuf,
+    pub(crate) world: World,
+    pub(crate) layout: Layout,
+    pub(crate) ca: PathBuf,
+    pub(crate) token_file: PathBuf,
+    _lock: File,
+}
+
+impl Prepared {
+    /// A region's own folder.
+    pub(crate) fn region_dir(&self, name: &RegionName) -> PathBuf {
+        self.dir.join("regions").join(name.as_str())
+    }
+}
+
+pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make the data directory {}", dir.display()))?;
+    let dir = dir.canonicalize().with_context(|| format!("data directory {}", dir.display()))?;
+    let lock = lock(&dir)?;
+    let world = world(&dir, args)?;
+    let layout = Layout::of(&world)?;
+
+    let pki_dir = dir.join("pki");
+    let ca = pki::WorldCa::open_or_create(&pki_dir, &world.name)?;
+    let token_file = dir.join("admin.token");
+    let hash_file = dir.join("admin.token.hash");
+    let token =
+        if token_file.exists() { pki::AdminToken::load(&token_file)? } else { pki::AdminToken::create(&token_file)? };
+    token.hash().save(&hash_file)?;
+
+    let app = app(args)?;
+    let round_trip_ms = wan::longest_round_trip_ms(&world, args.wan);
+    for name in layout.names() {
+        let Some(listen) = layout.listen(name) else { continue };
+        let folder = dir.join("regions").join(name.as_str());
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let issued = ca.issue(&pki::Principal::Region(name.to_string()), &[listen.admin.ip()])?;
+        let config = RegionConfig {
+            region: name.clone(),
+            world: dir.join("world.toml"),
+            data: folder.clone(),
+            admin_token_hash: hash_file.clone(),
+            round_trip_ms,
+            pki: PkiFiles { ca: ca.ca_pem_path(), cert: issued.cert, key: issued.key },
+            listen,
+            peers: layout.peers(name).into_iter().collect(),
+            app: app.clone(),
+        };
+        let text = toml::to_string(&config).context("region configuration as TOML")?;
+        let file = folder.join("region.toml");
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(Prepared { ca: ca.ca_pem_path(), dir, world, layout, token_file, _lock: lock })
+}
+
+/// One parent per data directory. The kernel releases the lock however the parent ends.
+fn lock(dir: &Path) -> anyhow::Result<File> {
+    let file = dir.join("up.lock");
+    let lock = OpenOptions::new().create(true).append(true).open(&file);
+    let lock = lock.with_context(|| format!("cannot open {}", file.display()))?;
+    if rustix::fs::flock(lock.as_fd(), rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Err(Misuse(format!(
+            "{} is already running a world; stop it, or choose another directory with --data",
+            dir.display()
+        ))
+        .into());
+    }
+    Ok(lock)
+}
+
+/// The world of the directory, or a new default one.
+fn world(dir: &Path, args: &UpArgs) -> anyhow::Result<World> {
+    let file = dir.join("world.toml");
+    if !file.exists() {
+        let text = World::default_toml(args.regions.unwrap_or(3), args.net);
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let world = World::parse(&text, &file.to_string_lossy()).map_err(|errors| Misuse(errors.to_string()))?;
+    if args.regions.is_some_and(|regions| regions != world.regions.len()) {
+        return Err(Misuse(format!(
+            "{} holds a world of {} regions; drop --regions, or choose another directory with --data",
+            dir.display(),
+            world.regions.len()
+        ))
+        .into());
+    }
+    Ok(world)
+}
+
+/// The user's app, or the demo shop of this very binary.
+fn app(args: &UpArgs) -> anyhow::Result<AppConfig> {
+    if let Some(file) = &args.app {
+        return AppConfig::read(file);
+    }
+    let binary = std::env::current_exe().context("the path of this program")?;
+    Ok(AppConfig {
+        name: "demo-shop".into(),
+        command: vec![binary.to_string_lossy().into_owned(), "demo-app".into()],
+        instances: 1,
+        env: Default::default(),
+        cwd: None,
+        health: "/healthz".into(),
+    })
+}

@@ -1,0 +1,124 @@
+//! `atoll drill`: the live stage of the drills is a world of `atoll up`, reached through its control socket, its admin API and the
+//! ports that its users use.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail};
+use chaos_drill::{Access, KillProof, LoseRegion, Stage};
+use model::{Plan, RegionName};
+use plane_client::PlaneClient;
+
+use super::reach::{explain_error, local_regions, reach, region_name};
+use crate::{
+    cli::{DrillArgs, DrillWhat, WorldArgs},
+    exit::Exit,
+    output,
+    up::{self, Answer, Ask},
+};
+
+pub(crate) async fn run(args: DrillArgs, world: WorldArgs) -> anyhow::Result<Exit> {
+    match args.what {
+        DrillWhat::List => {
+            output::say(
+                "lose-region   kill a region at work, see its users moved, bring it back, see everything whole",
+            );
+            Ok(Exit::Done)
+        }
+        DrillWhat::Run { drill: _, region, rate, baseline, hold } => {
+            let drill = LoseRegion {
+                rate: rate.clamp(1, 10_000),
+                baseline: Duration::from_secs(baseline),
+                hold: Duration::from_secs(hold),
+                ..LoseRegion::of(region_name(&region)?)
+            };
+            let stage = LiveStage::of(&world)?;
+            let report = drill.run(&stage, up::unix_ms).await;
+            if world.json {
+                output::say_json(&report)?;
+            } else {
+                output::say(format!("\n{report}"));
+            }
+            Ok(Exit::Drill(report.outcome.code()))
+        }
+    }
+}
+
+/// A running world of `atoll up`.
+struct LiveStage {
+    data: PathBuf,
+    regions: Vec<Access>,
+    client: PlaneClient,
+    started_ms: u64,
+    json: bool,
+}
+
+impl LiveStage {
+    fn of(world: &WorldArgs) -> anyhow::Result<Self> {
+        if !world.endpoint.is_empty() {
+            bail!(
+                "drills run on a world of `atoll up` for now: name its data directory with --data, not an --endpoint"
+            );
+        }
+        let configs = local_regions(&world.data)?;
+        let access = |c: crate::region::config::RegionConfig| Access {
+            name: c.region,
+            redis: c.listen.redis,
+            dns: c.listen.dns,
+        };
+        Ok(Self {
+            data: world.data.clone(),
+            regions: configs.into_iter().map(access).collect(),
+            client: reach(world)?.client,
+            started_ms: up::unix_ms(),
+            json: world.json,
+        })
+    }
+
+    fn at(&self, region: &RegionName) -> anyhow::Result<PlaneClient> {
+        self.client.only(region).with_context(|| format!("no endpoint is known for region `{region}`"))
+    }
+}
+
+impl Stage for LiveStage {
+    fn regions(&self) -> &[Access] {
+        &self.regions
+    }
+
+    async fn kill(&self, region: &RegionName, lease_ms: u64) -> anyhow::Result<KillProof> {
+        match up::ask(&self.data, &Ask::Kill { region: region.to_string(), lease_ms: Some(lease_ms) }).await? {
+            Answer::Killed(up::Killed { pid, at_ms, ended }) => Ok(KillProof { pid, at_ms, ended }),
+            other => bail!("the world answered {other:?} to a kill"),
+        }
+    }
+
+    async fn start(&self, region: &RegionName) -> anyhow::Result<()> {
+        up::ask(&self.data, &Ask::Start { region: region.to_string(), fetch_state: false }).await.map(drop)
+    }
+
+    async fn plan(&self, at: &RegionName) -> anyhow::Result<Plan> {
+        self.at(at)?.plan(None).await.map_err(explain_error)
+    }
+
+    async fn digest(&self, at: &RegionName) -> anyhow::Result<String> {
+        Ok(self.at(at)?.state().await.map_err(explain_error)?.digest)
+    }
+
+    async fn leads(&self, region: &RegionName) -> bool {
+        let status = self.client.status().await;
+        status.is_ok_and(|status| status.leader.as_ref() == Some(region))
+    }
+
+    fn now_ms(&self) -> u64 {
+        up::unix_ms()
+    }
+
+    fn say(&self, line: &str) {
+        let since = self.now_ms().saturating_sub(self.started_ms);
+        let line = format!("{:>6}.{:03} {line}", since / 1000, since % 1000);
+        if self.json {
+            eprintln!("{line}");
+        } else {
+            output::say(line);
+        }
+    }
+}
