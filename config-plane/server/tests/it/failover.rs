@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use model::{OverrideAction, Plan, Subject};
-use plane_client::{Because, ClientError, Patience};
+use plane_client::{Because, Call, ChannelOptions, Credentials, Transport, api::path};
+use plane_server::ProposeError;
 
 use crate::trio::{NAMES, Trio, name};
 
@@ -90,19 +91,35 @@ async fn without_a_quorum_reads_go_on_and_writes_are_refused_in_plain_words() {
     for seat in (0..3).filter(|seat| *seat != leader) {
         trio.kill(seat);
     }
-    let lonely =
-        trio.only(leader).patience(Patience { attempt: Duration::from_secs(5), overall: Duration::from_secs(5) });
-    let (mut refused, mut unknown) = (None, 0);
-    while refused.is_none() {
-        match lonely.set_override(&region("eu-west"), OverrideAction::Down, BECAUSE, HOUR).await {
-            Err(ClientError::NotLeader { message, .. }) => refused = Some(message),
+    let drain = || decision::Command::SetOverride {
+        subject: region("eu-west"),
+        action: OverrideAction::Down,
+        reason: "a test".into(),
+        who: "ops".into(),
+        lasts_ms: 60_000,
+    };
+    let mut unknown = 0;
+    loop {
+        let asked = Instant::now();
+        let request = trio.handle(leader).request(drain()).expect("random bytes");
+        let answer = trio.handle(leader).propose(request).await;
+        assert!(asked.elapsed() < Duration::from_secs(5), "an answer within the deadline, took {:?}", asked.elapsed());
+        match answer {
+            Err(ProposeError::NoQuorum) => break,
             // Its lease had not run out yet: the leader took the request in, and could not say what became of it.
-            Err(ClientError::Timeout { maybe_done: true, .. }) if unknown == 0 => unknown += 1,
+            Err(ProposeError::Unknown) if unknown == 0 => unknown += 1,
             other => panic!("{other:?}"),
         }
     }
-    let message = refused.expect("the loop ends with it");
-    assert!(message.contains("no quorum"), "{message}");
+    let body = serde_json::json!({"subject": region("eu-west"), "action": "down", "reason": "a test", "who": "ops",
+        "ttl_ms": 60_000, "request_id": "0123456789abcdef0123456789abcdef"});
+    let call = Call::post(path::OVERRIDES, "application/json", body.to_string());
+    let transport = Transport::new(&Credentials::Identity(trio.identity(leader)), ChannelOptions::default());
+    let answer = transport.expect("a transport").call(&trio.endpoint(leader), &call, Duration::from_secs(5)).await;
+    let answer = answer.expect("an answer");
+    let problem: serde_json::Value = serde_json::from_slice(&answer.body).expect("a problem");
+    assert_eq!((answer.status.as_u16(), problem["error"].as_str()), (503, Some("no_quorum")), "{problem}");
+    let lonely = trio.only(leader);
     assert_eq!(lonely.plan(None).await.expect("reads go on").id, plan.id);
     let age = |status: plane_client::api::PlaneStatus| status.quorum_age_ms.expect("there was a quorum");
     let first = age(lonely.status().await.expect("reads go on"));
