@@ -117,6 +117,10 @@ impl Journal {
         fresh: bool,
     ) -> Result<Self, OpenError> {
         let end = replayed.end;
+        for first in &replayed.covered {
+            let path = segment::path(&dir, *first);
+            std::fs::remove_file(&path).map_err(OpenError::io("remove", &path))?;
+        }
         let (file, first, length) = match replayed.last {
             Some((first, length)) if !fresh => {
                 let path = segment::path(&dir, first);

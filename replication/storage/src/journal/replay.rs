@@ -24,7 +24,9 @@ pub(crate) struct Replayed {
     pub(crate) end: u64,
     /// The first position of the segment to go on with, and its length in bytes; `None` if there is none.
     pub(crate) last: Option<(u64, u64)>,
-    /// Bytes of all segments that remain.
+    /// First positions of segments that a checkpoint covers and that should be gone.
+    pub(crate) covered: Vec<u64>,
+    /// Bytes of all other segments.
     pub(crate) bytes: u64,
     /// What was cut off, if anything was.
     pub(crate) torn: Option<TornTail>,
@@ -54,8 +56,8 @@ pub(crate) fn replay(
     let mut segments = segment::list(dir)?;
     // A segment that ends at or before `from` is covered by the checkpoint; its successor begins where it ends.
     let covered = segments.partition_point(|first| *first <= from).saturating_sub(1);
-    segments.drain(..covered);
-    let mut out = Replayed { end: from, ..Replayed::default() };
+    let covered = segments.drain(..covered).collect();
+    let mut out = Replayed { end: from, covered, ..Replayed::default() };
     match segments.first() {
         Some(first) if *first > from => {
             let what = format!("the journal begins at position {first}, but positions from {from} on are needed");
