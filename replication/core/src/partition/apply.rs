@@ -29,7 +29,10 @@ impl Partition {
                     }
                     self.settle_slot(slot, timed, (puts > 0).then(|| (origin, seq + puts - 1)));
                 }
-                None => group.iter().flat_map(|change| &change.removes).for_each(|&dot| self.remove_early(dot)),
+                None => {
+                    let removes = group.iter().flat_map(|change| &change.removes);
+                    removes.for_each(|&dot| self.remove_absent(dot, origin, delta.last_seq()));
+                }
             }
             seq += puts;
         }
@@ -43,7 +46,7 @@ impl Partition {
             } else {
                 for &dot in &change.removes {
                     if !self.remove(slot, change.part.as_ref(), dot, origin, delta.last_seq()) {
-                        self.remove_early(dot);
+                        self.remove_absent(dot, origin, delta.last_seq());
                     }
                 }
             }
@@ -163,14 +166,16 @@ impl Partition {
         }
         if found.len() < wanted.len() {
             let found: std::collections::HashSet<Dot> = found.into_iter().map(|(_, dot)| dot).collect();
-            wanted.into_iter().filter(|dot| !found.contains(dot)).for_each(|dot| self.remove_early(dot));
+            wanted.into_iter().filter(|dot| !found.contains(dot)).for_each(|dot| self.remove_absent(dot, origin, by));
         }
     }
 
-    /// A removal of something that is not here: gone already, or still to come.
-    pub(super) fn remove_early(&mut self, dot: Dot) {
-        if !self.vv.covers(dot) {
-            self.early.insert(dot);
+    /// A removal of something that is not here: gone already, in which case somebody else's change is on record for it, or
+    /// still to come, in which case it will not be let in, and this change is.
+    fn remove_absent(&mut self, dot: Dot, origin: u16, by: u64) {
+        if !self.vv.covers(dot) && self.early.insert(dot) {
+            let packed = PackedDot::new(self.intern(dot.replica), dot.seq);
+            self.tracks[usize::from(origin)].removed(by, packed);
         }
     }
 

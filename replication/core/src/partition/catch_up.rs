@@ -114,7 +114,9 @@ impl Partition {
             return Err(CatchUpRefused::NotCovered);
         }
         let removed = self.remove_gone(news);
-        news.early.iter().for_each(|&dot| self.remove_early(dot));
+        for &dot in news.early.iter().filter(|dot| !self.vv.covers(**dot)) {
+            self.early.insert(dot);
+        }
         let added = self.insert_puts(&news.puts);
         for (replica, seq) in news.vv.iter() {
             let index = self.intern(replica);

@@ -48,6 +48,20 @@ fn any_region_can_relay_for_any_other() {
 }
 
 #[test]
+fn a_removal_that_overtook_its_put_is_passed_on() {
+    let mut regions: Vec<Region> = (0..3).map(Region::new).collect();
+    regions[0].run("SET k old", START_MS);
+    deliver(&mut regions, 0, 2);
+    regions[2].run("SET k new", START_MS);
+    deliver(&mut regions, 2, 1); // B hears of the overwriting first …
+    deliver(&mut regions, 0, 1); // … and never holds the old value itself
+    let catch_up = regions[1].partition.catch_up_since(regions[0].partition.vv());
+    regions[0].partition.apply_catch_up(&catch_up).unwrap();
+    assert_eq!(regions[0].partition.digest(), regions[1].partition.digest());
+    assert_eq!(show(regions[0].read(&parse("GET k"), START_MS)), "new");
+}
+
+#[test]
 fn when_the_removal_log_is_full_the_live_dots_tell() {
     let mut regions = [Region::new(0), Region::new(1)];
     (0..20_000).for_each(|at| drop(regions[0].run(&format!("SADD s{} m{at}", at % 50), START_MS)));
