@@ -95,3 +95,16 @@ async fn garbage_from_a_region_closes_its_connection_with_a_reason() {
     run(&a, &set("k", "v")).await;
     converged(&[&a, &b]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_region_need_not_wait_until_its_old_connection_is_given_up() {
+    let mut world = World::new();
+    let (a, b) = (world.store(1), world.store(2));
+    let at_b = world.link(2, &b, &[1]).await;
+    let (_endpoint, silent) = rude(&world, 1, world.addr(2)).await;
+    let _at_a = world.link(1, &a, &[2]).await;
+    eventually("the new connection is live", || to(&at_b, 1).live).await;
+    let closed = silent.closed().await.to_string();
+    assert!(closed.contains("replaced by a newer"), "{closed}");
+    assert_eq!(to(&at_b, 1).connects, 1);
+}
