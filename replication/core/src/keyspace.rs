@@ -1,6 +1,7 @@
 //! The keys of one partition: slots that never move, and a table of slot numbers beside them.
 //!
 //! Slots keep their number for as long as the key lives, so the dot index, SCAN cursors and sweeps can name keys by four bytes.
+//! They lie in chunks: growing copies nothing, leaves no holes in the heap and wastes at most a chunk.
 
 use std::hash::BuildHasher;
 
@@ -13,14 +14,49 @@ use crate::types::Body;
 pub(crate) struct Keyspace {
     hasher: DefaultHashBuilder,
     table: HashTable<u32>,
-    slots: Vec<Slot>,
+    slots: Slots,
     free: Vec<u32>,
+}
+
+const CHUNK: usize = 64;
+
+#[derive(Clone, Debug, Default)]
+struct Slots {
+    chunks: Vec<Vec<Slot>>,
 }
 
 #[derive(Clone, Debug)]
 struct Slot {
     key: Blob,
     body: Body,
+}
+
+impl Slots {
+    fn len(&self) -> usize {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
+    }
+
+    fn at(&self, slot: u32) -> &Slot {
+        &self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    fn at_mut(&mut self, slot: u32) -> &mut Slot {
+        &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    fn push(&mut self, new: Slot) -> u32 {
+        match self.chunks.last_mut() {
+            Some(last) if last.len() < CHUNK => last.push(new),
+            // The first chunk grows as it is used: most partitions of a small world hold a key or two.
+            None => self.chunks.push(vec![new]),
+            Some(_) => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(new);
+                self.chunks.push(chunk);
+            }
+        }
+        (self.len() - 1) as u32
+    }
 }
 
 impl Keyspace {
@@ -35,44 +71,37 @@ impl Keyspace {
 
     pub(crate) fn find(&self, key: &[u8]) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
-        self.table.find(hash, |&slot| self.slots[slot as usize].key.as_slice() == key).copied()
+        self.table.find(hash, |&slot| self.slots.at(slot).key.as_slice() == key).copied()
     }
 
     pub(crate) fn find_or_insert(&mut self, key: &[u8]) -> u32 {
         let hash = self.hasher.hash_one(key);
-        if let Some(&slot) = self.table.find(hash, |&slot| self.slots[slot as usize].key.as_slice() == key) {
+        if let Some(&slot) = self.table.find(hash, |&slot| self.slots.at(slot).key.as_slice() == key) {
             return slot;
         }
         let new = Slot { key: Blob::new(key), body: Body::Empty };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = new;
+                *self.slots.at_mut(slot) = new;
                 slot
             }
-            None => {
-                if self.slots.len() == self.slots.capacity() {
-                    // Doubling would leave a quarter of the memory empty on average.
-                    self.slots.reserve_exact((self.slots.len() / 4).max(4));
-                }
-                self.slots.push(new);
-                (self.slots.len() - 1) as u32
-            }
+            None => self.slots.push(new),
         };
         let Self { hasher, table, slots, .. } = self;
-        table.insert_unique(hash, slot, |&other| hasher.hash_one(slots[other as usize].key.as_slice()));
+        table.insert_unique(hash, slot, |&other| hasher.hash_one(slots.at(other).key.as_slice()));
         slot
     }
 
     pub(crate) fn key(&self, slot: u32) -> &[u8] {
-        self.slots[slot as usize].key.as_slice()
+        self.slots.at(slot).key.as_slice()
     }
 
     pub(crate) fn body(&self, slot: u32) -> &Body {
-        &self.slots[slot as usize].body
+        &self.slots.at(slot).body
     }
 
     pub(crate) fn body_mut(&mut self, slot: u32) -> &mut Body {
-        &mut self.slots[slot as usize].body
+        &mut self.slots.at_mut(slot).body
     }
 
     /// Forgets a key; its slot may hold another one later.
@@ -80,7 +109,7 @@ impl Keyspace {
         let hash = self.hasher.hash_one(self.key(slot));
         if let Ok(entry) = self.table.find_entry(hash, |&other| other == slot) {
             entry.remove();
-            self.slots[slot as usize] = Slot { key: Blob::new(&[]), body: Body::Empty };
+            *self.slots.at_mut(slot) = Slot { key: Blob::new(&[]), body: Body::Empty };
             self.free.push(slot);
         }
     }

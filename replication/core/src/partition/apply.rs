@@ -193,10 +193,10 @@ impl Partition {
         }
     }
 
-    /// Compacts the dot index once it has doubled, so that it costs a constant time per write.
+    /// Compacts the dot index once it has grown by half, so that it costs a constant time per write.
     pub(super) fn compact_index(&mut self) {
         let entries: usize = self.tracks.iter().map(crate::track::Track::index_len).sum();
-        if entries < 2 * self.compacted + 64 {
+        if entries < self.compacted + self.compacted / 2 + 64 {
             return;
         }
         let Self { tracks, keys, .. } = self;
