@@ -43,9 +43,10 @@ pub struct Patience {
 }
 
 impl Default for Patience {
-    /// Ten seconds outlast an election on a slow WAN; three of them are enough for one endpoint that hangs.
+    /// Twelve seconds outlast an election on a slow WAN; four of them are enough for one endpoint that hangs, and more than a
+    /// member takes to say that it has no quorum.
     fn default() -> Self {
-        Self { attempt: Duration::from_secs(3), overall: Duration::from_secs(10) }
+        Self { attempt: Duration::from_secs(4), overall: Duration::from_secs(12) }
     }
 }
 
@@ -212,10 +213,13 @@ impl PlaneClient {
         let mut rounds = Rounds::new(self.endpoints.len(), self.preferred.load(Ordering::Relaxed), changes);
         loop {
             let remaining = deadline.saturating_duration_since(Instant::now());
-            let Some(endpoint) = self.endpoints.get(rounds.turn()).filter(|_| !remaining.is_zero()) else {
+            let Patience { attempt, overall } = self.patience;
+            let Some(endpoint) =
+                self.endpoints.get(rounds.turn()).filter(|_| rounds.may_ask(remaining, attempt, overall))
+            else {
                 return Err(rounds.give_up());
             };
-            let leader = match self.transport.call(endpoint, call, self.patience.attempt.min(remaining)).await {
+            let leader = match self.transport.call(endpoint, call, attempt.min(remaining)).await {
                 Err(e @ CallError::TooLarge { .. }) => return Err(ClientError::Protocol(e.to_string())),
                 Err(e) => rounds.no_answer(e),
                 Ok(answer) => match understood(answer) {

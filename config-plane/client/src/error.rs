@@ -73,11 +73,11 @@ pub enum ClientError {
         hint: Option<String>,
     },
     /// The plane has no leader that can take a change. Nothing happened.
-    #[error("the plane has no leader that takes changes now: {message}")]
+    #[error("{message}")]
     NotLeader {
         /// Whom the last member asked believes to lead.
         leader: Option<RegionName>,
-        /// What that member said.
+        /// What that member said; of a change, how things stand and what to do.
         message: String,
     },
     /// The credentials are missing, wrong, or not good for this.

@@ -46,7 +46,55 @@ fn an_election_is_waited_for_even_if_the_other_members_are_dead() {
         assert!(rounds.next(None));
         assert!(!rounds.nobody_is_there());
     }
-    assert_eq!(rounds.give_up(), no_leader());
+    let ClientError::NotLeader { leader: None, message } = rounds.give_up() else { panic!("nothing happened") };
+    assert_eq!(
+        message,
+        "the plane has no quorum: 1 of 2 members can be reached; nothing was changed; bring regions back, `atoll status` \
+         shows which"
+    );
+}
+
+#[test]
+fn a_change_that_was_not_made_is_sent_again_only_with_time_for_a_whole_attempt() {
+    let (attempt, overall) = (Duration::from_secs(3), Duration::from_secs(10));
+    for (changes, remaining_ms, may) in
+        [(true, 3000, true), (true, 2999, false), (true, 1, false), (false, 1, true), (false, 0, false)]
+    {
+        let mut rounds = Rounds::new(1, 0, changes);
+        let remaining = Duration::from_millis(remaining_ms);
+        assert_eq!(rounds.may_ask(remaining, attempt, overall), remaining_ms > 0, "the first attempt is always made");
+        rounds.not_now(no_leader());
+        assert_eq!(rounds.may_ask(remaining, attempt, overall), may, "{changes} {remaining_ms} ms");
+        rounds.no_answer(late(1));
+        assert!(remaining.is_zero() || rounds.may_ask(remaining, attempt, overall), "there is doubt already");
+    }
+}
+
+#[test]
+fn what_stopped_a_change_is_said_once_and_without_contradiction() {
+    let said = |tell: &dyn Fn(&mut Rounds)| {
+        let mut rounds = Rounds::new(3, 0, true);
+        for _ in 0..4 {
+            tell(&mut rounds);
+            rounds.next(None);
+        }
+        rounds.give_up().to_string()
+    };
+    let lost = said(&|rounds| drop(rounds.no_answer(unreachable(1 + rounds.turn() as u8))));
+    assert_eq!(lost.matches("127.0.0.1:9700").count(), 1, "{lost}");
+    let doubtful = said(&|rounds| match rounds.turn() {
+        0 => drop(rounds.no_answer(late(1))),
+        _ => drop(rounds.not_now(no_leader())),
+    });
+    assert_eq!(
+        doubtful,
+        "no answer from 127.0.0.1:9700 within 1000 ms; the change may have been made all the same: look with `atoll status`"
+    );
+    let electing = said(&|rounds| drop(rounds.not_now(no_leader())));
+    assert_eq!(electing, "election; nothing was changed; bring regions back, `atoll status` shows which");
+    let elsewhere = ClientError::NotLeader { leader: Some("us-east".parse().unwrap()), message: "?".into() };
+    let led = said(&|rounds| drop(rounds.not_now(elsewhere.clone())));
+    assert_eq!(led, "us-east leads the plane, but did not take the change; nothing was changed; ask again");
 }
 
 #[test]

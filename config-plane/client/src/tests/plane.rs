@@ -96,6 +96,26 @@ async fn one_region_can_be_asked_alone() {
 }
 
 #[tokio::test]
+async fn a_change_that_every_member_declines_ends_as_not_made_however_late() {
+    let world = TestWorld::new();
+    let declined = async || {
+        // So slow that attempts of this client end anywhere in its time.
+        tokio::time::sleep(Duration::from_millis(70)).await;
+        say_no(Problem::new(ProblemKind::NoQuorum, "the plane has no quorum"))
+    };
+    let server = world.serve("eu-west", Router::new().route("/v1/overrides/{region}", delete(declined))).await;
+    let mut client = client(&world, vec![server.endpoint.clone(), dead_endpoint()]);
+    let region = name("eu-west");
+    for overall_ms in [600, 700, 800, 900] {
+        let patience = Patience { attempt: Duration::from_secs(5), overall: Duration::from_millis(overall_ms) };
+        client = client.patience(patience);
+        let e = client.clear_override(&region, WHY).await.unwrap_err();
+        assert!(matches!(&e, ClientError::NotLeader { leader: None, .. }), "{overall_ms} ms: {e}");
+        assert!(e.to_string().contains("1 of 2 members can be reached; nothing was changed"), "{e}");
+    }
+}
+
+#[tokio::test]
 async fn when_nobody_is_there_the_client_says_so_at_once_and_names_them_all() {
     let world = TestWorld::new();
     let client = client(&world, vec![dead_endpoint(), dead_endpoint()]);
