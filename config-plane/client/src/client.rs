@@ -16,7 +16,10 @@ use http::{HeaderValue, Method, header};
 use model::{OverrideAction, Plan, PlanId, RegionName, Subject, VoteVector, World};
 use pki::PkiError;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use crate::{
     Answer, Call, CallError, ChannelOptions, ClientError, Credentials, Endpoint, Transport,
@@ -40,6 +43,12 @@ pub struct Patience {
     pub attempt: Duration,
     /// For everything together.
     pub overall: Duration,
+}
+
+impl Patience {
+    fn of_one_attempt(self) -> Self {
+        Self { overall: self.attempt, ..self }
+    }
 }
 
 impl Default for Patience {
@@ -89,7 +98,26 @@ impl PlaneClient {
         &self.endpoints
     }
 
-    /// A client of one of the endpoints alone, over the same connections: "what does eu-west itself say?".
+    /// Asks at each endpoint that has no name yet which region answers there, all at once, and names it so. An endpoint that
+    /// does not answer within one attempt's time stays without a name. From then on the region's certificate is demanded there.
+    pub async fn learn_names(&mut self) {
+        let mut asked = JoinSet::new();
+        for (at, endpoint) in self.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.name.is_none()) {
+            let only =
+                Self::over(self.transport.clone(), vec![endpoint.clone()]).patience(self.patience.of_one_attempt());
+            asked.spawn(async move { (at, only.status().await) });
+        }
+        while let Some(answered) = asked.join_next().await {
+            // No answer, or a runtime that shuts down: there is no name to learn.
+            let Ok((at, Ok(status))) = answered else { continue };
+            if let Some(endpoint) = self.endpoints.get_mut(at) {
+                endpoint.name = Some(status.region);
+            }
+        }
+    }
+
+    /// A client of one of the endpoints alone, over the same connections: "what does eu-west itself say?". Endpoints
+    /// without a name are not found; see [`PlaneClient::learn_names`].
     pub fn only(&self, region: &RegionName) -> Option<Self> {
         let endpoint = self.endpoints.iter().find(|e| e.name.as_ref() == Some(region))?;
         Some(Self::over(self.transport.clone(), vec![endpoint.clone()]).patience(self.patience))

@@ -96,6 +96,19 @@ async fn one_region_can_be_asked_alone() {
 }
 
 #[tokio::test]
+async fn an_endpoint_without_a_name_gets_that_of_the_region_that_answers_there() {
+    let world = TestWorld::new();
+    let eu = world.serve("eu-west", answer_status("eu-west")).await;
+    let unnamed = Endpoint { name: None, addr: eu.endpoint.addr };
+    let mut client = client(&world, vec![dead_endpoint(), unnamed]);
+    assert!(client.only(&name("eu-west")).is_none());
+    client.learn_names().await;
+    assert_eq!(client.endpoints(), [dead_endpoint(), eu.endpoint.clone()]);
+    let only = client.only(&name("eu-west")).expect("it has a name now");
+    assert_eq!(only.status().await.unwrap().region, name("eu-west"));
+}
+
+#[tokio::test]
 async fn a_change_that_every_member_declines_ends_as_not_made_however_late() {
     let world = TestWorld::new();
     let declined = async || {
