@@ -61,8 +61,8 @@ fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(what);
 }
 
-const HEAD: &str = r#"# The world: everything that this installation should be. Change it, then run `atoll apply world.toml`.
-# Unknown keys are errors, and every error names its line.
+const HEAD: &str = r#"# The world: everything that this installation should be. A world is founded from it; one that runs already is changed with
+# `PUT /v1/world` of its admin API (docs/operations.md). Unknown keys are errors, and every error names its line.
 
 name = "shop"
 

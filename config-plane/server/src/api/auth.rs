@@ -99,6 +99,6 @@ async fn by_token(admission: &Admission, authorization: Option<HeaderValue>) -> 
 }
 
 fn unauthorized(message: &str) -> No {
-    let hint = "show a certificate that `atoll pki` issued, or the token in the data directory's admin.token";
+    let hint = "show a certificate of this world's authority, or the token in the data directory's admin.token";
     No(Problem::new(ProblemKind::Unauthorized, message).hint(hint))
 }
