@@ -42,7 +42,8 @@ pub enum OpenError {
     /// Bytes that were once whole are not whole any more, and what follows them is.
     #[error(
         "{file} is damaged at byte {offset}: {what}. What follows is whole, so this is no torn tail and nothing was cut off. \
-         Move the state directory aside and start again: the region then fetches its state back from its peers"
+         Start the region with `--fetch-state`, or move the state directory aside and start again: either way the region fetches \
+         its state back from its peers"
     )]
     Damaged {
         /// The damaged file.
