@@ -83,7 +83,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
 fn run_step(step: &Step) -> anyhow::Result<bool> {
     println!("\n=== {}: {}", step.name, step.command.join(" "));
     let mut command = Command::new(step.command[0]);
-    command.args(&step.command[1..]);
+    command.args(&step.command[1..]).env("PATH", tools::path()?);
     for (key, value) in step.env {
         command.env(key, value);
     }

@@ -1,11 +1,15 @@
 //! The programs that tests talk to: real clients and real peers. Installed where that is possible, named where it is not.
 
 use std::{
+    ffi::OsString,
     path::Path,
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, bail};
+
+/// Where the client libraries of other languages are tried.
+const CLIENTS: &str = "region-node/state-api/tests/clients";
 
 /// A program, and the Debian package that has it.
 struct Tool {
@@ -24,35 +28,43 @@ const TOOLS: &[Tool] = &[
     Tool { program: "npm", package: "npm" },
 ];
 
+/// Debian keeps Python's `venv` in a package of its own.
+const VENV_PACKAGE: &str = "python3-venv";
+
 /// Installs what is missing, or says exactly what to install.
 pub(crate) fn install() -> anyhow::Result<()> {
     let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !exists(tool.program)).collect();
     if !missing.is_empty() {
-        let packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
-        if !is_root() || !exists("apt-get") {
-            bail!(
-                "the tests need programs that are not here; install them and try again:\n  sudo apt-get install -y {}",
-                packages.join(" ")
-            );
-        }
-        println!("=== tools: installing {}", packages.join(" "));
-        apt(&["update", "-q"])?;
-        let mut args = vec!["install", "-y", "-q", "--no-install-recommends"];
-        args.extend(packages);
-        apt(&args)?;
+        install_packages(&missing.iter().map(|tool| tool.package).collect::<Vec<_>>())?;
     }
     clients()
 }
 
+fn install_packages(packages: &[&str]) -> anyhow::Result<()> {
+    if !is_root() || !exists("apt-get") {
+        bail!(
+            "the tests need programs that are not here; install them and try again:\n  sudo apt-get install -y {}",
+            packages.join(" ")
+        );
+    }
+    println!("=== tools: installing {}", packages.join(" "));
+    apt(&["update", "-q"])?;
+    apt(&[&["install", "-y", "-q", "--no-install-recommends"], packages].concat())
+}
+
 /// The client libraries that the Redis protocol is tried with: ioredis and redis-py, as their own package managers bring them.
 fn clients() -> anyhow::Result<()> {
-    let dir = Path::new("region-node/state-api/tests/clients");
+    let dir = Path::new(CLIENTS);
     if !dir.join("node_modules/ioredis").exists() {
         run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(dir))?;
     }
-    let python = dir.join(".venv/bin/python");
+    let python = std::env::current_dir()?.join(dir).join(".venv/bin/python");
     if !python.exists() {
-        run(Command::new("python3").args(["-m", "venv", ".venv"]).current_dir(dir))?;
+        let make = || run(Command::new("python3").args(["-m", "venv", ".venv"]).current_dir(dir));
+        if make().is_err() {
+            install_packages(&[VENV_PACKAGE])?;
+            make()?;
+        }
     }
     let has_redis = Command::new(&python).args(["-c", "import redis"]).stderr(Stdio::null()).status();
     if !has_redis.is_ok_and(|status| status.success()) {
@@ -60,6 +72,13 @@ fn clients() -> anyhow::Result<()> {
         run(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(requirements))?;
     }
     Ok(())
+}
+
+/// The search path of the tests: the environment of the Python clients first.
+pub(crate) fn path() -> anyhow::Result<OsString> {
+    let own = std::env::current_dir()?.join(CLIENTS).join(".venv/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&path)))?)
 }
 
 /// Whether a program is on the path.

@@ -29,7 +29,7 @@ use dns_server::{
     DnsConfig, DnsHandle, Views,
     views::{Publishing, ViewPublisher, publish},
 };
-use model::{Plan, World};
+use model::{Plan, VoteVector, World};
 use plane_client::{ChannelOptions, Credentials, Endpoint, Transport, api::VoteReceipt};
 use plane_follower::{FollowerConfig, FollowerHandle, Timings};
 use plane_server::{Member, PlaneConfig, PlaneHandle, RaftTiming};
@@ -38,8 +38,11 @@ use supervisor::{AppSpec, PortChoice};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},
-    task::JoinHandle,
+    task::JoinSet,
 };
+
+use tracing::{Level, level_filters::LevelFilter};
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::config::RegionConfig;
 use crate::{
@@ -54,7 +57,7 @@ const WORKER_PORTS: u16 = 9800;
 /// `atoll region --config FILE`.
 pub(crate) fn run(args: &RegionArgs) -> anyhow::Result<Exit> {
     let config = RegionConfig::read(&args.config)?;
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).with_ansi(false).init();
+    init_log();
     let (leave_with_parent, fetch_state) = (args.leave_with_parent, args.fetch_state);
     output::block_on(async move {
         let leave = until_leave(leave_with_parent)?;
@@ -76,6 +79,13 @@ pub(crate) fn run(args: &RegionArgs) -> anyhow::Result<Exit> {
         region.shutdown().await;
         Ok(Exit::Done)
     })
+}
+
+/// Logs to standard error. Raft's own lines are for its developers: several a second for each peer that is away.
+fn init_log() {
+    let levels = Targets::new().with_default(Level::INFO).with_target("openraft", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
 }
 
 /// Returns on SIGTERM, on Ctrl-C, and with the parent if there is one to leave with.
@@ -112,7 +122,8 @@ struct Region {
     dns: Arc<DnsHandle>,
     node: NodeHandle,
     plane: Arc<PlaneHandle>,
-    receipts: JoinHandle<()>,
+    /// Carry votes and receipts between the node and the plane's member.
+    forwards: JoinSet<()>,
 }
 
 impl Region {
@@ -143,8 +154,11 @@ impl Region {
         let routes = node.routes().merge(explain::routes(config.region.clone(), views));
         let plane = plane_server::start(plane_config(&config, &world, founding, routes)?).await?;
         let plane = Arc::new(plane);
-        let receipts = tokio::spawn(forward_receipts(node.sight().leader, plane.clone()));
-        Ok(Self { follower, publisher, dns, node, plane, receipts })
+        let sight = node.sight();
+        let mut forwards = JoinSet::new();
+        forwards.spawn(forward_receipts(sight.leader, plane.clone()));
+        forwards.spawn(forward_votes(sight.votes, plane.clone()));
+        Ok(Self { follower, publisher, dns, node, plane, forwards })
     }
 
     /// Returns once users can be served here: there is a Plan, a quorum stands behind it, and the gateway says it is healthy.
@@ -162,10 +176,9 @@ impl Region {
     }
 
     /// Neighbours are told first; then requests finish while the rest still works; the plane and DNS go last.
-    async fn shutdown(self) {
+    async fn shutdown(mut self) {
         self.node.shutdown().await;
-        self.receipts.abort();
-        let _ = self.receipts.await;
+        self.forwards.shutdown().await;
         if let Some(plane) = Arc::into_inner(self.plane) {
             plane.shutdown().await;
         }
@@ -246,7 +259,6 @@ fn node_config(
         gateway: config.listen.gateway,
         redis: config.listen.redis,
         link: config.listen.link,
-        admin: config.listen.admin,
         neighbours: neighbours(config, world)?,
         identity: identity(config)?,
         users: Vec::new(),
@@ -315,6 +327,16 @@ async fn forward_receipts(mut receipts: watch::Receiver<Option<(VoteReceipt, Ins
     while receipts.changed().await.is_ok() {
         if let Some((receipt, _)) = &*receipts.borrow_and_update() {
             plane.note_leader_report(receipt);
+        }
+    }
+}
+
+/// Hands this region's votes to its own member.
+async fn forward_votes(mut votes: watch::Receiver<Option<Arc<VoteVector>>>, plane: Arc<PlaneHandle>) {
+    while votes.changed().await.is_ok() {
+        let vector = votes.borrow_and_update().clone();
+        if let Some(vector) = vector {
+            plane.take_votes(Arc::unwrap_or_clone(vector));
         }
     }
 }

@@ -12,7 +12,10 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -79,6 +82,8 @@ pub(crate) struct Children {
 struct Slot {
     dir: PathBuf,
     state: watch::Sender<State>,
+    /// How often it was started. A lease on a death ends with the next start, whoever that is.
+    starts: AtomicU64,
     /// The write end of the child's standard input. When this process dies, however it dies, the child reads end-of-file and leaves.
     leash: Mutex<Option<ChildStdin>>,
 }
@@ -91,7 +96,12 @@ impl Slot {
 
 impl Children {
     pub(crate) fn new(dirs: impl Iterator<Item = (RegionName, PathBuf)>) -> anyhow::Result<Self> {
-        let slot = |dir| Slot { dir, state: watch::Sender::new(State::Away { ended: None }), leash: Mutex::default() };
+        let slot = |dir| Slot {
+            dir,
+            state: watch::Sender::new(State::Away { ended: None }),
+            starts: AtomicU64::new(0),
+            leash: Mutex::default(),
+        };
         let slots = dirs.map(|(name, dir)| (name, slot(dir))).collect();
         let binary = std::env::current_exe().context("the path of this program")?;
         Ok(Self { binary, slots: Arc::new(slots), changes: broadcast::Sender::new(64) })
@@ -105,6 +115,11 @@ impl Children {
     /// The present state of every region.
     pub(crate) fn states(&self) -> BTreeMap<RegionName, State> {
         self.slots.iter().map(|(name, slot)| (name.clone(), slot.state.borrow().clone())).collect()
+    }
+
+    /// How often a region was started.
+    pub(crate) fn starts(&self, name: &str) -> anyhow::Result<u64> {
+        Ok(self.slot(name)?.1.starts.load(Ordering::Relaxed))
     }
 
     /// Starts a region's process and returns at once.
@@ -129,6 +144,7 @@ impl Children {
             .with_context(|| format!("cannot start {}", self.binary.display()))?;
         let pid = child.id().context("the process ended before it began")?;
         *slot.leash() = child.stdin.take();
+        slot.starts.fetch_add(1, Ordering::Relaxed);
         self.note(&name, State::Starting { pid });
         tokio::spawn(self.clone().watch_over(name, child, pid));
         Ok(())
@@ -277,7 +293,7 @@ fn quote_log(dir: &Path) -> String {
     let mut text = format!("\n  its log, {}, ends with", path.display());
     for line in last {
         text.push_str("\n    ");
-        text.extend(line.chars().take(300));
+        text.extend(line.chars().take(1000));
     }
     text
 }

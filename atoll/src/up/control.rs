@@ -142,7 +142,8 @@ async fn answer(ask: Ask, on: &Controlled) -> anyhow::Result<Answer> {
             let killed = on.children.kill(&region).await?;
             tracing::info!(region, pid = killed.pid, "killed");
             if let Some(lease_ms) = lease_ms {
-                tokio::spawn(end_lease(on.children.clone(), region, Duration::from_millis(lease_ms)));
+                let starts = on.children.starts(&region)?;
+                tokio::spawn(end_lease(on.children.clone(), region, starts, Duration::from_millis(lease_ms)));
             }
             Answer::Killed(killed)
         }
@@ -151,10 +152,11 @@ async fn answer(ask: Ask, on: &Controlled) -> anyhow::Result<Answer> {
     })
 }
 
-async fn end_lease(children: Children, region: String, lease: Duration) {
+/// Starts a region again unless somebody has since its kill. A later death has a lease of its own, or none.
+async fn end_lease(children: Children, region: String, starts: u64, lease: Duration) {
     tokio::time::sleep(lease).await;
-    // It may have been started meanwhile; then there is nothing to do.
-    if children.spawn(&region, false).is_ok() {
+    let untouched = children.starts(&region).is_ok_and(|now| now == starts);
+    if untouched && children.spawn(&region, false).is_ok() {
         tracing::warn!(region, "the lease of its kill ran out; started again");
     }
 }

@@ -12,7 +12,7 @@ mod ports;
 mod prepare;
 mod wan;
 
-use std::{path::Path, sync::Arc};
+use std::{io::IsTerminal, path::Path, sync::Arc};
 
 use anyhow::Context;
 use model::RegionName;
@@ -55,11 +55,11 @@ fn init_log() {
         .with_writer(std::io::stderr)
         .with_max_level(tracing::Level::INFO)
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }
 
 async fn parent(prepared: Prepared, args: UpArgs, json: bool) -> anyhow::Result<Exit> {
-    ports::check(&prepared.layout)?;
     let mut network = Network::new(&prepared.world, args.wan)?;
     network.open(&prepared.layout.paths()).await?;
     let dirs = prepared.layout.names().map(|name| (name.clone(), prepared.region_dir(name)));

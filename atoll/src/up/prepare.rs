@@ -1,8 +1,8 @@
 //! Makes a data directory ready: the world file, the CA and its certificates, the admin token, one configuration per region.
 //!
 //! ```text
-//! .atoll/world.toml  up.lock  up.json  admin.token  admin.token.hash
-//!        pki/ca.pem  pki/<region>.pem .key  pki/local.pem .key
+//! .atoll/world.toml  up.lock  up.sock  admin.token  admin.token.hash
+//!        pki/ca.pem ca.key  pki/<region>.region.pem .key
 //!        regions/<region>/region.toml  region.log  state/  plane/  follower/
 //! ```
 //! Everything that exists is kept: a second `up` on the same data resumes the same world.
@@ -16,7 +16,7 @@ use std::{
 use anyhow::Context;
 use model::{RegionName, World};
 
-use super::{layout::Layout, wan};
+use super::{layout::Layout, ports, wan};
 use crate::{
     cli::UpArgs,
     exit::Misuse,
@@ -45,8 +45,15 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make the data directory {}", dir.display()))?;
     let dir = dir.canonicalize().with_context(|| format!("data directory {}", dir.display()))?;
     let lock = lock(&dir)?;
-    let world = world(&dir, args)?;
+    let world_file = dir.join("world.toml");
+    let (text, is_new) = world_text(&world_file, args)?;
+    let world = read_world(&text, &world_file, args)?;
     let layout = Layout::of(&world)?;
+    // Before anything is written: a world that cannot listen here must not claim the directory.
+    ports::check(&layout)?;
+    if is_new {
+        fs::write(&world_file, text).with_context(|| format!("cannot write {}", world_file.display()))?;
+    }
 
     let pki_dir = dir.join("pki");
     let ca = pki::WorldCa::open_or_create(&pki_dir, &world.name)?;
@@ -65,7 +72,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
         let issued = ca.issue(&pki::Principal::Region(name.to_string()), &[listen.admin.ip()])?;
         let config = RegionConfig {
             region: name.clone(),
-            world: dir.join("world.toml"),
+            world: world_file.clone(),
             data: folder.clone(),
             admin_token_hash: hash_file.clone(),
             round_trip_ms,
@@ -96,22 +103,23 @@ fn lock(dir: &Path) -> anyhow::Result<File> {
     Ok(lock)
 }
 
-/// The world of the directory, or a new default one.
-fn world(dir: &Path, args: &UpArgs) -> anyhow::Result<World> {
-    let file = dir.join("world.toml");
+/// The text of the directory's world, or of a new default one.
+fn world_text(file: &Path, args: &UpArgs) -> anyhow::Result<(String, bool)> {
     if !file.exists() {
-        let text = World::default_toml(args.regions.unwrap_or(3), args.net);
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        return Ok((World::default_toml(args.regions.unwrap_or(3), args.net), true));
     }
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let world = World::parse(&text, &file.to_string_lossy()).map_err(|errors| Misuse(errors.to_string()))?;
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok((text, false))
+}
+
+fn read_world(text: &str, file: &Path, args: &UpArgs) -> Result<World, Misuse> {
+    let world = World::parse(text, &file.to_string_lossy()).map_err(|errors| Misuse(errors.to_string()))?;
     if args.regions.is_some_and(|regions| regions != world.regions.len()) {
         return Err(Misuse(format!(
-            "{} holds a world of {} regions; drop --regions, or choose another directory with --data",
-            dir.display(),
+            "{} is a world of {} regions; drop --regions, or choose another directory with --data",
+            file.display(),
             world.regions.len()
-        ))
-        .into());
+        )));
     }
     Ok(world)
 }

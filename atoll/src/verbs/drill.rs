@@ -13,7 +13,7 @@ use crate::{
     cli::{DrillArgs, DrillWhat, WorldArgs},
     exit::Exit,
     output,
-    up::{self, Answer, Ask},
+    up::{self, Answer, Ask, State},
 };
 
 pub(crate) async fn run(args: DrillArgs, world: WorldArgs) -> anyhow::Result<Exit> {
@@ -32,7 +32,13 @@ pub(crate) async fn run(args: DrillArgs, world: WorldArgs) -> anyhow::Result<Exi
                 ..LoseRegion::of(region_name(&region)?)
             };
             let stage = LiveStage::of(&world)?;
-            let report = drill.run(&stage, up::unix_ms).await;
+            let interrupted = async {
+                // Without a handler Ctrl-C would end the process with the region still dead; its lease would have to end first.
+                if tokio::signal::ctrl_c().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let report = drill.run(&stage, up::unix_ms, interrupted).await;
             if world.json {
                 output::say_json(&report)?;
             } else {
@@ -91,8 +97,21 @@ impl Stage for LiveStage {
         }
     }
 
+    /// Somebody may be starting it already: an earlier call that was given up, or the end of the kill's lease.
     async fn start(&self, region: &RegionName) -> anyhow::Result<()> {
-        up::ask(&self.data, &Ask::Start { region: region.to_string(), fetch_state: false }).await.map(drop)
+        loop {
+            let Answer::Regions { regions } = up::ask(&self.data, &Ask::Regions).await? else {
+                bail!("the world did not say which regions run");
+            };
+            match regions.get(region) {
+                Some(State::Serving { .. }) => return Ok(()),
+                Some(State::Starting { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Some(State::Away { .. }) | None => {
+                    let start = Ask::Start { region: region.to_string(), fetch_state: false };
+                    return up::ask(&self.data, &start).await.map(drop);
+                }
+            }
+        }
     }
 
     async fn plan(&self, at: &RegionName) -> anyhow::Result<Plan> {

@@ -15,7 +15,7 @@ use hickory_proto::{
 use crate::world::text;
 
 /// `redis-cli` with these arguments; what it printed, without the last newline.
-pub fn redis_cli(at: SocketAddr, args: &[&str]) -> String {
+pub(crate) fn redis_cli(at: SocketAddr, args: &[&str]) -> String {
     let output = Command::new("redis-cli")
         .args(["-h", &at.ip().to_string(), "-p", &at.port().to_string()])
         .args(args)
@@ -25,7 +25,7 @@ pub fn redis_cli(at: SocketAddr, args: &[&str]) -> String {
 }
 
 /// `dig +short`; the lines it printed.
-pub fn dig(at: SocketAddr, args: &[&str]) -> Vec<String> {
+pub(crate) fn dig(at: SocketAddr, args: &[&str]) -> Vec<String> {
     let output = Command::new("dig")
         .args([&format!("@{}", at.ip()), "-p", &at.port().to_string(), "+short", "+tries=2", "+time=2"])
         .args(args)
@@ -35,7 +35,7 @@ pub fn dig(at: SocketAddr, args: &[&str]) -> Vec<String> {
 }
 
 /// One question over UDP: the response code and the addresses. `None` without an answer in a second.
-pub fn ask(at: SocketAddr, name: &str) -> Option<(ResponseCode, Vec<String>)> {
+pub(crate) fn ask(at: SocketAddr, name: &str) -> Option<(ResponseCode, Vec<String>)> {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     socket.connect(at).ok()?;
@@ -54,7 +54,7 @@ pub fn ask(at: SocketAddr, name: &str) -> Option<(ResponseCode, Vec<String>)> {
 }
 
 /// One HTTP/1.1 request; status, head and body as they came.
-pub fn get(at: SocketAddr, path: &str, headers: &str) -> Option<(u16, String, String)> {
+pub(crate) fn get(at: SocketAddr, path: &str, headers: &str) -> Option<(u16, String, String)> {
     let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(2)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n{headers}\r\n").ok()?;
@@ -67,21 +67,21 @@ pub fn get(at: SocketAddr, path: &str, headers: &str) -> Option<(u16, String, St
 }
 
 /// A quick client of the Redis port that keeps its connection.
-pub struct Redis(redis::Connection);
+pub(crate) struct Redis(redis::Connection);
 
 impl Redis {
-    pub fn to(at: SocketAddr) -> Self {
+    pub(crate) fn to(at: SocketAddr) -> Self {
         Self::try_to(at).unwrap_or_else(|error| panic!("Redis port {at}: {error}"))
     }
 
-    pub fn try_to(at: SocketAddr) -> redis::RedisResult<Self> {
+    pub(crate) fn try_to(at: SocketAddr) -> redis::RedisResult<Self> {
         let client = redis::Client::open(format!("redis://{at}/"))?;
         let connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
         connection.set_read_timeout(Some(Duration::from_secs(5)))?;
         Ok(Self(connection))
     }
 
-    pub fn run<T: redis::FromRedisValue>(&mut self, command: &[&str]) -> redis::RedisResult<T> {
+    pub(crate) fn run<T: redis::FromRedisValue>(&mut self, command: &[&str]) -> redis::RedisResult<T> {
         redis::cmd(command[0]).arg(&command[1..]).query(&mut self.0)
     }
 }

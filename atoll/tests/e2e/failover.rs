@@ -35,9 +35,9 @@ fn ten_deaths_move_users_in_time_and_lose_nothing() {
         let led = report["victim_led"] == true;
         println!("death {number}: {region}{} last answer +{last} ms", if led { " (leader)" } else { "" });
         if led {
-            leaders.push(last)
+            leaders.push(last);
         } else {
-            followers.push(last)
+            followers.push(last);
         }
         assert!(report["acked_during_fault"].as_u64().unwrap() > 200, "{report:#}");
         assert_eq!(report["dns_empty"], 0);

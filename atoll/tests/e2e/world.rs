@@ -15,10 +15,10 @@ use std::{
 use serde_json::Value;
 
 /// Longest wait for anything that should happen at once.
-pub const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// The binary: the one that `cargo xtask test` built for release, or the one beside this test.
-pub fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     match std::env::var_os("ATOLL_BIN") {
         Some(path) => Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path),
         None => env!("CARGO_BIN_EXE_atoll").into(),
@@ -26,10 +26,10 @@ pub fn binary() -> PathBuf {
 }
 
 /// A directory that goes when it is dropped.
-pub struct Scratch(pub PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("atoll-e2e-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
@@ -48,7 +48,7 @@ impl Drop for Scratch {
 }
 
 /// The second byte of 127.x: one that nobody listens on.
-pub fn free_net() -> u8 {
+pub(crate) fn free_net() -> u8 {
     static NEXT: AtomicU8 = AtomicU8::new(0);
     for _ in 0..200 {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -64,25 +64,25 @@ pub fn free_net() -> u8 {
 
 /// One region of the ready line.
 #[derive(Debug, Clone)]
-pub struct Region {
-    pub name: String,
-    pub pid: u32,
-    pub gateway: SocketAddr,
-    pub redis: SocketAddr,
-    pub dns: SocketAddr,
+pub(crate) struct Region {
+    pub(crate) name: String,
+    pub(crate) pid: u32,
+    pub(crate) gateway: SocketAddr,
+    pub(crate) redis: SocketAddr,
+    pub(crate) dns: SocketAddr,
 }
 
 /// A running world.
-pub struct Up {
-    pub data: PathBuf,
-    pub regions: Vec<Region>,
-    pub ready_after: Duration,
+pub(crate) struct Up {
+    pub(crate) data: PathBuf,
+    pub(crate) regions: Vec<Region>,
+    pub(crate) ready_after: Duration,
     child: Child,
 }
 
 impl Up {
     /// Starts a world and waits until it is ready.
-    pub fn start(data: &Path, args: &[&str]) -> Self {
+    pub(crate) fn start(data: &Path, args: &[&str]) -> Self {
         match Self::try_start(data, args) {
             Ok(up) => up,
             Err(error) => panic!("{error}"),
@@ -90,7 +90,7 @@ impl Up {
     }
 
     /// Starts a world; if it ends before it is ready, gives what it said.
-    pub fn try_start(data: &Path, args: &[&str]) -> Result<Self, String> {
+    pub(crate) fn try_start(data: &Path, args: &[&str]) -> Result<Self, String> {
         let start = Instant::now();
         let log = std::fs::File::create(data.with_extension("up.log")).unwrap();
         let mut child = Command::new(binary())
@@ -126,17 +126,17 @@ impl Up {
         }
     }
 
-    pub fn region(&self, name: &str) -> &Region {
+    pub(crate) fn region(&self, name: &str) -> &Region {
         self.regions.iter().find(|region| region.name == name).unwrap_or_else(|| panic!("no region {name}"))
     }
 
     /// Runs a verb against this world.
-    pub fn atoll(&self, args: &[&str]) -> Output {
+    pub(crate) fn atoll(&self, args: &[&str]) -> Output {
         Command::new(binary()).args(args).arg("--data").arg(&self.data).output().expect("the binary runs")
     }
 
     /// Runs a verb that must succeed and gives what it printed.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let output = self.atoll(args);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(
@@ -150,7 +150,7 @@ impl Up {
     }
 
     /// A verb's `--json` answer, whatever its exit code.
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let output = self.atoll(&[args, &["--json"]].concat());
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
             panic!("{args:?} gave no JSON ({error}): {}{}", text(&output.stdout), text(&output.stderr))
@@ -158,11 +158,11 @@ impl Up {
     }
 
     /// The status, once some member answers.
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         self.json(&["status"])
     }
 
-    pub fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         let children =
             std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.child.id())).unwrap_or_default();
         let mut pids: Vec<u32> = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
@@ -172,12 +172,12 @@ impl Up {
         pids
     }
 
-    pub fn parent(&self) -> u32 {
+    pub(crate) fn parent(&self) -> u32 {
         self.child.id()
     }
 
     /// Ctrl-C, and the wait for the end. Gives the exit code.
-    pub fn stop(mut self) -> i32 {
+    pub(crate) fn stop(mut self) -> i32 {
         self.interrupt()
     }
 
@@ -223,7 +223,7 @@ fn region(value: &Value) -> Region {
     }
 }
 
-pub fn children_of(pid: u32) -> Vec<u32> {
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
     let mut children = Vec::new();
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return children };
     for task in tasks.filter_map(Result::ok) {
@@ -233,25 +233,25 @@ pub fn children_of(pid: u32) -> Vec<u32> {
     children
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-pub fn signal(pid: u32, signal: &str) {
+pub(crate) fn signal(pid: u32, signal: &str) {
     let _ = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).stderr(Stdio::null()).status();
 }
 
-pub fn alive(pid: u32) -> bool {
+pub(crate) fn alive(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
 /// The pause between two looks at a condition.
-pub fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(20));
 }
 
 /// Waits until a condition holds; panics with its name if it does not in time.
-pub fn until(what: &str, within: Duration, mut condition: impl FnMut() -> bool) -> Duration {
+pub(crate) fn until(what: &str, within: Duration, mut condition: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < within, "not within {within:?}: {what}");

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::Future,
     net::Ipv4Addr,
     sync::Arc,
     time::Duration,
@@ -51,11 +52,16 @@ impl LoseRegion {
         }
     }
 
-    /// Runs the drill. It ends with a report, whatever happens; what the harness could not do stands in it.
-    pub async fn run<S: Stage>(&self, stage: &S, now_ms: fn() -> u64) -> Report {
+    /// Runs the drill until its end or until `abort` resolves. It ends with a report, whatever happens, and with the victim
+    /// started again; what the harness could not do stands in the report.
+    pub async fn run<S: Stage>(&self, stage: &S, now_ms: fn() -> u64, abort: impl Future<Output = ()>) -> Report {
         let mut run = Run { terms: self, stage, report: self.blank(stage.now_ms()), failures: Vec::new() };
-        if let Err(error) = run.all(now_ms).await {
-            run.failures.push(Failure::new(Outcome::Harness, format!("{error:#}")));
+        let failure = tokio::select! {
+            done = run.all(now_ms) => done.err().map(|error| Failure::new(Outcome::Harness, format!("{error:#}"))),
+            () = abort => Some(Failure::new(Outcome::Aborted, "stopped by hand")),
+        };
+        if let Some(failure) = failure {
+            run.failures.push(failure);
             run.bring_back().await;
         }
         run.report.outcome = verdict(&run.failures);

@@ -74,8 +74,6 @@ pub struct NodeConfig {
     pub redis: SocketAddr,
     /// Where the region link listens (UDP).
     pub link: SocketAddr,
-    /// This region's own plane member.
-    pub admin: SocketAddr,
     /// Every other region.
     pub neighbours: Vec<Neighbour>,
     /// The region's certificate, for its links.
@@ -132,7 +130,7 @@ pub async fn start(
     plans: watch::Receiver<Option<Arc<Plan>>>,
 ) -> anyhow::Result<NodeHandle> {
     let eyes = eyes(&config);
-    let NodeConfig { region, id, version, gateway, redis, link, admin: _, neighbours, identity, .. } = config;
+    let NodeConfig { region, id, version, gateway, redis, link, neighbours, identity, .. } = config;
     let names = neighbours.iter().map(|n| (n.id, n.name.clone())).chain([(id, region.clone())]).collect();
     let peers = neighbours.iter().map(|n| Peer { id: n.id, name: n.name.to_string(), addr: n.link }).collect();
     let link = LinkConfig { self_id: id, self_name: region.to_string(), listen: link, peers, identity };
@@ -187,14 +185,8 @@ fn lag_source(links: LinkView) -> state_api::LagSource {
 fn eyes(config: &NodeConfig) -> Eyes {
     let own = (config.region.clone(), config.gateway);
     let gateways: BTreeMap<_, _> = config.neighbours.iter().map(|n| (n.name.clone(), n.gateway)).chain([own]).collect();
-    let own = Endpoint::region(config.region.clone(), config.admin);
-    let others = config.neighbours.iter().map(|n| Endpoint::region(n.name.clone(), n.admin));
-    Eyes {
-        region: config.region.clone(),
-        gateways,
-        members: others.chain([own]).collect(),
-        transport: config.transport.clone(),
-    }
+    let members = config.neighbours.iter().map(|n| Endpoint::region(n.name.clone(), n.admin));
+    Eyes { region: config.region.clone(), gateways, members: members.collect(), transport: config.transport.clone() }
 }
 
 impl NodeHandle {

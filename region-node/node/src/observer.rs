@@ -1,8 +1,9 @@
-//! The region's eyes: probes every subject each interval, and sends its whole vote vector to every plane member each period.
+//! The region's eyes: probes every subject each interval, and sends its whole vote vector to every plane member each period, and
+//! at once when a vote has changed. Our own member gets it by the wiring, without a detour over the network.
 //!
 //! ```text
 //! interval ─▶ probe each subject ─▶ Observer (pure) ─┐
-//! period ────────────────────────────────────────────┴─▶ vote vector ─▶ every member, also our own
+//! period, change ────────────────────────────────────┴─▶ vote vector ─▶ every member
 //!                                                               receipts ─▶ who leads, does a quorum stand behind it
 //! ```
 //!
@@ -16,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use decision::{Observer, Timing};
+use decision::{Observer, ProbeMachine, Timing};
 use model::{Check, Plan, RegionName, Subject, Vote, VoteVector, World};
 use plane_client::{Endpoint, PlaneClient, Transport, api::VoteReceipt};
 use tokio::{
@@ -36,7 +37,7 @@ pub(crate) struct Eyes {
     pub(crate) region: RegionName,
     /// Each region's gateway as this region reaches it; its own directly.
     pub(crate) gateways: BTreeMap<RegionName, SocketAddr>,
-    /// Every plane member, our own too.
+    /// Every plane member but our own.
     pub(crate) members: Vec<Endpoint>,
     pub(crate) transport: Transport,
 }
@@ -90,10 +91,14 @@ async fn observe(
                 sights.probe_all(&results);
             }
             Some((subject, started_ms, ok)) = arriving.recv() => {
-                observer.observe(&subject, started_ms, ok);
+                let before = observer.machine(&subject).map(ProbeMachine::vote);
+                let after = observer.observe(&subject, started_ms, ok);
+                if before.is_some_and(|before| before != after) {
+                    voting.reset_immediately();
+                }
             }
             _ = voting.tick() => {
-                let own = observer.machine(&Subject::Region(eyes.region.clone())).map(decision::ProbeMachine::vote);
+                let own = observer.machine(&Subject::Region(eyes.region.clone())).map(ProbeMachine::vote);
                 let vector = Arc::new(observer.vector(own != Some(Vote::Down) && !late));
                 for courier in &couriers {
                     courier.send_replace(Some((vector.clone(), sights.letter_life())));

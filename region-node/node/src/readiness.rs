@@ -12,7 +12,7 @@ pub(crate) struct StateReadiness {
 
 impl Readiness for StateReadiness {
     fn health_problems(&self) -> Vec<String> {
-        if self.store.stats().refusing_writes {
+        if self.store.refusing_writes() {
             vec!["the state's journal cannot be written; see the region's log".into()]
         } else {
             Vec::new()

@@ -240,6 +240,11 @@ impl StateStore {
         }
     }
 
+    /// Whether writes are refused because the journal cannot be written. A load, for health checks.
+    pub fn refusing_writes(&self) -> bool {
+        self.inner.journal.failure().is_some()
+    }
+
     /// The stamp of the last write made here: with the region's number, the token of whoever made it.
     pub fn last_write_hlc(&self) -> Hlc {
         Hlc(self.inner.last_write.load(Ordering::Acquire))
