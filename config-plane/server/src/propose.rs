@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
     /// No leader with a quorum could be found in time. Nothing happened.
-    #[error("the plane has no quorum, so nothing can be changed now; the last Plan stays in force")]
+    #[error("the plane has no quorum: no leader with a majority behind it was found; the last Plan stays in force")]
     NoQuorum,
     /// Another member leads, and it could not be reached from here, or it had just lost the lead. Nothing happened.
     #[error("this member does not lead the plane{}", leader.as_ref().map(|name| format!("; {name} does")).unwrap_or_default())]

@@ -50,7 +50,9 @@ impl From<ProposeError> for No {
             ProposeError::NotLeader { leader } => {
                 Problem { leader, ..Problem::new(ProblemKind::NotLeader, message).hint("ask the leader") }
             }
-            ProposeError::Unknown => Problem::new(ProblemKind::Timeout, message),
+            ProposeError::Unknown => Problem::new(ProblemKind::Timeout, "the plane gave no answer in time").hint(
+                "the change may or may not come to pass: repeat it with the same request_id, or look at the Plan",
+            ),
             ProposeError::Stopped { .. } => {
                 Problem::new(ProblemKind::Internal, message).hint("ask another region, and restart this one")
             }

@@ -59,6 +59,8 @@ async fn the_token_admits_until_it_is_replaced() {
     newer.hash().save(&trio.dir().join("admin.hash")).expect("its hash");
     let stale = call(&with(&trio.token), &trio, Method::GET, path::STATUS, "").await;
     assert_eq!((stale.status, error_of(&stale).as_str()), (StatusCode::UNAUTHORIZED, "unauthorized"));
+    let hint = String::from_utf8_lossy(&stale.body);
+    assert!(hint.contains("admin.token") && !hint.contains("atoll pki"), "it names what exists: {hint}");
     let fresh = call(&with(&newer), &trio, Method::GET, path::STATUS, "").await;
     assert_eq!(fresh.status, StatusCode::OK);
 }
