@@ -40,17 +40,24 @@ const TOOLS: &[Tool] = &[
 /// Above this many busy processes per core before the start, figures deserve doubt.
 const QUIET_LOAD_PER_CORE: f64 = 0.75;
 
+/// More cores than this used by others while measuring: the same, however quiet it was at the start.
+const QUIET_OTHERS_CORES: f64 = 0.25;
+
 /// Measures, prints, writes the report.
 pub(crate) fn run(args: &RedisProtocolArgs) -> anyhow::Result<()> {
     tools::need(TOOLS)?;
     let machine = Machine::here()?;
     let load_before = proc::load_average()?;
     let pins = Pins::choose()?;
-    let warnings = warnings(&machine, load_before, pins.err());
+    let mut warnings = warnings(&machine, load_before, pins.err());
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
 
     let rounds = measure(args, pins.ok())?;
     let surroundings = Surroundings { load_before, load_after: proc::load_average()?, others_cores: rounds.others() };
+    if let Some(warning) = disturbed(surroundings.others_cores) {
+        eprintln!("warning: {warning}");
+        warnings.push(warning);
+    }
     let report = Report {
         bench: "redis-protocol",
         date: machine::date(),
@@ -84,6 +91,11 @@ fn warnings(machine: &Machine, load: f64, unpinned: Option<&str>) -> Vec<String>
         warnings.push("this is a build without optimisation, its figures say nothing: cargo run --release".to_owned());
     }
     warnings
+}
+
+fn disturbed(others_cores: f64) -> Option<String> {
+    (others_cores > QUIET_OTHERS_CORES)
+        .then(|| format!("not a quiet moment: others used {others_cores:.2} cores while this was measured"))
 }
 
 /// What one case gave, run by run.
@@ -156,5 +168,20 @@ impl Round {
             bar: self.case.bar,
             met: self.case.bar.map(|bar| ratio.median <= bar),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_host_is_warned_of_before_and_after() {
+        let machine = Machine { cpu: String::new(), cores: 2, kernel: String::new() };
+        let loaded = |load| warnings(&machine, load, None).iter().any(|warning| warning.contains("load average"));
+        assert!(!loaded(1.5));
+        assert!(loaded(1.6));
+        assert_eq!(disturbed(0.2), None);
+        assert!(disturbed(1.32).unwrap().contains("1.32 cores"));
     }
 }
