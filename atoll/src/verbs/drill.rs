@@ -31,7 +31,7 @@ pub(crate) async fn run(args: DrillArgs, world: WorldArgs) -> anyhow::Result<Exi
                 hold: Duration::from_secs(hold),
                 ..LoseRegion::of(region_name(&region)?)
             };
-            let stage = LiveStage::of(&world)?;
+            let stage = LiveStage::of(&world).await?;
             let interrupted = async {
                 // Without a handler Ctrl-C would end the process with the region still dead; its lease would have to end first.
                 if tokio::signal::ctrl_c().await.is_err() {
@@ -59,7 +59,7 @@ struct LiveStage {
 }
 
 impl LiveStage {
-    fn of(world: &WorldArgs) -> anyhow::Result<Self> {
+    async fn of(world: &WorldArgs) -> anyhow::Result<Self> {
         if !world.endpoint.is_empty() {
             bail!(
                 "drills run on a world of `atoll up` for now: name its data directory with --data, not an --endpoint"
@@ -74,7 +74,7 @@ impl LiveStage {
         Ok(Self {
             data: world.data.clone(),
             regions: configs.into_iter().map(access).collect(),
-            client: reach(world)?.client,
+            client: reach(world).await?.client,
             started_ms: up::unix_ms(),
             json: world.json,
         })

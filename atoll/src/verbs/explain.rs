@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub(crate) async fn run(args: ExplainArgs, world: WorldArgs) -> anyhow::Result<Exit> {
-    let client = reach(&world)?.client;
+    let client = reach(&world).await?.client;
     match args.what {
         ExplainWhat::Region { region } => explain_region(&client, &region_name(&region)?, world.json).await,
         ExplainWhat::Dns { name, from, record_type, at } => {

@@ -28,7 +28,7 @@ pub(crate) async fn set(args: OverrideArgs, world: WorldArgs) -> anyhow::Result<
 pub(crate) async fn undrain(args: UndrainArgs, world: WorldArgs) -> anyhow::Result<Exit> {
     let (region, who) = (region_name(&args.region)?, args.who.unwrap_or_else(login));
     let because = Because { who: &who, reason: &args.reason };
-    let applied = reach(&world)?.client.clear_override(&region, because).await.map_err(explain_error)?;
+    let applied = reach(&world).await?.client.clear_override(&region, because).await.map_err(explain_error)?;
     say(&world, applied, || format!("{region}: your word is taken back; the probes' verdict holds again"))
 }
 
@@ -43,7 +43,7 @@ async fn hold(
     let (region, who) = (region_name(region)?, who.unwrap_or_else(login));
     let because = Because { who: &who, reason };
     let subject = Subject::Region(region.clone());
-    let client = reach(world)?.client;
+    let client = reach(world).await?.client;
     let applied = client.set_override(&subject, action, because, life).await.map_err(explain_error)?;
     say(world, applied, || {
         let held = match action {

@@ -20,7 +20,7 @@ pub(crate) struct Reach {
 }
 
 /// Finds the world of these arguments.
-pub(crate) fn reach(args: &WorldArgs) -> anyhow::Result<Reach> {
+pub(crate) async fn reach(args: &WorldArgs) -> anyhow::Result<Reach> {
     let (endpoints, ca, token_file) = if args.endpoint.is_empty() {
         let configs = local_regions(&args.data)?;
         let endpoints = configs.iter().map(|c| Endpoint::region(c.region.clone(), c.listen.admin)).collect();
@@ -36,7 +36,12 @@ pub(crate) fn reach(args: &WorldArgs) -> anyhow::Result<Reach> {
         (endpoints, ca, token_file)
     };
     let credentials = Credentials::Token { ca, token: AdminToken::load(&token_file)? };
-    Ok(Reach { client: PlaneClient::new(endpoints, &credentials)? })
+    let mut client = PlaneClient::new(endpoints, &credentials)?;
+    if !args.endpoint.is_empty() {
+        // Given by address: which region is it? A local world's configurations name theirs.
+        client.learn_names().await;
+    }
+    Ok(Reach { client })
 }
 
 /// The configurations of all regions of a local world.

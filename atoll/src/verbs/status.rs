@@ -59,7 +59,7 @@ struct Answers {
 }
 
 pub(crate) async fn run(args: StatusArgs, world: WorldArgs) -> anyhow::Result<Exit> {
-    let reach = reach(&world)?;
+    let reach = reach(&world).await?;
     if !args.watch {
         let status = collect(&reach.client).await?;
         show(&status, world.json)?;
