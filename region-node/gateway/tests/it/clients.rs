@@ -129,8 +129,10 @@ async fn connections_beyond_the_bound_wait_for_a_free_slot() {
     assert!(world.metric("connections_total") >= 3.0);
 }
 
+/// `ATOLL_HTTP_HEADS=1000000` for a long look; a few minutes in a release build.
 #[tokio::test]
 async fn random_bytes_do_no_harm() {
+    let rounds = std::env::var("ATOLL_HTTP_HEADS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2000);
     let world = World::start().await;
     let shop = worker(async |_| text("still here")).await;
     world.set_workers(&[shop.address]);
@@ -141,7 +143,7 @@ async fn random_bytes_do_no_harm() {
         b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
     ];
-    for round in 0..400 {
+    for round in 0..rounds {
         let mut bytes = seeds[round % seeds.len()].to_vec();
         for _ in 0..random.usize(1..20) {
             if !bytes.is_empty() && random.bool() {
