@@ -10,7 +10,15 @@ use crate::exit::Exit;
 
 /// Runs a verb on a small runtime.
 pub(crate) fn block_on(verb: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(verb)
+    block_on_threads(2, verb)
+}
+
+/// Runs something on a runtime of that many threads, 1 at least.
+pub(crate) fn block_on_threads(
+    threads: usize,
+    work: impl Future<Output = anyhow::Result<Exit>>,
+) -> anyhow::Result<Exit> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads.max(1)).enable_all().build()?.block_on(work)
 }
 
 /// Prints an error and its causes to stderr.

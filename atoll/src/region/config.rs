@@ -30,6 +30,9 @@ pub(crate) struct RegionConfig {
     /// Longest round trip to another region, milliseconds; raft's patience follows from it.
     #[serde(default = "default_round_trip_ms")]
     pub(crate) round_trip_ms: u64,
+    /// Threads that serve; as many as the machine has cores if left out. DNS over UDP and the state's journal have their own.
+    #[serde(default)]
+    pub(crate) threads: Option<usize>,
     /// Certificates.
     pub(crate) pki: PkiFiles,
     /// Where this region listens.

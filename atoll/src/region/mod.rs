@@ -59,7 +59,8 @@ pub(crate) fn run(args: &RegionArgs) -> anyhow::Result<Exit> {
     let config = RegionConfig::read(&args.config)?;
     init_log();
     let (leave_with_parent, fetch_state) = (args.leave_with_parent, args.fetch_state);
-    output::block_on(async move {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    output::block_on_threads(config.threads.unwrap_or(cores), async move {
         let leave = until_leave(leave_with_parent)?;
         tokio::pin!(leave);
         let name = config.region.clone();

@@ -76,6 +76,8 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
             data: folder.clone(),
             admin_token_hash: hash_file.clone(),
             round_trip_ms,
+            // All regions share this machine: one thread each keeps them from waking one another's cores for nothing.
+            threads: Some(1),
             pki: PkiFiles { ca: ca.ca_pem_path(), cert: issued.cert, key: issued.key },
             listen,
             peers: layout.peers(name).into_iter().collect(),

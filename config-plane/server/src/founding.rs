@@ -41,8 +41,9 @@ pub(crate) async fn found(plane: Arc<Plane>, world: World) {
         tracing::error!(%error, "no random bytes for this world's lineage; it is not founded from here");
         return;
     }
-    // The top bit stays free, so that a restore from backup always finds a higher lineage.
-    let lineage = u64::from_be_bytes(lineage) >> 1;
+    // High bits stay free, so that a restore from backup always finds a higher lineage.
+    // 52 bits are plenty, and every JSON reader keeps them exact.
+    let lineage = u64::from_be_bytes(lineage) >> 12;
     let Ok(request) = plane.request(Command::Found { world, lineage }) else { return };
     let mut plans = plane.consensus.plans();
     let mut leads = plane.leads.clone();

@@ -1,5 +1,7 @@
 //! The emulator with real sockets: an echo server behind a path, and faults on either direction.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected is to panic")]
+
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
