@@ -35,7 +35,7 @@ pub(crate) use self::{
 use crate::{
     cli::{UpArgs, UpChange, WanChange, WorldArgs},
     exit::Exit,
-    output::{self, Paint, Table, block_on},
+    output::{self, Paint, Table, block_on, block_on_threads},
 };
 
 /// Runs a world until Ctrl-C, or changes a running one.
@@ -45,7 +45,8 @@ pub(crate) fn run(mut args: UpArgs, world: &WorldArgs) -> anyhow::Result<Exit> {
         None => {
             init_log();
             let prepared = prepare::prepare(&world.data, &args)?;
-            block_on(parent(prepared, args, world.json))
+            // One thread carries all packets between the regions with ease, and wakes no other core.
+            block_on_threads(1, parent(prepared, args, world.json))
         }
     }
 }
