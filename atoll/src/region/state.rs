@@ -13,7 +13,7 @@ pub(crate) async fn open(config: &RegionConfig, id: u16, fetch_state: bool) -> a
     let store = StoreConfig::new(&dir, world, id);
     let opening = tokio::task::spawn_blocking(move || match StateStore::open(store.clone()) {
         Err(error) if error.is_damage() && fetch_state => {
-            let aside = set_aside(&dir)?;
+            let aside = set_aside(&store)?;
             tracing::warn!("{error}; put aside as {}, the state is fetched from the other regions", aside.display());
             StateStore::open(store)
         }

@@ -7,15 +7,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{BufWriter, Write},
+    io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use replication_core::{Hlc, PARTITIONS, Partition, ReplicaId};
 
 use crate::{
-    OpenError,
+    Access, Files, OpenError, OpenFile,
     journal::{
         Owner, lock,
         record::{self, Kind},
@@ -88,33 +88,39 @@ pub(crate) fn due(inner: &Inner) -> bool {
 pub(crate) fn make(inner: &Inner) -> Result<(), OpenError> {
     // Held throughout: one checkpoint at a time.
     let mut last = lock(&inner.checkpoint);
-    let dir = &inner.config.dir;
-    let failed = |e: crate::PersistError| OpenError::io("write", dir)(std::io::Error::other(e.to_string()));
+    let (files, dir) = (&*inner.config.files, &inner.config.dir);
+    let failed = |e: crate::PersistError| OpenError::io("write", dir)(io::Error::other(e.to_string()));
     let position = inner.journal.rotate().map_err(failed)?;
     let (new, path) = (dir.join("checkpoint.new"), path(dir, position));
     let file = write(inner, &new, position).map_err(OpenError::io("write", &new))?;
     if !inner.journal.sync_lost() {
         inner.journal.sync().map_err(failed)?;
     }
-    let publish = || -> std::io::Result<u64> {
-        file.sync_all()?;
-        fs::rename(&new, &path)?;
-        segment::sync_dir(dir)?;
-        Ok(file.metadata()?.len())
+    let publish = || -> io::Result<u64> {
+        file.sync()?;
+        files.rename(&new, &path)?;
+        files.sync_dir(dir)?;
+        file.length()
     };
     let bytes = publish().map_err(OpenError::io("write", &path))?;
     *last = Last { position, bytes };
     Counters::count(&inner.counters.checkpoints);
     inner.journal.checkpointed(position)?;
-    remove_older(dir, position)
+    remove_older(files, dir, position)
 }
 
-fn write(inner: &Inner, new: &Path, position: u64) -> std::io::Result<File> {
-    let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::create(new)?);
+fn write(inner: &Inner, new: &Path, position: u64) -> io::Result<Arc<dyn OpenFile>> {
+    let file = inner.config.files.open(new, Access::Create)?;
+    let mut written = 0;
+    let mut flush = |buf: &mut Vec<u8>| {
+        file.write_at(written, buf)?;
+        written += buf.len() as u64;
+        buf.clear();
+        io::Result::Ok(())
+    };
     let replica = inner.replica();
     let owner = Owner::new(&inner.config.world, replica.region, replica.incarnation);
-    out.write_all(&segment::header(FileKind::Checkpoint, &owner, position))?;
-    let mut buf = Vec::new();
+    let mut buf = segment::header(FileKind::Checkpoint, &owner, position).to_vec();
     record::append(&mut buf, Kind::Watermarks, |buf| inner.marks().encode(buf));
     for id in 0..PARTITIONS {
         inner.shards.with(id, |slot| {
@@ -122,12 +128,13 @@ fn write(inner: &Inner, new: &Path, position: u64) -> std::io::Result<File> {
                 record::append(&mut buf, Kind::Partition, |buf| slot.partition.encode_state(buf));
             }
         });
-        out.write_all(&buf)?;
-        buf.clear();
+        if buf.len() >= BUFFER_BYTES {
+            flush(&mut buf)?;
+        }
     }
     record::append(&mut buf, Kind::End, |_| {});
-    out.write_all(&buf)?;
-    out.into_inner().map_err(std::io::IntoInnerError::into_error)
+    flush(&mut buf)?;
+    Ok(file)
 }
 
 /// What a checkpoint held.
@@ -138,14 +145,14 @@ pub(crate) struct Loaded {
 }
 
 /// Reads the newest checkpoint of `dir`, and removes what an interrupted one left.
-pub(crate) fn load(dir: &Path, owner: &Owner, me: ReplicaId) -> Result<Option<Loaded>, OpenError> {
+pub(crate) fn load(files: &dyn Files, dir: &Path, owner: &Owner, me: ReplicaId) -> Result<Option<Loaded>, OpenError> {
     let leftover = dir.join("checkpoint.new");
-    if leftover.exists() {
-        fs::remove_file(&leftover).map_err(OpenError::io("remove", &leftover))?;
+    if files.exists(&leftover).map_err(OpenError::io("read", &leftover))? {
+        files.remove(&leftover).map_err(OpenError::io("remove", &leftover))?;
     }
-    let Some(position) = segment::numbered(dir, EXTENSION)?.last().copied() else { return Ok(None) };
+    let Some(position) = segment::numbered(files, dir, EXTENSION)?.last().copied() else { return Ok(None) };
     let path = path(dir, position);
-    let bytes = fs::read(&path).map_err(OpenError::io("read", &path))?;
+    let bytes = files.read(&path).map_err(OpenError::io("read", &path))?;
     let damaged = |offset: usize, what: &str| OpenError::Damaged {
         file: path.clone(),
         offset: offset as u64,
@@ -184,10 +191,10 @@ pub(crate) fn load(dir: &Path, owner: &Owner, me: ReplicaId) -> Result<Option<Lo
     }
 }
 
-fn remove_older(dir: &Path, position: u64) -> Result<(), OpenError> {
-    for older in segment::numbered(dir, EXTENSION)?.into_iter().filter(|p| *p < position) {
+fn remove_older(files: &dyn Files, dir: &Path, position: u64) -> Result<(), OpenError> {
+    for older in segment::numbered(files, dir, EXTENSION)?.into_iter().filter(|p| *p < position) {
         let path = path(dir, older);
-        fs::remove_file(&path).map_err(OpenError::io("remove", &path))?;
+        files.remove(&path).map_err(OpenError::io("remove", &path))?;
     }
     Ok(())
 }

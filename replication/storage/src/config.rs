@@ -1,8 +1,8 @@
 //! What a store is told when it is opened.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use crate::WallClock;
+use crate::{Files, Luck, RealFiles, WallClock};
 
 /// When a write counts as written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +13,17 @@ pub enum Durability {
     EverySecond,
     /// Before the reply it is synced to the disk.
     Always,
+}
+
+/// Who does what is due without anybody asking: syncs, upkeep, checkpoints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Threads {
+    /// The store's own threads.
+    #[default]
+    Own,
+    /// The caller, with [`crate::StateStore::tick`]. Then the store does nothing but what it is called for, and the same
+    /// calls over the same clock, files and luck give the same bytes.
+    None,
 }
 
 /// How to open a [`crate::StateStore`].
@@ -28,6 +39,12 @@ pub struct StoreConfig {
     pub durability: Durability,
     /// Where the time comes from.
     pub clock: WallClock,
+    /// Where random numbers come from.
+    pub luck: Luck,
+    /// The file system that holds `dir`.
+    pub files: Arc<dyn Files>,
+    /// Who does upkeep.
+    pub threads: Threads,
     /// Size at which a journal file is closed and the next one begun, in bytes.
     pub segment_bytes: u64,
     /// How many bytes of recent local changes are kept in memory for links.
@@ -46,6 +63,9 @@ impl StoreConfig {
             region,
             durability: Durability::default(),
             clock: WallClock::default(),
+            luck: Luck::default(),
+            files: Arc::new(RealFiles),
+            threads: Threads::default(),
             segment_bytes: 64 << 20,
             ring_bytes: 8 << 20,
             checkpoint_bytes: 128 << 20,

@@ -5,15 +5,14 @@
 //! the system still writes what it was handed, after a power failure it may not have.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::{Read, Write},
+    io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{OpenError, journal::segment::sync_dir};
+use crate::{Access, Files, Hold, Locked, Luck, OpenError};
 
 /// The content of the file `identity`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,14 +28,14 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// Reads the identity of a directory. `None` if it has none that can be read: then the history is in doubt.
-    pub(crate) fn load(dir: &Path) -> Result<Option<Self>, OpenError> {
+    pub(crate) fn load(files: &dyn Files, dir: &Path) -> Result<Option<Self>, OpenError> {
         let path = dir.join("identity");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => return Ok(None),
+        let bytes = match files.read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(OpenError::io("read", &path)(e)),
         };
+        let Ok(text) = String::from_utf8(bytes) else { return Ok(None) };
         let Some((sum, json)) = text.split_once('\n') else { return Ok(None) };
         if sum != format!("{:016x}", xxh3_64(json.as_bytes())) {
             return Ok(None);
@@ -45,60 +44,34 @@ impl Identity {
     }
 
     /// Writes the identity whole and durably, or not at all.
-    pub(crate) fn save(&self, dir: &Path) -> Result<(), OpenError> {
+    pub(crate) fn save(&self, files: &dyn Files, dir: &Path) -> Result<(), OpenError> {
         let path = dir.join("identity");
         let new = dir.join("identity.new");
-        let write = || -> std::io::Result<()> {
+        let write = || -> io::Result<()> {
             let json = serde_json::to_string(self)?;
-            let mut file = File::create(&new)?;
-            write!(file, "{:016x}\n{json}", xxh3_64(json.as_bytes()))?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            sync_dir(dir)
+            let file = files.open(&new, Access::Create)?;
+            file.write_at(0, format!("{:016x}\n{json}", xxh3_64(json.as_bytes())).as_bytes())?;
+            file.sync()?;
+            files.rename(&new, &path)?;
+            files.sync_dir(dir)
         };
         write().map_err(OpenError::io("write", &path))
     }
 }
 
 /// A name that no life of this region has had, by the odds of 32 random bits; never 0.
-pub(crate) fn new_incarnation() -> Result<u32, OpenError> {
-    let mut bytes = [0; 4];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| OpenError::io("read", Path::new("the system's randomness"))(std::io::Error::other(e)))?;
-    Ok(u32::from_le_bytes(bytes).max(1))
-}
-
-/// The present boot of this machine.
-pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+pub(crate) fn new_incarnation(luck: &Luck) -> u32 {
+    ((luck.draw() >> 32) as u32).max(1)
 }
 
 /// Holds a directory for one process; let go by drop, or by the system when the process dies.
-#[derive(Debug)]
-pub(crate) struct DirLock {
-    _file: File,
-}
-
-impl DirLock {
-    pub(crate) fn take(dir: &Path) -> Result<Self, OpenError> {
-        let path: PathBuf = dir.join("lock");
-        let open = File::options().create(true).read(true).write(true).truncate(false).open(&path);
-        let mut file = open.map_err(OpenError::io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let known = file.read_to_string(&mut pid).is_ok() && !pid.is_empty();
-                let by = if known { format!(" (pid {})", pid.trim()) } else { String::new() };
-                return Err(OpenError::InUse { dir: dir.into(), by });
-            }
-            Err(TryLockError::Error(e)) => return Err(OpenError::io("lock", &path)(e)),
+pub(crate) fn take_lock(files: &dyn Files, dir: &Path) -> Result<Box<dyn Hold>, OpenError> {
+    let path: PathBuf = dir.join("lock");
+    match files.lock(&path, &std::process::id().to_string()).map_err(OpenError::io("lock", &path))? {
+        Locked::Taken(hold) => Ok(hold),
+        Locked::HeldBy(pid) => {
+            let by = if pid.is_empty() { pid } else { format!(" (pid {})", pid.trim()) };
+            Err(OpenError::InUse { dir: dir.into(), by })
         }
-        let note = |file: &mut File| -> std::io::Result<()> {
-            file.set_len(0)?;
-            write!(file, "{}", std::process::id())
-        };
-        note(&mut file).map_err(OpenError::io("write", &path))?;
-        Ok(Self { _file: file })
     }
 }

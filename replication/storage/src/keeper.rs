@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    OpenError, checkpoint,
+    OpenError, Threads, checkpoint,
     journal::lock,
     store::{HOUSEKEEPING_PERIOD, Inner},
 };
@@ -56,13 +56,13 @@ impl Bell {
     }
 }
 
-/// The running threads; joined when stopped or dropped.
-pub(crate) struct Threads {
+/// The running threads, if the store has any; joined when stopped or dropped.
+pub(crate) struct Keepers {
     inner: Arc<Inner>,
     handles: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Threads {
+impl Keepers {
     pub(crate) fn start(inner: &Arc<Inner>) -> Result<Self, OpenError> {
         let inner_dir = inner.config.dir.clone();
         let spawn = |name: &str, run: fn(&Inner)| {
@@ -70,9 +70,11 @@ impl Threads {
             let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&inner));
             thread.map_err(OpenError::io("start a thread for", &inner_dir))
         };
-        let sync = spawn("journal-sync", sync_loop)?;
-        let keeper = spawn("state-keeper", keeper_loop)?;
-        Ok(Self { inner: inner.clone(), handles: Mutex::new(vec![sync, keeper]) })
+        let handles = match inner.config.threads {
+            Threads::None => Vec::new(),
+            Threads::Own => vec![spawn("journal-sync", sync_loop)?, spawn("state-keeper", keeper_loop)?],
+        };
+        Ok(Self { inner: inner.clone(), handles: Mutex::new(handles) })
     }
 
     pub(crate) fn stop(&self) {
@@ -86,7 +88,7 @@ impl Threads {
     }
 }
 
-impl Drop for Threads {
+impl Drop for Keepers {
     fn drop(&mut self) {
         self.stop();
     }
@@ -94,30 +96,66 @@ impl Drop for Threads {
 
 fn sync_loop(inner: &Inner) {
     while inner.sync_bell.wait(SYNC_PERIOD) {
-        let before = inner.journal.synced();
-        // A failure is logged once, where it happens, and kept for whoever wants to write.
-        if inner.journal.sync().is_ok() && inner.journal.synced() > before {
-            inner.counters.last_sync_ms.store(inner.config.clock.now_ms(), Ordering::Relaxed);
-        }
+        inner.sync();
     }
 }
 
 fn keeper_loop(inner: &Inner) {
-    let mut rest = 0;
-    let mut noted = inner.journal.end();
+    let mut upkeep = Upkeep { noted: inner.journal.end(), ..Upkeep::default() };
     while inner.keeper_bell.wait(HOUSEKEEPING_PERIOD) {
-        inner.housekeeping();
-        inner.release_held();
-        noted = inner.note_watermarks(noted);
+        inner.keep(&mut upkeep);
+    }
+}
+
+/// What upkeep remembers from round to round.
+#[derive(Debug, Default)]
+pub(crate) struct Upkeep {
+    /// Rounds until a checkpoint may be tried again.
+    rest: u32,
+    /// Where the journal stood when the watermarks were last noted in it.
+    noted: u64,
+    /// When the last round ran, in milliseconds since 1970; only where the caller keeps time.
+    last_ms: Option<u64>,
+}
+
+impl Inner {
+    fn sync(&self) {
+        let before = self.journal.synced();
+        // A failure is logged once, where it happens, and kept for whoever wants to write.
+        if self.journal.sync().is_ok() && self.journal.synced() > before {
+            self.counters.last_sync_ms.store(self.config.clock.now_ms(), Ordering::Relaxed);
+        }
+    }
+
+    /// One round of upkeep.
+    fn keep(&self, upkeep: &mut Upkeep) {
+        self.housekeeping();
+        self.release_held();
+        upkeep.noted = self.note_watermarks(upkeep.noted);
         // What upkeep wrote nobody waits for; a failure is kept and tried again like any other.
-        let _ = inner.journal.write_pending();
-        rest = u32::saturating_sub(rest, 1);
-        if rest == 0
-            && checkpoint::due(inner)
-            && let Err(error) = checkpoint::make(inner)
+        let _ = self.journal.write_pending();
+        upkeep.rest = upkeep.rest.saturating_sub(1);
+        if upkeep.rest == 0
+            && checkpoint::due(self)
+            && let Err(error) = checkpoint::make(self)
         {
             tracing::warn!(%error, "no checkpoint could be made; the journal grows until one can");
-            rest = CHECKPOINT_RETRY_ROUNDS;
+            upkeep.rest = CHECKPOINT_RETRY_ROUNDS;
         }
+    }
+
+    /// A round and a sync if they are due; when the next ones are.
+    pub(crate) fn tick(&self) -> u64 {
+        const PERIOD_MS: u64 = HOUSEKEEPING_PERIOD.as_millis() as u64;
+        let mut upkeep = lock(&self.upkeep);
+        let now_ms = self.config.clock.now_ms();
+        // A clock that was set back makes a round due at once.
+        let due = upkeep.last_ms.is_none_or(|last| now_ms < last || now_ms >= last + PERIOD_MS);
+        if due {
+            upkeep.last_ms = Some(now_ms);
+            self.keep(&mut upkeep);
+            self.sync();
+        }
+        upkeep.last_ms.unwrap_or(now_ms) + PERIOD_MS
     }
 }

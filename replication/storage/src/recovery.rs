@@ -3,10 +3,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU32, AtomicU64},
     },
     time::{Duration, Instant},
@@ -15,10 +14,10 @@ use std::{
 use replication_core::{CatchUp, Delta, Hlc, Merged, PARTITIONS, Partition, ReplicaId};
 
 use crate::{
-    OpenError, StoreConfig, TornTail,
+    Files, Hold, OpenError, StoreConfig, TornTail,
     checkpoint::{self, Last, Loaded, Marks},
     clock::SharedHlc,
-    identity::{self, DirLock, Identity},
+    identity::{self, Identity},
     journal::{
         self, Journal, Owner, Replayed,
         record::{Kind, Record},
@@ -52,13 +51,18 @@ pub struct RecoveryReport {
 
 /// Moves a state directory out of the way, for a person to look at; the next start begins an empty one and fetches the
 /// state from its peers. Returns where it is now. Refused while a process has it open.
-pub fn set_aside(dir: &Path) -> Result<PathBuf, OpenError> {
-    let lock = DirLock::take(dir)?;
+pub fn set_aside(config: &StoreConfig) -> Result<PathBuf, OpenError> {
+    let (files, dir) = (&*config.files, &*config.dir);
+    let lock = identity::take_lock(files, dir)?;
     let mut name = dir.file_name().unwrap_or_default().to_owned();
     name.push(".aside");
-    let free = (0..u32::MAX).map(|n| if n == 0 { dir.with_file_name(&name) } else { with_number(dir, &name, n) });
-    let aside = free.into_iter().find(|path| !path.exists()).unwrap_or_else(|| dir.with_file_name(&name));
-    fs::rename(dir, &aside).map_err(OpenError::io("move aside", dir))?;
+    let mut aside = dir.with_file_name(&name);
+    let mut n = 0;
+    while files.exists(&aside).map_err(OpenError::io("read", &aside))? {
+        n += 1;
+        aside = with_number(dir, &name, n);
+    }
+    files.rename(dir, &aside).map_err(OpenError::io("move aside", dir))?;
     drop(lock);
     Ok(aside)
 }
@@ -122,34 +126,35 @@ impl Replay {
 
 pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenError> {
     let started = Instant::now();
-    let dir = &config.dir;
-    fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
-    let dir_lock = DirLock::take(dir)?;
+    let (files, dir) = (&*config.files, &config.dir);
+    files.create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+    let hold = identity::take_lock(files, dir)?;
     let known = known_identity(&config)?;
     let incarnation = match &known {
         Some(identity) => identity.incarnation,
-        None => identity::new_incarnation()?,
+        None => identity::new_incarnation(&config.luck),
     };
     let mut me = ReplicaId { region: config.region, incarnation };
     let owner = Owner::new(&config.world, config.region, incarnation);
-    let loaded = checkpoint::load(dir, &owner, me)?;
+    let loaded = checkpoint::load(files, dir, &owner, me)?;
     let (mut replay, last) = begin(loaded, me);
     let from = last.map_or(0, |last| last.position);
-    let replayed = journal::replay(dir, &owner, from, &mut |record| replay.take(record))?;
-    let in_doubt = doubt(known.as_ref(), &replayed, last);
+    let replayed = journal::replay(files, dir, &owner, from, &mut |record| replay.take(record))?;
+    let in_doubt = doubt(files, known.as_ref(), &replayed, last);
     if in_doubt.is_some() && known.is_some() {
-        me.incarnation = identity::new_incarnation()?;
+        me.incarnation = identity::new_incarnation(&config.luck);
         replay.partitions = renamed(dir, &replay.partitions, me)?;
     }
     let identity = Identity {
         world: config.world.clone(),
         region: config.region,
         incarnation: me.incarnation,
-        boot: identity::boot_id(),
+        boot: files.boot_id(),
         clean: false,
     };
     // Durable before the first change is made under the name.
-    identity.save(dir)?;
+    identity.save(files, dir)?;
+    journal::mend(files, dir, &replayed)?;
     let report = RecoveryReport {
         replica: me,
         empty: known.is_none() && in_doubt.is_none(),
@@ -161,12 +166,12 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
         took: started.elapsed(),
     };
     let journal = resume_journal(&config, me, &replayed, report.in_doubt.is_some())?;
-    Ok((assemble(config, dir_lock, identity, journal, replay, last.unwrap_or_default()), report))
+    Ok((assemble(config, hold, identity, journal, replay, last.unwrap_or_default()), report))
 }
 
 /// The identity of the directory, if it has one; refuses a directory of somebody else.
 fn known_identity(config: &StoreConfig) -> Result<Option<Identity>, OpenError> {
-    let Some(identity) = Identity::load(&config.dir)? else { return Ok(None) };
+    let Some(identity) = Identity::load(&*config.files, &config.dir)? else { return Ok(None) };
     let dir = config.dir.clone();
     if identity.world != config.world {
         return Err(OpenError::OtherWorld { dir, found: identity.world, want: config.world.clone() });
@@ -190,7 +195,7 @@ fn begin(loaded: Option<Loaded>, me: ReplicaId) -> (Replay, Option<Last>) {
 }
 
 /// Why it is not certain that everything ever said from this directory is still in it.
-fn doubt(known: Option<&Identity>, replayed: &Replayed, checkpoint: Option<Last>) -> Option<String> {
+fn doubt(files: &dyn Files, known: Option<&Identity>, replayed: &Replayed, checkpoint: Option<Last>) -> Option<String> {
     if let Some(torn) = &replayed.torn {
         return Some(format!("{} was cut off at byte {}: {}", torn.file.display(), torn.offset, torn.what));
     }
@@ -198,7 +203,7 @@ fn doubt(known: Option<&Identity>, replayed: &Replayed, checkpoint: Option<Last>
         None if replayed.last.is_some() || checkpoint.is_some() => Some("the file `identity` cannot be read".into()),
         None => None,
         Some(_) if replayed.last.is_none() => Some("the journal is not there".into()),
-        Some(identity) if !identity.clean && identity.boot != identity::boot_id() => {
+        Some(identity) if !identity.clean && identity.boot != files.boot_id() => {
             Some("the machine stopped while the store was open, so the last second may be lost".into())
         }
         Some(_) => None,
@@ -213,12 +218,12 @@ fn renamed(dir: &Path, partitions: &[Partition], me: ReplicaId) -> Result<Vec<Pa
 fn resume_journal(config: &StoreConfig, me: ReplicaId, replayed: &Replayed, fresh: bool) -> Result<Journal, OpenError> {
     let owner = Owner::new(&config.world, config.region, me.incarnation);
     let limits = journal::Limits { segment_bytes: config.segment_bytes, ring_bytes: config.ring_bytes };
-    Journal::resume(config.dir.clone(), owner, limits, replayed, fresh)
+    Journal::resume(config.files.clone(), config.dir.clone(), owner, limits, replayed, fresh)
 }
 
 fn assemble(
     config: StoreConfig,
-    dir_lock: DirLock,
+    hold: Box<dyn Hold>,
     identity: Identity,
     journal: Journal,
     replay: Replay,
@@ -233,14 +238,14 @@ fn assemble(
         last_write: AtomicU64::new(last_local.0),
         journal,
         watermarks: Watermarks::resume(marks.regions),
-        versions: (0..PARTITIONS).map(|_| AtomicU32::new(1)).collect(),
-        changes: AtomicU64::new(1),
+        changes: Arc::default(),
         acked: Mutex::new(BTreeMap::new()),
         counters: Counters::default(),
         sync_bell: Bell::default(),
         keeper_bell: Bell::default(),
         checkpoint: Mutex::new(last),
         config,
-        _lock: dir_lock,
+        upkeep: Mutex::default(),
+        _hold: hold,
     }
 }

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use replication_core::{
-    CatchUp, CatchUpRefused, CaughtUp, Delta, Hlc, Merged, Offered, RemoteStamp, ReplicaId, VersionVector,
+    CatchUp, CatchUpRefused, CaughtUp, Delta, Hlc, Merged, Offered, PARTITIONS, RemoteStamp, ReplicaId, VersionVector,
 };
 use tokio::sync::watch;
 
 use crate::{
     CatchUpError, OpenError, PersistError, StateStore, Tail,
+    identity::Identity,
     journal::{lock, record::Kind},
     shard::{self, Slot},
     store::{Counters, Inner},
@@ -78,7 +79,7 @@ impl StateStore {
         }
         inner.observe(delta.hlc);
         let id = delta.partition;
-        if usize::from(id) >= inner.versions.len() {
+        if id >= PARTITIONS {
             return Offer::Duplicate; // decoding has refused it already; nothing of it can be missing here
         }
         let (replica, seq) = (delta.replica, delta.first_seq);
@@ -106,7 +107,7 @@ impl StateStore {
 
     /// What each partition has seen.
     pub fn version_vectors(&self) -> Vec<VersionVector> {
-        let mut all = Vec::with_capacity(self.inner.versions.len());
+        let mut all = Vec::with_capacity(usize::from(PARTITIONS));
         self.inner.shards.each(|_, slot| all.push(slot.partition.vv().clone()));
         all
     }
@@ -118,22 +119,13 @@ impl StateStore {
 
     /// Rises whenever any partition has seen something new.
     pub fn changes(&self) -> u64 {
-        self.inner.changes.load(Ordering::Acquire)
+        self.inner.changes.total()
     }
 
     /// Partitions that have seen something new since `seen` was last brought up to date, and brings it up to date.
     /// Begin with an empty vector.
     pub fn changed_partitions(&self, seen: &mut Vec<u32>) -> Vec<u16> {
-        seen.resize(self.inner.versions.len(), 0);
-        let mut changed = Vec::new();
-        for (id, (version, seen)) in self.inner.versions.iter().zip(seen).enumerate() {
-            let version = version.load(Ordering::Acquire);
-            if *seen != version {
-                *seen = version;
-                changed.push(id as u16);
-            }
-        }
-        changed
+        self.inner.changes.since(seen)
     }
 
     /// What a peer lacks of one partition. To be sent only after [`persist_pending`](Self::persist_pending): part of
@@ -149,13 +141,13 @@ impl StateStore {
             return Err(failure.into());
         }
         let id = catch_up.partition;
-        if usize::from(id) >= inner.versions.len() {
+        if id >= PARTITIONS {
             return Err(CatchUpRefused::WrongPartition.into());
         }
         inner.shards.with(id, |slot| {
             let caught_up = slot.partition.apply_catch_up(catch_up)?;
             if !catch_up.is_empty() {
-                inner.changed(id);
+                inner.changes.note(id);
                 inner.journal.push(Kind::CatchUp, None, |buf| catch_up.encode(buf));
             }
             inner.drain(id, slot, None);
@@ -176,7 +168,7 @@ impl StateStore {
         let mut acked = lock(&self.inner.acked);
         let Some(peer) = acked.get_mut(&region) else { return };
         peer.clear();
-        peer.resize(self.inner.versions.len(), VersionVector::new());
+        peer.resize(usize::from(PARTITIONS), VersionVector::new());
         for (partition, vv) in vectors {
             if let Some(known) = peer.get_mut(usize::from(*partition)) {
                 known.clone_from(vv);
@@ -199,7 +191,7 @@ impl StateStore {
         let everybody = {
             let mut acked = lock(&self.inner.acked);
             let Some(peer) = acked.get_mut(&region) else { return };
-            peer.resize(self.inner.versions.len(), VersionVector::new());
+            peer.resize(usize::from(PARTITIONS), VersionVector::new());
             let Some(known) = peer.get_mut(usize::from(partition)) else { return };
             known.join(vv);
             everybody(&acked, partition)
@@ -219,17 +211,21 @@ impl StateStore {
     /// lost, for instance to a backup put back. What was lost comes back from peers like any other change.
     pub fn begin_new_incarnation(&self, why: &str) -> Result<ReplicaId, OpenError> {
         let inner = &*self.inner;
-        let incarnation = crate::identity::new_incarnation()?;
+        let incarnation = crate::identity::new_incarnation(&inner.config.luck);
         let me = ReplicaId { region: self.region(), incarnation };
+        {
+            // Durable before the first change is made under the name.
+            let mut identity = lock(&inner.identity);
+            let new = Identity { incarnation, ..identity.clone() };
+            new.save(&*inner.config.files, &inner.config.dir)?;
+            *identity = new;
+        }
         let damaged = |what: String| OpenError::Incomplete { dir: inner.config.dir.clone(), what };
         // All locks: no change may be made under the old name once one has been made under the new.
         let mut shards = inner.shards.all();
         for slot in shards.iter_mut().flat_map(|shard| shard.iter_mut()) {
             slot.partition = shard::rename(&slot.partition, me).map_err(|e| damaged(e.to_string()))?;
         }
-        let mut identity = lock(&inner.identity);
-        identity.incarnation = incarnation;
-        identity.save(&inner.config.dir)?;
         inner.incarnation.store(incarnation, Ordering::Release);
         tracing::warn!(replica = %me, why, "the state goes on under a new name");
         Ok(me)
@@ -272,7 +268,7 @@ impl Inner {
             if ready.late {
                 Counters::count(&self.counters.late);
             }
-            self.changed(id);
+            self.changes.note(id);
             self.journal.push(Kind::Delta, None, |buf| delta.encode(buf));
         }
         if slot.inbox.is_empty() {

@@ -13,13 +13,15 @@ use replication_core::{Explanation, Hlc, Now, Op, OpError, PARTITIONS, ReplicaId
 use tokio::time::Instant;
 
 use crate::{
-    Durability, OpenError, PartitionDigest, PersistError, RecoveryReport, StateDigest, StoreConfig, StoreStats,
+    Durability, Hold, OpenError, PartitionDigest, PersistError, RecoveryReport, StateDigest, StoreConfig, StoreStats,
+    Threads,
     clock::SharedHlc,
-    identity::{DirLock, Identity},
+    identity::Identity,
     journal::{Journal, lock, record::Kind},
-    keeper::{Bell, Threads},
+    keeper::{Bell, Keepers, Upkeep},
     recovery,
     shard::Shards,
+    watch::Changes,
     watermarks::Watermarks,
 };
 
@@ -64,9 +66,8 @@ pub(crate) struct Inner {
     pub(crate) last_write: AtomicU64,
     pub(crate) journal: Journal,
     pub(crate) watermarks: Watermarks,
-    /// Counts changes of each partition's context, so that a link finds what it has not confirmed yet.
-    pub(crate) versions: Vec<AtomicU32>,
-    pub(crate) changes: AtomicU64,
+    /// Which partitions' contexts have risen, so that a link finds what it has not confirmed yet.
+    pub(crate) changes: Arc<Changes>,
     /// What each peer is known to have, per partition.
     pub(crate) acked: Mutex<std::collections::BTreeMap<u16, Vec<VersionVector>>>,
     pub(crate) counters: Counters,
@@ -74,7 +75,9 @@ pub(crate) struct Inner {
     pub(crate) keeper_bell: Bell,
     /// Journal position and size at the last checkpoint, and that checkpoint's own size.
     pub(crate) checkpoint: Mutex<crate::checkpoint::Last>,
-    pub(crate) _lock: DirLock,
+    /// When upkeep is due, for a store that has no threads.
+    pub(crate) upkeep: Mutex<Upkeep>,
+    pub(crate) _hold: Box<dyn Hold>,
 }
 
 /// A region's state: in memory, journaled, checkpointed. Clones share it; the last one dropped stops its threads
@@ -82,7 +85,7 @@ pub(crate) struct Inner {
 #[derive(Clone)]
 pub struct StateStore {
     // Declared first, dropped first: the threads must have ended before the directory is let go.
-    pub(crate) threads: Arc<Threads>,
+    pub(crate) keepers: Arc<Keepers>,
     pub(crate) inner: Arc<Inner>,
 }
 
@@ -91,8 +94,8 @@ impl StateStore {
     pub fn open(config: StoreConfig) -> Result<(Self, RecoveryReport), OpenError> {
         let (inner, report) = recovery::open(config)?;
         let inner = Arc::new(inner);
-        let threads = Arc::new(Threads::start(&inner)?);
-        Ok((Self { threads, inner }, report))
+        let keepers = Arc::new(Keepers::start(&inner)?);
+        Ok((Self { keepers, inner }, report))
     }
 
     /// The region's number.
@@ -145,6 +148,9 @@ impl StateStore {
     /// acknowledged; the journal goes on trying.
     pub async fn persist(&self, mark: WriteMark) -> Result<(), PersistError> {
         let inner = &*self.inner;
+        if inner.config.threads == Threads::None {
+            return self.persist_now(mark);
+        }
         if inner.config.durability == Durability::Always {
             if inner.journal.synced() >= mark.0 {
                 return Ok(());
@@ -165,7 +171,29 @@ impl StateStore {
 
     /// [`persist`](Self::persist) of everything that was executed before the call.
     pub async fn persist_pending(&self) -> Result<(), PersistError> {
-        self.persist(WriteMark(self.inner.journal.end())).await
+        self.persist(self.pending_mark()).await
+    }
+
+    /// The mark of everything that was executed before the call.
+    pub fn pending_mark(&self) -> WriteMark {
+        WriteMark(self.inner.journal.end())
+    }
+
+    /// [`persist`](Self::persist) on this thread, which blocks while the disk works: for callers without a runtime.
+    pub fn persist_now(&self, mark: WriteMark) -> Result<(), PersistError> {
+        let journal = &self.inner.journal;
+        match self.inner.config.durability {
+            Durability::Always if journal.synced() < mark.0 => journal.sync(),
+            Durability::EverySecond if journal.written() < mark.0 => journal.write_pending().map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Does whatever upkeep is due by the store's clock, on this thread: syncs the journal, purges and settles, releases
+    /// what has waited long enough, makes a checkpoint. Returns when to call again at the latest, in milliseconds since
+    /// 1970. Only for a store with [`Threads::None`]; the threads of any other do the same by themselves.
+    pub fn tick(&self) -> u64 {
+        self.inner.tick()
     }
 
     /// The next page of keys: about `count` of them, and the cursor to go on with, 0 at the end. As in Redis, a key
@@ -268,14 +296,16 @@ impl StateStore {
 
     /// Syncs everything and notes that nothing is in doubt. The store must not be used for writes afterwards.
     pub fn shutdown(&self) -> Result<(), PersistError> {
-        self.threads.stop();
+        self.keepers.stop();
         self.inner.journal.sync()?;
         let identity = {
             let mut identity = lock(&self.inner.identity);
             identity.clean = true;
             identity.clone()
         };
-        identity.save(&self.inner.config.dir).map_err(|e| PersistError { reason: e.to_string().into() })
+        identity
+            .save(&*self.inner.config.files, &self.inner.config.dir)
+            .map_err(|e| PersistError { reason: e.to_string().into() })
     }
 }
 
@@ -287,14 +317,8 @@ impl Inner {
     /// Journals a change made here. Called under the lock of its shard.
     pub(crate) fn push_local(&self, id: u16, delta: &replication_core::Delta) -> u64 {
         Counters::count(&self.counters.local);
-        self.changed(id);
+        self.changes.note(id);
         self.journal.push(Kind::Delta, Some(id), |buf| delta.encode(buf))
-    }
-
-    /// Notes that the context of a partition has risen.
-    pub(crate) fn changed(&self, id: u16) {
-        self.versions[usize::from(id)].fetch_add(1, Ordering::Release);
-        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// One round of upkeep: settles counters, purges what has expired, in small bites.

@@ -4,6 +4,7 @@ mod commands;
 mod peers;
 mod recovery;
 mod schedules;
+mod without_threads;
 
 use std::{
     fs,
@@ -93,7 +94,7 @@ fn open_with(config: StoreConfig) -> (StateStore, RecoveryReport) {
     StateStore::open(config).unwrap()
 }
 
-fn open(dir: &Path) -> StateStore {
+pub(crate) fn open(dir: &Path) -> StateStore {
     open_with(config(dir, 1)).0
 }
 
@@ -101,7 +102,7 @@ fn b(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
 
-fn set(key: &str, value: &str) -> Op {
+pub(crate) fn set(key: &str, value: &str) -> Op {
     let (expiry, condition) = (SetExpiry::Clear, SetIf::Always);
     Op::Set { key: b(key), value: b(value), expiry, condition, get: false }
 }
@@ -118,7 +119,7 @@ fn sadd(key: &str, member: &str) -> Op {
     Op::SAdd { key: b(key), members: vec![b(member)] }
 }
 
-fn get(store: &StateStore, key: &str) -> Option<String> {
+pub(crate) fn get(store: &StateStore, key: &str) -> Option<String> {
     match store.execute(&Op::Get { key: b(key) }).reply {
         Reply::Nil => None,
         Reply::Bulk(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),

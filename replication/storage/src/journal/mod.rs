@@ -14,8 +14,7 @@ mod replay;
 pub(crate) mod segment;
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Seek, SeekFrom, Write},
+    io,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -27,11 +26,11 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use replay::TornTail;
-pub(crate) use replay::{Replayed, replay};
+pub(crate) use replay::{Replayed, mend, replay};
 pub(crate) use segment::Owner;
 
 use crate::{
-    OpenError, PersistError,
+    Access, Files, OpenError, OpenFile, PersistError,
     ring::{Chunk, Ring, Shipped},
 };
 
@@ -63,17 +62,16 @@ struct Batch {
 }
 
 struct Writer {
-    file: Arc<File>,
+    file: Arc<dyn OpenFile>,
     /// First position of the open segment.
     first: u64,
     /// Bytes of whole records in the open segment.
     length: u64,
     /// The position behind the last written record.
     end: u64,
-    /// A batch that the disk has refused so far.
+    /// A batch that the disk has refused so far. Part of it may be in the file, behind `length`; it is written again
+    /// at the same place.
     stuck: Option<Batch>,
-    /// Part of the refused batch may be in the file, behind `length`.
-    ragged: bool,
 }
 
 /// What waiters for the disk look at.
@@ -85,6 +83,7 @@ struct Synced {
 
 /// The open journal of one store.
 pub(crate) struct Journal {
+    files: Arc<dyn Files>,
     dir: PathBuf,
     owner: Owner,
     limits: Limits,
@@ -110,6 +109,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Journal {
     /// Goes on where a replay ended: in the same segment, or in a new one when there is none or `fresh` asks for it.
     pub(crate) fn resume(
+        files: Arc<dyn Files>,
         dir: PathBuf,
         owner: Owner,
         limits: Limits,
@@ -119,34 +119,34 @@ impl Journal {
         let end = replayed.end;
         for first in &replayed.covered {
             let path = segment::path(&dir, *first);
-            std::fs::remove_file(&path).map_err(OpenError::io("remove", &path))?;
+            files.remove(&path).map_err(OpenError::io("remove", &path))?;
         }
         let (file, first, length) = match replayed.last {
             Some((first, length)) if !fresh => {
                 let path = segment::path(&dir, first);
-                let mut file = OpenOptions::new().write(true).open(&path).map_err(OpenError::io("open", &path))?;
-                file.seek(SeekFrom::Start(length)).map_err(OpenError::io("open", &path))?;
+                let file = files.open(&path, Access::Write).map_err(OpenError::io("open", &path))?;
                 (file, first, length)
             }
             _ => {
                 let path = segment::path(&dir, end);
-                let file = segment::create(&dir, &owner, end).map_err(OpenError::io("create", &path))?;
+                let file = segment::create(&*files, &dir, &owner, end).map_err(OpenError::io("create", &path))?;
                 (file, end, segment::HEADER as u64)
             }
         };
         // What a killed process had handed to the system counts as synced from here on.
-        file.sync_data().map_err(OpenError::io("sync", &segment::path(&dir, first)))?;
+        file.sync().map_err(OpenError::io("sync", &segment::path(&dir, first)))?;
         let added = if replayed.last.is_some_and(|(last, _)| last == first) { 0 } else { length };
         Ok(Self {
             ring: Mutex::new(Ring::new(limits.ring_bytes, end)),
             pending: Mutex::new(Pending { end, ..Pending::default() }),
-            writer: Mutex::new(Writer { file: Arc::new(file), first, length, end, stuck: None, ragged: false }),
+            writer: Mutex::new(Writer { file, first, length, end, stuck: None }),
             written: watch::Sender::new(end),
             synced: watch::Sender::new(Synced { end, failure: None }),
             bytes: AtomicU64::new(replayed.bytes + added),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             sync_lost: AtomicBool::new(false),
+            files,
             dir,
             owner,
             limits,
@@ -271,7 +271,7 @@ impl Journal {
             return Ok(end);
         }
         // Without the lock: commands go on being written while the disk turns.
-        match file.sync_data() {
+        match file.sync() {
             Ok(()) => Ok(end),
             Err(error) => {
                 // After a failed sync the system may have dropped the very pages that it could not write.
@@ -298,7 +298,7 @@ impl Journal {
         if !self.sync_lost() {
             self.write_locked(&mut writer)?;
             // The old segment is durable before the new one exists, so a hole between them is always damage.
-            writer.file.sync_data().map_err(|e| {
+            writer.file.sync().map_err(|e| {
                 self.sync_lost.store(true, Ordering::Release);
                 self.fail("sync", &e, writer.first)
             })?;
@@ -306,10 +306,9 @@ impl Journal {
         if writer.first == writer.end {
             return Ok(writer.end);
         }
-        let file =
-            segment::create(&self.dir, &self.owner, writer.end).map_err(|e| self.fail("create", &e, writer.end))?;
-        (writer.file, writer.first, writer.length) = (Arc::new(file), writer.end, segment::HEADER as u64);
-        writer.ragged = false;
+        let file = segment::create(&*self.files, &self.dir, &self.owner, writer.end)
+            .map_err(|e| self.fail("create", &e, writer.end))?;
+        (writer.file, writer.first, writer.length) = (file, writer.end, segment::HEADER as u64);
         self.bytes.fetch_add(segment::HEADER as u64, Ordering::Relaxed);
         Ok(writer.end)
     }
@@ -317,11 +316,12 @@ impl Journal {
     /// A durable checkpoint covers everything before `position`: removes the segments that nobody needs any more,
     /// and forgets a lost sync, since what it may have lost lies in them.
     pub(crate) fn checkpointed(&self, position: u64) -> Result<(), OpenError> {
-        let segments = segment::list(&self.dir)?;
+        let segments = segment::list(&*self.files, &self.dir)?;
         for pair in segments.windows(2).filter(|pair| pair[1] <= position) {
             let path = segment::path(&self.dir, pair[0]);
-            let length = path.metadata().map_err(OpenError::io("read", &path))?.len();
-            std::fs::remove_file(&path).map_err(OpenError::io("remove", &path))?;
+            let file = self.files.open(&path, Access::Read).map_err(OpenError::io("read", &path))?;
+            let length = file.length().map_err(OpenError::io("read", &path))?;
+            self.files.remove(&path).map_err(OpenError::io("remove", &path))?;
             self.bytes.fetch_sub(length, Ordering::Relaxed);
         }
         self.sync_lost.store(false, Ordering::Release);
@@ -330,7 +330,7 @@ impl Journal {
 
     /// Puts another file in the place of the open segment, so that a test can make the disk refuse.
     #[cfg(test)]
-    pub(crate) fn use_file(&self, file: Arc<File>) -> Arc<File> {
+    pub(crate) fn use_file(&self, file: Arc<dyn OpenFile>) -> Arc<dyn OpenFile> {
         std::mem::replace(&mut lock(&self.writer).file, file)
     }
 
@@ -353,16 +353,9 @@ impl Journal {
     }
 }
 
-/// Appends a batch whole or not at all.
+/// Appends a batch. After an error the next attempt writes over whatever part of it is there.
 fn append(writer: &mut Writer, batch: &Batch) -> io::Result<()> {
-    let mut file = &*writer.file;
-    if writer.ragged {
-        file.set_len(writer.length)?;
-        file.seek(SeekFrom::Start(writer.length))?;
-    }
-    writer.ragged = true;
-    file.write_all(&batch.bytes)?;
-    writer.ragged = false;
+    writer.file.write_at(writer.length, &batch.bytes)?;
     writer.length += batch.bytes.len() as u64;
     Ok(())
 }

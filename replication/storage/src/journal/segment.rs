@@ -7,14 +7,14 @@
 //! ```
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::OpenError;
+use crate::{Access, Files, OpenError, OpenFile};
 
 /// Bytes of a file's header.
 pub(crate) const HEADER: usize = 56;
@@ -106,25 +106,24 @@ pub(crate) fn path(dir: &Path, position: u64) -> PathBuf {
 
 /// Creates the segment that begins at `position`, its header durable, and returns it open for appending.
 /// A file of that name can only be one that never got a record; it is replaced.
-pub(crate) fn create(dir: &Path, owner: &Owner, position: u64) -> io::Result<File> {
-    let path = path(dir, position);
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(path)?;
-    file.write_all(&header(FileKind::Journal, owner, position))?;
-    file.sync_all()?;
-    sync_dir(dir)?;
+pub(crate) fn create(files: &dyn Files, dir: &Path, owner: &Owner, position: u64) -> io::Result<Arc<dyn OpenFile>> {
+    let file = files.open(&path(dir, position), Access::Create)?;
+    file.write_at(0, &header(FileKind::Journal, owner, position))?;
+    file.sync()?;
+    files.sync_dir(dir)?;
     Ok(file)
 }
 
 /// The positions of the segments in `dir`, ascending.
-pub(crate) fn list(dir: &Path) -> Result<Vec<u64>, OpenError> {
-    numbered(dir, EXTENSION)
+pub(crate) fn list(files: &dyn Files, dir: &Path) -> Result<Vec<u64>, OpenError> {
+    numbered(files, dir, EXTENSION)
 }
 
 /// The numbers of the files `NUMBER.extension` in `dir`, ascending.
-pub(crate) fn numbered(dir: &Path, extension: &str) -> Result<Vec<u64>, OpenError> {
+pub(crate) fn numbered(files: &dyn Files, dir: &Path, extension: &str) -> Result<Vec<u64>, OpenError> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(OpenError::io("list", dir))? {
-        let path = entry.map_err(OpenError::io("list", dir))?.path();
+    for name in files.list(dir).map_err(OpenError::io("list", dir))? {
+        let path = Path::new(&name);
         if path.extension().is_some_and(|e| e == extension)
             && let Some(position) = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok())
         {
@@ -133,9 +132,4 @@ pub(crate) fn numbered(dir: &Path, extension: &str) -> Result<Vec<u64>, OpenErro
     }
     found.sort_unstable();
     Ok(found)
-}
-
-/// Makes a directory's entries durable.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }

@@ -6,7 +6,7 @@ use super::{
     record::{HEADER, Kind},
     *,
 };
-use crate::{Tail, tests::TempDir};
+use crate::{RealFiles, Tail, tests::TempDir};
 
 const LIMITS: Limits = Limits { segment_bytes: 1 << 20, ring_bytes: 1 << 20 };
 
@@ -16,16 +16,17 @@ fn owner() -> Owner {
 
 fn texts_from(dir: &Path, from: u64) -> Result<(Replayed, Vec<String>), OpenError> {
     let mut texts = Vec::new();
-    let replayed = replay(dir, &owner(), from, &mut |record| {
+    let replayed = replay(&RealFiles, dir, &owner(), from, &mut |record| {
         texts.push(String::from_utf8_lossy(record.payload).into_owned());
         Ok(())
     })?;
+    mend(&RealFiles, dir, &replayed)?;
     Ok((replayed, texts))
 }
 
 fn open(dir: &Path) -> Journal {
     let (replayed, _) = texts_from(dir, 0).unwrap();
-    Journal::resume(dir.into(), owner(), LIMITS, &replayed, false).unwrap()
+    Journal::resume(Arc::new(RealFiles), dir.into(), owner(), LIMITS, &replayed, false).unwrap()
 }
 
 fn say(journal: &Journal, text: &str) {
@@ -139,23 +140,23 @@ fn a_full_segment_is_closed_at_the_next_sync() {
     let dir = TempDir::new();
     let (replayed, _) = texts_from(&dir, 0).unwrap();
     let limits = Limits { segment_bytes: 200, ..LIMITS };
-    let journal = Journal::resume(dir.to_path_buf(), owner(), limits, &replayed, false).unwrap();
+    let journal = Journal::resume(Arc::new(RealFiles), dir.to_path_buf(), owner(), limits, &replayed, false).unwrap();
     for _ in 0..20 {
         say(&journal, "twenty bytes of text");
         journal.sync().unwrap();
     }
-    assert_eq!(segment::list(&dir).unwrap(), [0, 4, 8, 12, 16, 20]);
+    assert_eq!(segment::list(&RealFiles, &dir).unwrap(), [0, 4, 8, 12, 16, 20]);
     assert_eq!(texts_from(&dir, 0).unwrap().1.len(), 20);
 }
 
 #[test]
 fn strangers_are_refused() {
     let dir = written(&["a"]);
-    let other_world = replay(&dir, &Owner::new("bank", 1, 7), 0, &mut |_| Ok(()));
+    let other_world = replay(&RealFiles, &dir, &Owner::new("bank", 1, 7), 0, &mut |_| Ok(()));
     assert!(matches!(other_world, Err(OpenError::OtherWorld { .. })));
-    let other_region = replay(&dir, &Owner::new("shop", 2, 7), 0, &mut |_| Ok(()));
+    let other_region = replay(&RealFiles, &dir, &Owner::new("shop", 2, 7), 0, &mut |_| Ok(()));
     assert!(matches!(other_region, Err(OpenError::OtherRegion { found: 1, want: 2, .. })));
-    let unreadable = replay(&dir, &owner(), 0, &mut |_| Err("nonsense".into()));
+    let unreadable = replay(&RealFiles, &dir, &owner(), 0, &mut |_| Err("nonsense".into()));
     assert!(matches!(unreadable, Err(OpenError::Damaged { offset, .. }) if offset == segment::HEADER as u64));
 }
 
@@ -163,7 +164,7 @@ fn strangers_are_refused() {
 fn a_full_disk_refuses_loses_nothing_and_heals() {
     let dir = written(&["a"]);
     let journal = open(&dir);
-    let good = journal.use_file(OpenOptions::new().write(true).open("/dev/full").unwrap().into());
+    let good = journal.use_file(RealFiles.open(Path::new("/dev/full"), Access::Write).unwrap());
     say(&journal, "b");
     let refused = journal.write_pending().unwrap_err();
     assert!(refused.to_string().contains("No space left"), "{refused}");

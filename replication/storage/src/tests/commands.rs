@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, thread};
 use replication_core::{Hlc, OpError, PARTITIONS, TimeUnit, When};
 
 use super::*;
-use crate::{Durability, WriteMark};
+use crate::{Access, Durability, Files, RealFiles, WriteMark};
 
 #[test]
 fn a_write_is_read_back_and_a_read_leaves_no_mark() {
@@ -97,7 +97,7 @@ fn a_watermark_covers_every_write_stamped_before_it() {
     });
     store.write_pending().unwrap();
     let mut stamped = Vec::new();
-    crate::journal::replay(&dir, &crate::journal::Owner::new("shop", 1, 0), 0, &mut |record| {
+    crate::journal::replay(&RealFiles, &dir, &crate::journal::Owner::new("shop", 1, 0), 0, &mut |record| {
         let (delta, _) = replication_core::Delta::decode(record.payload).unwrap().unwrap();
         stamped.push(delta.hlc);
         Ok(())
@@ -115,7 +115,7 @@ fn a_disk_that_refuses_stops_writes_and_not_reads() {
     let dir = TempDir::new();
     let store = open(&dir);
     run(&store, &set("k", "v"));
-    let good = store.inner.journal.use_file(fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into());
+    let good = store.inner.journal.use_file(RealFiles.open(Path::new("/dev/full"), Access::Write).unwrap());
     let done = store.execute(&set("k", "lost?"));
     assert!(done.mark.is_some());
     assert!(store.write_pending().unwrap_err().to_string().contains("No space left"));

@@ -1,7 +1,7 @@
 //! Stops of every kind, and what is there afterwards.
 
 use super::*;
-use crate::{OpenError, StateDigest, identity::Identity, set_aside};
+use crate::{Access, Files, OpenError, RealFiles, StateDigest, identity::Identity, set_aside};
 
 /// Some life in a store: all kinds of changes.
 fn live_a_little(store: &StateStore, from: u32) -> Vec<StateDigest> {
@@ -92,7 +92,7 @@ fn a_flipped_byte_in_the_middle_is_refused_and_the_state_can_be_set_aside() {
         assert!(error.to_string().contains(way_out), "{error}");
     }
 
-    let aside = set_aside(&dir).unwrap();
+    let aside = set_aside(&config(&dir, 1)).unwrap();
     assert!(aside.join(journal.file_name().unwrap()).exists());
     let (store, report) = open_with(config(&dir, 1));
     assert!(report.empty && store.dbsize() == 0);
@@ -108,7 +108,7 @@ fn somebody_elses_directory_is_refused() {
         StateStore::open(config).map(|_| ()).unwrap_err()
     };
     assert!(matches!(open_as("shop", 1), OpenError::InUse { by, .. } if by.contains(&std::process::id().to_string())));
-    assert!(matches!(set_aside(&dir), Err(OpenError::InUse { .. })));
+    assert!(matches!(set_aside(&config(&dir, 1)), Err(OpenError::InUse { .. })));
     drop(store);
     assert!(
         matches!(open_as("bank", 1), OpenError::OtherWorld { found, want, .. } if found == "shop" && want == "bank")
@@ -121,8 +121,8 @@ fn somebody_elses_directory_is_refused() {
 fn a_name_is_given_up_exactly_when_the_past_is_in_doubt() {
     type Harm = fn(&TempDir);
     let another_boot: Harm = |dir| {
-        let identity = Identity::load(dir).unwrap().unwrap();
-        Identity { boot: "another".into(), ..identity }.save(dir).unwrap();
+        let identity = Identity::load(&RealFiles, dir).unwrap().unwrap();
+        Identity { boot: "another".into(), ..identity }.save(&RealFiles, dir).unwrap();
     };
     let unreadable: Harm = |dir| fs::write(dir.join("identity"), "nonsense").unwrap();
     let gone: Harm = |dir| dir.files("journal").iter().for_each(|file| fs::remove_file(file).unwrap());
@@ -217,9 +217,9 @@ fn after_a_failed_sync_writes_wait_for_a_checkpoint() {
     let dir = TempDir::new();
     let store = open(&dir);
     live_a_little(&store, 0);
-    store.threads.stop(); // or upkeep might be quicker than the test
+    store.keepers.stop(); // or upkeep might be quicker than the test
     // A device that takes everything, keeps nothing, and cannot be synced.
-    store.inner.journal.use_file(fs::OpenOptions::new().write(true).open("/dev/null").unwrap().into());
+    store.inner.journal.use_file(RealFiles.open(Path::new("/dev/null"), Access::Write).unwrap());
     run(&store, &set("kept", "nowhere"));
     assert!(store.inner.journal.sync().unwrap_err().to_string().contains("sync"));
     assert!(store.inner.journal.sync_lost() && store.stats().refusing_writes);

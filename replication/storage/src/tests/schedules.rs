@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use replication_core::{CatchUp, Delta};
 
 use super::*;
-use crate::{Offer, Tail};
+use crate::{Offer, RealFiles, Tail};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -89,8 +89,8 @@ impl Trio {
             let length = file.metadata().unwrap().len();
             file.set_len(length.saturating_sub(torn_bytes).max(crate::journal::segment::HEADER as u64)).unwrap();
             // Cut between two records nobody would notice; a machine that stopped is noticed.
-            let identity = crate::identity::Identity::load(&self.dirs[at]).unwrap().unwrap();
-            crate::identity::Identity { boot: "another".into(), ..identity }.save(&self.dirs[at]).unwrap();
+            let identity = crate::identity::Identity::load(&RealFiles, &self.dirs[at]).unwrap().unwrap();
+            crate::identity::Identity { boot: "another".into(), ..identity }.save(&RealFiles, &self.dirs[at]).unwrap();
         }
         self.open(at);
     }
