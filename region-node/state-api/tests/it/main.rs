@@ -6,6 +6,7 @@
 )]
 
 mod clients;
+mod differential;
 mod limits;
 mod port;
 mod server;

@@ -9,7 +9,9 @@ use crate::{ExpireIf, OpError, Reply, TimeUnit, When};
 pub(super) fn moment(when: When, now_ms: u64) -> Option<u64> {
     let (amount, unit, start) = match when {
         When::In(amount, unit) if amount > 0 => (amount, unit, i64::try_from(now_ms).ok()?),
-        When::In(..) => return Some(0), // not after now: the caller treats it as passed or as invalid
+        // Not after now: the caller treats it as passed or as invalid, unless 64 bits do not even hold it.
+        When::In(amount, TimeUnit::Seconds) => return amount.checked_mul(1000).map(|_| 0),
+        When::In(..) => return Some(0),
         When::At(amount, unit) => (amount, unit, 0),
     };
     let ms = match unit {

@@ -1,0 +1,35 @@
+//! Where Atoll answers otherwise than Redis, and means to. `docs/state.md` lists the same, for users.
+
+use super::{grammar::Command, replies::Value};
+
+/// One documented difference.
+pub(crate) struct Difference {
+    /// As the documentation says it.
+    pub(crate) what: &'static str,
+    /// Whether these replies differ for that reason.
+    applies: fn(&Command, &Value, &Value) -> bool,
+}
+
+pub(crate) const DIFFERENCES: &[Difference] = &[Difference {
+    what: "`SCAN` from a cursor with a sign, or from an empty one",
+    applies: |command, ours, _| command.name() == "SCAN" && ours.is("-ERR invalid cursor"),
+}];
+
+/// The difference that explains these replies.
+pub(crate) fn find(command: &Command, ours: &Value, theirs: &Value) -> Option<&'static Difference> {
+    DIFFERENCES.iter().find(|difference| (difference.applies)(command, ours, theirs))
+}
+
+/// The manual, and where in it the list stands.
+const MANUAL: &str = include_str!("../../../../../docs/state.md");
+const HEADING: &str = "## Replies that differ from Redis's";
+
+#[test]
+fn the_manual_lists_the_same_differences() {
+    let section = MANUAL.split(HEADING).nth(1).expect("the manual has the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()).skip(1);
+    let listed: Vec<&str> = rows.collect();
+    let allowed: Vec<&str> = DIFFERENCES.iter().map(|difference| difference.what).collect();
+    assert_eq!(listed, allowed);
+}
