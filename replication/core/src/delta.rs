@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::types::decimal::ONE;
 use crate::wire::{self, Kind, Reader, put_bytes, put_varint};
 use crate::{DecodeError, Dot, Hlc, MAX_KEY_BYTES, MAX_SEQ, MAX_VALUE_BYTES, PARTITIONS, ReplicaId, VersionVector};
 
@@ -56,12 +57,22 @@ pub enum Part {
     Member(Bytes),
     /// The key's deadline.
     Deadline,
+    /// The deadline of a hash field.
+    FieldDeadline(Bytes),
+    /// A sorted set member, itself a score that can be counted on.
+    Rated(Bytes),
+    /// A list element, by its position; positions are ordered as bytes.
+    Item(Bytes),
+    /// A HyperLogLog.
+    Sketch,
+    /// The key as a whole: where a removal mark lies.
+    Key,
 }
 
 /// The value of an element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A register's text, in a cell or field.
+    /// A register's text, in a cell or field; a list element's; a sketch's registers.
     Text(Bytes),
     /// What one replica added to a counter, in a cell or field.
     Count(Box<Count>),
@@ -69,14 +80,30 @@ pub enum Value {
     Floor(Box<Floor>),
     /// Presence in a set.
     Member,
-    /// When the key expires.
+    /// When the key or field expires.
     Deadline(Deadline),
+    /// A sorted set member's score.
+    Score(Score),
+    /// A removal mark: what it has not observed does not show.
+    Revoked,
 }
+
+/// A score: any float but NaN, compared by its bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Score(pub f64);
+
+impl PartialEq for Score {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Score {}
 
 /// One replica's increments since it last started counting here. See the laws in `types/cell.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Sum of all increments since the start.
+    /// Sum of all increments since the start, in units of 10^-17, as all sums here.
     pub sum: i128,
     /// Sequence number of the last increment.
     pub last: u64,
@@ -126,8 +153,12 @@ impl Delta {
     pub fn size_hint(&self) -> usize {
         let change = |change: &Change| {
             let part = match &change.part {
-                Part::Field(name) | Part::Member(name) => name.len(),
-                Part::Any | Part::Cell | Part::Deadline => 0,
+                Part::Field(name)
+                | Part::Member(name)
+                | Part::FieldDeadline(name)
+                | Part::Rated(name)
+                | Part::Item(name) => name.len(),
+                Part::Any | Part::Cell | Part::Deadline | Part::Sketch | Part::Key => 0,
             };
             let value = if let Some(Value::Text(text)) = &change.put { text.len() } else { 0 };
             size_of::<Change>() + change.key.len() + part + value + change.removes.len() * size_of::<Dot>()
@@ -191,11 +222,16 @@ pub(crate) fn read_partition(reader: &mut Reader) -> Result<u16, DecodeError> {
 }
 
 pub(crate) fn read_hlc(reader: &mut Reader) -> Result<Hlc, DecodeError> {
-    let mut stamp = [0; 8];
-    for byte in &mut stamp {
-        *byte = reader.u8()?;
-    }
-    Ok(Hlc(u64::from_le_bytes(stamp)))
+    Ok(Hlc(reader.u64_le()?))
+}
+
+/// Sums of integers, nearly all there are, travel as integers: a byte or two instead of nine.
+fn unit_of(sums: &[i128]) -> i128 {
+    if sums.iter().all(|sum| sum % ONE == 0) { ONE } else { 1 }
+}
+
+fn read_sum(reader: &mut Reader, unit: i128) -> Result<i128, DecodeError> {
+    reader.i128()?.checked_mul(unit).ok_or(DecodeError::Malformed("a sum out of range"))
 }
 
 const SAME_KEY: u8 = 1;
@@ -249,6 +285,20 @@ impl Part {
                 put_bytes(out, member);
             }
             Self::Deadline => out.push(4),
+            Self::FieldDeadline(field) => {
+                out.push(5);
+                put_bytes(out, field);
+            }
+            Self::Rated(member) => {
+                out.push(6);
+                put_bytes(out, member);
+            }
+            Self::Item(position) => {
+                out.push(7);
+                put_bytes(out, position);
+            }
+            Self::Sketch => out.push(8),
+            Self::Key => out.push(9),
         }
     }
 
@@ -259,6 +309,11 @@ impl Part {
             2 => Self::Field(reader.bytes(MAX_VALUE_BYTES)?),
             3 => Self::Member(reader.bytes(MAX_VALUE_BYTES)?),
             4 => Self::Deadline,
+            5 => Self::FieldDeadline(reader.bytes(MAX_VALUE_BYTES)?),
+            6 => Self::Rated(reader.bytes(MAX_VALUE_BYTES)?),
+            7 => Self::Item(reader.bytes(MAX_KEY_BYTES)?),
+            8 => Self::Sketch,
+            9 => Self::Key,
             _ => return Err(DecodeError::Malformed("unknown part of a key")),
         })
     }
@@ -268,9 +323,12 @@ impl Value {
     /// Whether `part` can hold such a value.
     pub(crate) fn fits(&self, part: &Part) -> bool {
         match self {
-            Self::Text(_) | Self::Count(_) | Self::Floor(_) => matches!(part, Part::Cell | Part::Field(_)),
+            Self::Text(_) => matches!(part, Part::Cell | Part::Field(_) | Part::Item(_) | Part::Sketch),
+            Self::Count(_) | Self::Floor(_) => matches!(part, Part::Cell | Part::Field(_) | Part::Rated(_)),
+            Self::Score(_) => matches!(part, Part::Rated(_)),
             Self::Member => matches!(part, Part::Member(_)),
-            Self::Deadline(_) => matches!(part, Part::Deadline),
+            Self::Deadline(_) => matches!(part, Part::Deadline | Part::FieldDeadline(_)),
+            Self::Revoked => matches!(part, Part::Key | Part::Field(_) | Part::Member(_) | Part::Rated(_)),
         }
     }
 
@@ -281,17 +339,19 @@ impl Value {
                 put_bytes(out, text);
             }
             Self::Count(count) => {
-                out.push(1);
-                wire::put_i128(out, count.sum);
+                let unit = unit_of(&[count.sum, count.base_sum]);
+                out.push(if unit == ONE { 1 } else { 6 });
+                wire::put_i128(out, count.sum / unit);
                 put_varint(out, count.last);
                 put_varint(out, count.base_seq);
-                wire::put_i128(out, count.base_sum);
+                wire::put_i128(out, count.base_sum / unit);
             }
             Self::Floor(floor) => {
-                out.push(2);
+                let unit = unit_of(&[floor.sum]);
+                out.push(if unit == ONE { 2 } else { 7 });
                 wire::put_replica(out, floor.owner);
                 put_varint(out, floor.seq);
-                wire::put_i128(out, floor.sum);
+                wire::put_i128(out, floor.sum / unit);
             }
             Self::Member => out.push(3),
             Self::Deadline(deadline) => {
@@ -301,22 +361,42 @@ impl Value {
                     wire::put_dot(out, dot);
                 }
             }
+            Self::Score(score) => {
+                out.push(8);
+                out.extend_from_slice(&score.0.to_bits().to_le_bytes());
+            }
+            Self::Revoked => out.push(9),
         }
     }
 
     pub(crate) fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
         Ok(match reader.u8()? {
             0 => Self::Text(reader.bytes(MAX_VALUE_BYTES)?),
-            1 => Self::Count(Box::new(Count {
-                sum: reader.i128()?,
-                last: reader.varint()?,
-                base_seq: reader.varint()?,
-                base_sum: reader.i128()?,
-            })),
-            2 => Self::Floor(Box::new(Floor { owner: reader.replica()?, seq: reader.varint()?, sum: reader.i128()? })),
+            tag @ (1 | 6) => {
+                let unit = if tag == 1 { ONE } else { 1 };
+                Self::Count(Box::new(Count {
+                    sum: read_sum(reader, unit)?,
+                    last: reader.varint()?,
+                    base_seq: reader.varint()?,
+                    base_sum: read_sum(reader, unit)?,
+                }))
+            }
+            tag @ (2 | 7) => {
+                let unit = if tag == 2 { ONE } else { 1 };
+                let (owner, seq) = (reader.replica()?, reader.varint()?);
+                Self::Floor(Box::new(Floor { owner, seq, sum: read_sum(reader, unit)? }))
+            }
             3 => Self::Member,
             4 => Self::Deadline(Deadline { at_ms: reader.varint()?, bound: None }),
             5 => Self::Deadline(Deadline { at_ms: reader.varint()?, bound: Some(reader.dot()?) }),
+            8 => {
+                let score = f64::from_bits(reader.u64_le()?);
+                if score.is_nan() {
+                    return Err(DecodeError::Malformed("a score that is not a number"));
+                }
+                Self::Score(Score(score))
+            }
+            9 => Self::Revoked,
             _ => return Err(DecodeError::Malformed("unknown kind of value")),
         })
     }

@@ -21,26 +21,28 @@ mod ops;
 mod partition;
 mod plan;
 mod reply;
+mod rules;
 mod track;
 mod types;
 mod wire;
 
 pub use clock::{AHEAD_MS, FAR_AHEAD_MS, Hlc, HlcClock, RemoteStamp};
-pub use delta::{Change, Count, Deadline, Delta, Floor, MAX_DELTA_BYTES, Part, Value};
+pub use delta::{Change, Count, Deadline, Delta, Floor, MAX_DELTA_BYTES, Part, Score, Value};
 pub use hash::{PARTITIONS, partition_of};
 pub use id::{Dot, MAX_SEQ, ReplicaId, VersionVector};
 pub use inbox::{HELD_BYTES, HOLD_MS, Inbox, Offered, Ready};
-pub use op::{ExpireIf, Op, SetExpiry, SetIf, TimeUnit, When};
+pub use op::{Ask, ExpireIf, HashOp, KeyOp, Op, SetExpiry, SetIf, SetOp, TextOp, TimeUnit, When};
 pub use partition::{
     CatchUp, CatchUpRefused, CaughtUp, Executed, ExplainedPart, Explanation, Gone, MAX_CATCH_UP_BYTES, Merged, Now,
-    PURGE_GRACE_MS, PURGE_OWN_GRACE_MS, Partition, PartitionStats, Put,
+    PURGE_GRACE_MS, PURGE_OWN_GRACE_MS, Partition, PartitionStats, Put, Transaction,
 };
 pub use reply::{OpError, Reply};
+pub use rules::{DEFAULT_MAX_VALUE_BYTES, PrefixRule, Rules};
 pub use wire::DecodeError;
 
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 64 * 1024;
-/// Longest string value, hash field, field value or set member, in bytes.
-pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
+/// Longest value, field or member that a frame may carry, in bytes; what commands may store is [`Rules::max_value_bytes`].
+pub const MAX_VALUE_BYTES: usize = 32 * 1024 * 1024;
 /// Most that the arguments of one writing command may have together, in bytes.
 pub const MAX_COMMAND_BYTES: usize = 64 * 1024 * 1024;

@@ -15,8 +15,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) me: ReplicaId,
     pub(crate) key: Bytes,
     pub(crate) changes: Vec<Change>,
-    first_seq: u64,
-    puts: u64,
+    /// The sequence number of the next put.
+    pub(crate) next_seq: u64,
 }
 
 /// What a reset takes away, and the floors it must leave.
@@ -27,18 +27,14 @@ pub(crate) struct Clearing {
 }
 
 impl<'a> Plan<'a> {
-    pub(crate) fn new(replicas: &'a Replicas, me: ReplicaId, key: Bytes, first_seq: u64) -> Self {
-        Self { replicas, me, key, changes: Vec::new(), first_seq, puts: 0 }
-    }
-
-    /// The sequence number of the next put.
-    pub(crate) fn next_seq(&self) -> u64 {
-        self.first_seq + self.puts
+    /// An empty plan whose first put takes `next_seq`.
+    pub(crate) fn new(replicas: &'a Replicas, me: ReplicaId, key: Bytes, next_seq: u64) -> Self {
+        Self { replicas, me, key, changes: Vec::new(), next_seq }
     }
 
     pub(crate) fn put(&mut self, part: Part, removes: SmallVec<[Dot; 1]>, value: Value) {
         self.changes.push(Change { key: self.key.clone(), part, removes, put: Some(value) });
-        self.puts += 1;
+        self.next_seq += 1;
     }
 
     pub(crate) fn remove(&mut self, part: Part, removes: SmallVec<[Dot; 1]>) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::{MAX_COMMAND_BYTES, MAX_KEY_BYTES};
 
 /// An answer in no particular protocol; RESP2 flattens `Map` and `Set` into arrays, RESP3 does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub enum OpError {
     #[error("ERR key is longer than {MAX_KEY_BYTES} bytes")]
     KeyTooLong,
     /// A value, field or member over the limit.
-    #[error("ERR string exceeds maximum allowed size ({MAX_VALUE_BYTES} bytes)")]
-    ValueTooLong,
+    #[error("ERR string exceeds maximum allowed size ({0} bytes)")]
+    ValueTooLong(usize),
     /// The arguments of one command together are over the limit.
     #[error("ERR command is longer than {MAX_COMMAND_BYTES} bytes, split it")]
     CommandTooLarge,

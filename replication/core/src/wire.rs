@@ -11,8 +11,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{Dot, MAX_SEQ, ReplicaId, VersionVector};
 
-/// The version this build writes, and the only one it reads so far.
-pub(crate) const VERSION: u8 = 1;
+/// The version this build writes. Version 2 added parts and values to version 1 and changed none, so both are read alike.
+pub(crate) const VERSION: u8 = 2;
+/// The oldest version this build reads.
+const OLDEST: u8 = 1;
 const HEAD: usize = 4;
 const FIXED: usize = 2 + 8;
 
@@ -42,7 +44,7 @@ pub enum DecodeError {
         len: usize,
     },
     /// Written by another version of the format.
-    #[error("frame format version {0} is unknown here, this build reads version {VERSION}")]
+    #[error("frame format version {0} is unknown here, this build reads versions {OLDEST} to {VERSION}")]
     Version(u8),
     /// A well-formed frame of another kind.
     #[error("frame kind {0} where another was expected")]
@@ -83,7 +85,7 @@ pub(crate) fn read_frame(bytes: &[u8], kind: Kind, limit: usize) -> Result<Optio
         return Err(DecodeError::Checksum { len: len + HEAD });
     }
     match (checked[0], checked[1]) {
-        (version, _) if version != VERSION => Err(DecodeError::Version(version)),
+        (version, _) if !(OLDEST..=VERSION).contains(&version) => Err(DecodeError::Version(version)),
         (_, found) if found != kind as u8 => Err(DecodeError::Kind(found)),
         _ => Ok(Some((&checked[2..], len + HEAD))),
     }
@@ -181,6 +183,14 @@ impl Reader {
             }
         }
         Err(DecodeError::Malformed("number over 64 bits"))
+    }
+
+    pub(crate) fn u64_le(&mut self) -> Read<u64> {
+        let mut word = [0; 8];
+        for byte in &mut word {
+            *byte = self.u8()?;
+        }
+        Ok(u64::from_le_bytes(word))
     }
 
     pub(crate) fn i128(&mut self) -> Read<i128> {

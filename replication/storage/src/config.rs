@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use replication_core::Rules;
+
 use crate::{Files, Luck, RealFiles, WallClock};
 
 /// When a write counts as written.
@@ -37,6 +39,8 @@ pub struct StoreConfig {
     pub region: u16,
     /// When a write counts as written.
     pub durability: Durability,
+    /// What the World says about keys by their prefix.
+    pub rules: Arc<Rules>,
     /// Where the time comes from.
     pub clock: WallClock,
     /// Where random numbers come from.
@@ -62,6 +66,7 @@ impl StoreConfig {
             world: world.into(),
             region,
             durability: Durability::default(),
+            rules: Arc::default(),
             clock: WallClock::default(),
             luck: Luck::default(),
             files: Arc::new(RealFiles),

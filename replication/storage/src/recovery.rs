@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use replication_core::{CatchUp, Delta, Hlc, Merged, PARTITIONS, Partition, ReplicaId};
+use replication_core::{CatchUp, Delta, Hlc, Merged, PARTITIONS, Partition, ReplicaId, Rules};
 
 use crate::{
     Files, Hold, OpenError, StoreConfig, TornTail,
@@ -143,7 +143,7 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
     let in_doubt = doubt(files, known.as_ref(), &replayed, last);
     if in_doubt.is_some() && known.is_some() {
         me.incarnation = identity::new_incarnation(&config.luck);
-        replay.partitions = renamed(dir, &replay.partitions, me)?;
+        replay.partitions = renamed(dir, &replay.partitions, me, &config.rules)?;
     }
     let identity = Identity {
         world: config.world.clone(),
@@ -210,8 +210,13 @@ fn doubt(files: &dyn Files, known: Option<&Identity>, replayed: &Replayed, check
     }
 }
 
-fn renamed(dir: &Path, partitions: &[Partition], me: ReplicaId) -> Result<Vec<Partition>, OpenError> {
-    let renamed: Result<Vec<_>, _> = partitions.iter().map(|partition| shard::rename(partition, me)).collect();
+fn renamed(
+    dir: &Path,
+    partitions: &[Partition],
+    me: ReplicaId,
+    rules: &Arc<Rules>,
+) -> Result<Vec<Partition>, OpenError> {
+    let renamed: Result<Vec<_>, _> = partitions.iter().map(|partition| shard::rename(partition, me, rules)).collect();
     renamed.map_err(|e| OpenError::Incomplete { dir: dir.into(), what: format!("a partition cannot be renamed: {e}") })
 }
 
@@ -233,7 +238,7 @@ fn assemble(
     Inner {
         incarnation: AtomicU32::new(identity.incarnation),
         identity: Mutex::new(identity),
-        shards: Shards::new(partitions),
+        shards: Shards::new(partitions, &config.rules),
         hlc: SharedHlc::resume_after(marks.last),
         last_write: AtomicU64::new(last_local.0),
         journal,

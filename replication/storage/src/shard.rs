@@ -1,8 +1,8 @@
 //! A share of the partitions behind one lock. More locks than threads, so that two commands rarely meet at one.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use replication_core::{DecodeError, Inbox, PARTITIONS, Partition, ReplicaId};
+use replication_core::{DecodeError, Inbox, PARTITIONS, Partition, ReplicaId, Rules};
 
 use crate::journal::lock;
 
@@ -23,9 +23,10 @@ pub(crate) struct Shards {
 
 impl Shards {
     /// Distributes the partitions, which come in order, over the locks.
-    pub(crate) fn new(partitions: Vec<Partition>) -> Self {
+    pub(crate) fn new(partitions: Vec<Partition>, rules: &Arc<Rules>) -> Self {
         let mut shards: Vec<Vec<Slot>> = (0..SHARDS).map(|_| Vec::new()).collect();
-        for (id, partition) in partitions.into_iter().enumerate() {
+        for (id, mut partition) in partitions.into_iter().enumerate() {
+            partition.set_rules(rules.clone());
             shards[id % usize::from(SHARDS)].push(Slot { partition, inbox: Inbox::default(), held: Vec::new() });
         }
         Self { shards: shards.into_iter().map(Mutex::new).collect() }
@@ -58,8 +59,10 @@ impl Shards {
 }
 
 /// The same state under a new name: what is in it stays, what is written from now on is the new replica's.
-pub(crate) fn rename(partition: &Partition, me: ReplicaId) -> Result<Partition, DecodeError> {
+pub(crate) fn rename(partition: &Partition, me: ReplicaId, rules: &Arc<Rules>) -> Result<Partition, DecodeError> {
     let mut bytes = Vec::new();
     partition.encode_state(&mut bytes);
-    Ok(Partition::decode_state(&bytes, me)?.0)
+    let (mut partition, _) = Partition::decode_state(&bytes, me)?;
+    partition.set_rules(rules.clone());
+    Ok(partition)
 }

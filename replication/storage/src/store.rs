@@ -9,7 +9,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use replication_core::{Explanation, Hlc, Now, Op, OpError, PARTITIONS, ReplicaId, Reply, VersionVector, partition_of};
+use replication_core::{
+    Explanation, Hlc, Now, Op, OpError, PARTITIONS, ReplicaId, Reply, Transaction, VersionVector, partition_of,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -124,9 +126,9 @@ impl StateStore {
         let inner = &*self.inner;
         Counters::count(&inner.counters.commands);
         let wall_ms = inner.config.clock.now_ms();
-        let id = partition_of(op.key());
+        let id = partition_of(&op.key);
         if !op.is_write() {
-            let now = Now { wall_ms, stamp: Hlc::ZERO };
+            let now = Now { wall_ms, stamp: Hlc::ZERO, luck: inner.config.luck.draw() };
             return Executed { reply: inner.shards.with(id, |slot| slot.partition.execute(op, now)).reply, mark: None };
         }
         if let Some(failure) = inner.journal.failure() {
@@ -134,7 +136,7 @@ impl StateStore {
         }
         inner.shards.with(id, |slot| {
             // Stamped under the lock: in a partition, the order of stamps is the order of sequence numbers.
-            let now = Now { wall_ms, stamp: inner.hlc.tick(wall_ms) };
+            let now = Now { wall_ms, stamp: inner.hlc.tick(wall_ms), luck: inner.config.luck.draw() };
             let done = slot.partition.execute(op, now);
             let mark = done.delta.map(|delta| {
                 inner.last_write.fetch_max(now.stamp.0, Ordering::AcqRel);
@@ -142,6 +144,32 @@ impl StateStore {
             });
             Executed { reply: done.reply, mark }
         })
+    }
+
+    /// Runs `body` on one partition, alone: many commands, one change, atomic for every reader in every region. The mark is
+    /// to be persisted before any of the replies leaves. Check [`refusing_writes`](Self::refusing_writes) before a
+    /// transaction that writes.
+    ///
+    /// `body` holds the partition's lock: it must not wait, and must not use the store otherwise.
+    pub fn transact<R>(&self, partition: u16, body: impl FnOnce(&mut Transaction<'_>) -> R) -> (R, Option<WriteMark>) {
+        let inner = &*self.inner;
+        Counters::count(&inner.counters.commands);
+        let wall_ms = inner.config.clock.now_ms();
+        inner.shards.with(partition, |slot| {
+            let now = Now { wall_ms, stamp: inner.hlc.tick(wall_ms), luck: inner.config.luck.draw() };
+            let (result, delta) = slot.partition.transact(now, body);
+            let mark = delta.map(|delta| {
+                inner.last_write.fetch_max(now.stamp.0, Ordering::AcqRel);
+                WriteMark(inner.push_local(partition, &delta))
+            });
+            (result, mark)
+        })
+    }
+
+    /// A number that changes whenever what clients can see of a key changes: what WATCH compares.
+    pub fn fingerprint(&self, key: &[u8]) -> u64 {
+        let now_ms = self.now_ms();
+        self.inner.shards.with(partition_of(key), |slot| slot.partition.fingerprint(key, now_ms))
     }
 
     /// Waits until everything up to `mark` is written (everysec) or synced (always). An error means that it may not be
@@ -331,7 +359,7 @@ impl Inner {
             if slot.partition.is_empty() {
                 return;
             }
-            let now = Now { wall_ms, stamp: self.hlc.tick(wall_ms) };
+            let now = Now { wall_ms, stamp: self.hlc.tick(wall_ms), luck: 0 };
             if let Some(delta) = slot.partition.housekeeping(now, HOUSEKEEPING_KEYS) {
                 self.push_local(id, &delta);
             }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use replication_core::{Op, Reply, SetExpiry, SetIf};
+use replication_core::{KeyOp, Op, Reply, SetExpiry, SetIf, SetOp, TextOp};
 
 use crate::{RecoveryReport, StateStore, StoreConfig, WallClock};
 
@@ -104,23 +104,23 @@ fn b(text: &str) -> Bytes {
 
 pub(crate) fn set(key: &str, value: &str) -> Op {
     let (expiry, condition) = (SetExpiry::Clear, SetIf::Always);
-    Op::Set { key: b(key), value: b(value), expiry, condition, get: false }
+    TextOp::Set { value: b(value), expiry, condition, get: false }.on(b(key))
 }
 
 fn incr(key: &str, by: i64) -> Op {
-    Op::Incr { key: b(key), by }
+    TextOp::Incr { by }.on(b(key))
 }
 
 fn del(key: &str) -> Op {
-    Op::Del { key: b(key) }
+    KeyOp::Del.on(b(key))
 }
 
 fn sadd(key: &str, member: &str) -> Op {
-    Op::SAdd { key: b(key), members: vec![b(member)] }
+    SetOp::Add { members: vec![b(member)] }.on(b(key))
 }
 
 pub(crate) fn get(store: &StateStore, key: &str) -> Option<String> {
-    match store.execute(&Op::Get { key: b(key) }).reply {
+    match store.execute(&TextOp::Get.on(b(key))).reply {
         Reply::Nil => None,
         Reply::Bulk(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         other => panic!("GET {key} answered {other:?}"),

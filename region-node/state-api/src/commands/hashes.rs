@@ -1,7 +1,7 @@
 //! Hashes: fields under a key.
 
 use bytes::Bytes;
-use replication_core::{Op, Reply};
+use replication_core::{HashOp, Op, Reply};
 
 use crate::{
     call::{Answer, Call, Refusal},
@@ -28,21 +28,21 @@ pub(super) const COMMANDS: &[Command] = &[
         .complexity("O(N) where N is the number of fields being set.")
         .usage("key field value [field value ...]"),
     Command::new("hget", 3, READONLY | FAST, "hash", |call| {
-        call.answer(&Op::HGet { key: call.key(), field: call.arg(2) })
+        call.answer(&HashOp::Get { field: call.arg(2) }.on(call.key()))
     })
     .keys(Keys::one(&["RO", "access"]))
     .categories(HASH)
     .about("2.0.0", "Get the value of a hash field")
     .usage("key field"),
     Command::new("hmget", -3, READONLY | FAST, "hash", |call| {
-        call.answer(&Op::HMGet { key: call.key(), fields: call.rest(2) })
+        call.answer(&HashOp::MGet { fields: call.rest(2) }.on(call.key()))
     })
     .keys(Keys::one(&["RO", "access"]))
     .categories(HASH)
     .about("2.0.0", "Get the values of all the given hash fields")
     .complexity("O(N) where N is the number of fields being requested.")
     .usage("key field [field ...]"),
-    Command::new("hgetall", 2, READONLY, "hash", |call| call.answer(&Op::HGetAll { key: call.key() }))
+    Command::new("hgetall", 2, READONLY, "hash", |call| call.answer(&HashOp::GetAll.on(call.key())))
         .keys(Keys::one(&["RO", "access"]))
         .categories(HASH)
         .tips(UNORDERED)
@@ -64,7 +64,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .complexity("O(N) where N is the size of the hash.")
         .usage("key"),
     Command::new("hdel", -3, WRITE | FAST, "hash", |call| {
-        call.answer(&Op::HDel { key: call.key(), fields: call.rest(2) })
+        call.answer(&HashOp::Del { fields: call.rest(2) }.on(call.key()))
     })
     .keys(Keys::one(&["RW", "delete"]))
     .categories(HASH)
@@ -72,13 +72,13 @@ pub(super) const COMMANDS: &[Command] = &[
     .complexity("O(N) where N is the number of fields to be removed.")
     .usage("key field [field ...]"),
     Command::new("hexists", 3, READONLY | FAST, "hash", |call| {
-        call.answer(&Op::HExists { key: call.key(), field: call.arg(2) })
+        call.answer(&HashOp::Exists { field: call.arg(2) }.on(call.key()))
     })
     .keys(Keys::one(&["RO"]))
     .categories(HASH)
     .about("2.0.0", "Determine if a hash field exists")
     .usage("key field"),
-    Command::new("hlen", 2, READONLY | FAST, "hash", |call| call.answer(&Op::HLen { key: call.key() }))
+    Command::new("hlen", 2, READONLY | FAST, "hash", |call| call.answer(&HashOp::Len.on(call.key())))
         .keys(Keys::one(&["RO"]))
         .categories(HASH)
         .about("2.0.0", "Get the number of fields in a hash")
@@ -101,7 +101,7 @@ fn pairs(call: &Call<'_>) -> Result<Op, Refusal> {
         return Err(Refusal::arity(call.command.name));
     }
     let fields = call.args[2..].chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-    Ok(Op::HSet { key: call.key(), fields })
+    Ok(HashOp::Set { fields }.on(call.key()))
 }
 
 fn hmset(call: &mut Call<'_>) -> Answer {
@@ -111,7 +111,7 @@ fn hmset(call: &mut Call<'_>) -> Answer {
 }
 
 fn column(call: &mut Call<'_>, side: fn((Bytes, Bytes)) -> Bytes) -> Answer {
-    let rows = match call.execute(&Op::HGetAll { key: call.key() })? {
+    let rows = match call.execute(&HashOp::GetAll.on(call.key()))? {
         Reply::Map(rows) => rows,
         _ => Vec::new(),
     };
@@ -121,7 +121,7 @@ fn column(call: &mut Call<'_>, side: fn((Bytes, Bytes)) -> Bytes) -> Answer {
 }
 
 fn hstrlen(call: &mut Call<'_>) -> Answer {
-    let length = match call.execute(&Op::HGet { key: call.key(), field: call.arg(2) })? {
+    let length = match call.execute(&HashOp::Get { field: call.arg(2) }.on(call.key()))? {
         Reply::Bulk(value) => value.len(),
         _ => 0,
     };
@@ -131,5 +131,5 @@ fn hstrlen(call: &mut Call<'_>) -> Answer {
 
 fn hincrby(call: &mut Call<'_>) -> Answer {
     let by = call.int(3)?;
-    call.answer(&Op::HIncr { key: call.key(), field: call.arg(2), by })
+    call.answer(&HashOp::Incr { field: call.arg(2), by }.on(call.key()))
 }

@@ -4,7 +4,7 @@
 //! only within one is anything atomic.
 
 use bytes::Bytes;
-use replication_core::{ExpireIf, Op, Reply, TimeUnit, When};
+use replication_core::{ExpireIf, KeyOp, Reply, TimeUnit, When};
 
 use super::SUM_OVER_SHARDS;
 use crate::{
@@ -71,7 +71,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .about("2.6.0", "Set the expiration for a key as a UNIX timestamp specified in milliseconds")
         .usage("key unix-time-milliseconds [NX|XX|GT|LT]"),
     Command::new("ttl", 2, READONLY | FAST, "generic", |call| {
-        call.answer(&Op::Ttl { key: call.key(), unit: TimeUnit::Seconds })
+        call.answer(&KeyOp::Ttl { unit: TimeUnit::Seconds }.on(call.key()))
     })
     .keys(Keys::one(&["RO", "access"]))
     .categories(KEYSPACE)
@@ -79,7 +79,7 @@ pub(super) const COMMANDS: &[Command] = &[
     .about("1.0.0", "Get the time to live for a key in seconds")
     .usage("key"),
     Command::new("pttl", 2, READONLY | FAST, "generic", |call| {
-        call.answer(&Op::Ttl { key: call.key(), unit: TimeUnit::Millis })
+        call.answer(&KeyOp::Ttl { unit: TimeUnit::Millis }.on(call.key()))
     })
     .keys(Keys::one(&["RO", "access"]))
     .categories(KEYSPACE)
@@ -113,25 +113,25 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 fn del(call: &mut Call<'_>) -> Answer {
-    call.answer_sum(|key| Op::Del { key })
+    call.answer_sum(|key| KeyOp::Del.on(key))
 }
 
 fn exists(call: &mut Call<'_>) -> Answer {
-    call.answer_sum(|key| Op::Exists { key })
+    call.answer_sum(|key| KeyOp::Exists.on(key))
 }
 
 fn type_of(call: &mut Call<'_>) -> Answer {
-    call.answer(&Op::Type { key: call.key() })
+    call.answer(&KeyOp::Type.on(call.key()))
 }
 
 fn persist(call: &mut Call<'_>) -> Answer {
-    call.answer(&Op::Persist { key: call.key() })
+    call.answer(&KeyOp::Persist.on(call.key()))
 }
 
 fn expire(call: &mut Call<'_>, when: fn(i64) -> When) -> Answer {
     let condition = expire_condition(&call.args[3..])?;
     let when = when(call.int(2)?);
-    call.answer(&Op::Expire { key: call.key(), when, condition })
+    call.answer(&KeyOp::Expire { when, condition }.on(call.key()))
 }
 
 fn expire_condition(options: &[Bytes]) -> Result<ExpireIf, Refusal> {
@@ -188,7 +188,7 @@ impl ScanOptions {
     fn shows(&self, call: &mut Call<'_>, key: &Bytes) -> bool {
         let matching = self.pattern.as_ref().is_none_or(|pattern| glob::matches(pattern, key, false));
         matching
-            && self.kind.as_ref().is_none_or(|kind| match call.execute(&Op::Type { key: key.clone() }) {
+            && self.kind.as_ref().is_none_or(|kind| match call.execute(&KeyOp::Type.on(key.clone())) {
                 Ok(Reply::Status(word)) => word.as_bytes().eq_ignore_ascii_case(kind),
                 _ => false,
             })

@@ -1,6 +1,6 @@
 //! Sets: members under a key.
 
-use replication_core::Op;
+use replication_core::SetOp;
 
 use crate::table::{Command, Keys, flag::*};
 
@@ -8,7 +8,7 @@ const SET: &[&str] = &["set"];
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("sadd", -3, WRITE | DENYOOM | FAST, "set", |call| {
-        call.answer(&Op::SAdd { key: call.key(), members: call.rest(2) })
+        call.answer(&SetOp::Add { members: call.rest(2) }.on(call.key()))
     })
     .keys(Keys::one(&["RW", "insert"]))
     .categories(SET)
@@ -18,14 +18,14 @@ pub(super) const COMMANDS: &[Command] = &[
     )
     .usage("key member [member ...]"),
     Command::new("srem", -3, WRITE | FAST, "set", |call| {
-        call.answer(&Op::SRem { key: call.key(), members: call.rest(2) })
+        call.answer(&SetOp::Rem { members: call.rest(2) }.on(call.key()))
     })
     .keys(Keys::one(&["RW", "delete"]))
     .categories(SET)
     .about("1.0.0", "Remove one or more members from a set")
     .complexity("O(N) where N is the number of members to be removed.")
     .usage("key member [member ...]"),
-    Command::new("smembers", 2, READONLY, "set", |call| call.answer(&Op::SMembers { key: call.key() }))
+    Command::new("smembers", 2, READONLY, "set", |call| call.answer(&SetOp::Members.on(call.key())))
         .keys(Keys::one(&["RO", "access"]))
         .categories(SET)
         .tips(&["nondeterministic_output_order"])
@@ -33,13 +33,13 @@ pub(super) const COMMANDS: &[Command] = &[
         .complexity("O(N) where N is the set cardinality.")
         .usage("key"),
     Command::new("sismember", 3, READONLY | FAST, "set", |call| {
-        call.answer(&Op::SIsMember { key: call.key(), member: call.arg(2) })
+        call.answer(&SetOp::IsMember { member: call.arg(2) }.on(call.key()))
     })
     .keys(Keys::one(&["RO"]))
     .categories(SET)
     .about("1.0.0", "Determine if a given value is a member of a set")
     .usage("key member"),
-    Command::new("scard", 2, READONLY | FAST, "set", |call| call.answer(&Op::SCard { key: call.key() }))
+    Command::new("scard", 2, READONLY | FAST, "set", |call| call.answer(&SetOp::Card.on(call.key())))
         .keys(Keys::one(&["RO"]))
         .categories(SET)
         .about("1.0.0", "Get the number of members in a set")

@@ -3,7 +3,7 @@
 //! `MGET` and `MSET` are carried out key by key: keys live in different partitions, and only within one is anything atomic.
 
 use bytes::Bytes;
-use replication_core::{Op, Reply, SetExpiry, SetIf, TimeUnit, When};
+use replication_core::{Op, Reply, SetExpiry, SetIf, TextOp, TimeUnit, When};
 
 use crate::{
     call::{Answer, Call, Refusal},
@@ -53,7 +53,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .categories(STRING)
         .about("1.0.0", "Set the string value of a key and return its old value")
         .usage("key value"),
-    Command::new("getdel", 2, WRITE | FAST, "string", |call| call.answer(&Op::GetDel { key: call.key() }))
+    Command::new("getdel", 2, WRITE | FAST, "string", |call| call.answer(&TextOp::GetDel.on(call.key())))
         .keys(Keys::one(&["RW", "access", "delete"]))
         .categories(STRING)
         .about("6.2.0", "Get the value of a key and delete the key")
@@ -103,18 +103,18 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 fn get(call: &mut Call<'_>) -> Answer {
-    call.answer(&Op::Get { key: call.key() })
+    call.answer(&TextOp::Get.on(call.key()))
 }
 
 /// A plain `SET`, without options.
 fn set_op(key: Bytes, value: Bytes) -> Op {
-    Op::Set { key, value, expiry: SetExpiry::Clear, condition: SetIf::Always, get: false }
+    TextOp::Set { value, expiry: SetExpiry::Clear, condition: SetIf::Always, get: false }.on(key)
 }
 
 fn set(call: &mut Call<'_>) -> Answer {
     let (key, value) = (call.key(), call.arg(2));
     let SetOptions { expiry, condition, get } = SetOptions::parse(&call.args[3..])?;
-    call.answer(&Op::Set { key, value, expiry, condition, get })
+    call.answer(&TextOp::Set { value, expiry, condition, get }.on(key))
 }
 
 /// What may follow `SET key value`.
@@ -159,7 +159,7 @@ impl SetOptions {
 
 fn setnx(call: &mut Call<'_>) -> Answer {
     let (key, value) = (call.key(), call.arg(2));
-    let op = Op::Set { key, value, expiry: SetExpiry::Clear, condition: SetIf::Absent, get: false };
+    let op = TextOp::Set { value, expiry: SetExpiry::Clear, condition: SetIf::Absent, get: false }.on(key);
     let written = call.execute(&op)? == Reply::Ok;
     call.out.int(written.into());
     Ok(())
@@ -168,16 +168,16 @@ fn setnx(call: &mut Call<'_>) -> Answer {
 fn set_for(call: &mut Call<'_>, unit: TimeUnit) -> Answer {
     let expiry = SetExpiry::Deadline(When::In(call.int(2)?, unit));
     let (key, value) = (call.key(), call.arg(3));
-    call.answer(&Op::Set { key, value, expiry, condition: SetIf::Always, get: false })
+    call.answer(&TextOp::Set { value, expiry, condition: SetIf::Always, get: false }.on(key))
 }
 
 fn getset(call: &mut Call<'_>) -> Answer {
     let (key, value) = (call.key(), call.arg(2));
-    call.answer(&Op::Set { key, value, expiry: SetExpiry::Clear, condition: SetIf::Always, get: true })
+    call.answer(&TextOp::Set { value, expiry: SetExpiry::Clear, condition: SetIf::Always, get: true }.on(key))
 }
 
 fn strlen(call: &mut Call<'_>) -> Answer {
-    let length = match call.execute(&Op::Get { key: call.key() })? {
+    let length = match call.execute(&TextOp::Get.on(call.key()))? {
         Reply::Bulk(value) => value.len(),
         _ => 0,
     };
@@ -189,7 +189,7 @@ fn mget(call: &mut Call<'_>) -> Answer {
     call.out.array(call.args.len() - 1);
     for at in 1..call.args.len() {
         // A key of another type reads as no string, as in Redis.
-        match call.execute(&Op::Get { key: call.arg(at) }) {
+        match call.execute(&TextOp::Get.on(call.arg(at))) {
             Ok(Reply::Bulk(value)) => call.out.bulk(&value),
             _ => call.out.null(),
         }
@@ -212,7 +212,7 @@ fn mset(call: &mut Call<'_>) -> Answer {
 }
 
 fn add(call: &mut Call<'_>, by: i64) -> Answer {
-    call.answer(&Op::Incr { key: call.key(), by })
+    call.answer(&TextOp::Incr { by }.on(call.key()))
 }
 
 fn decrby(call: &mut Call<'_>) -> Answer {

@@ -10,9 +10,22 @@ use crate::plan::Clearing;
 use crate::types::cell::{self, Cell};
 use crate::types::hash::Fields;
 use crate::types::{Body, Kind};
-use crate::{OpError, Reply};
+use crate::{HashOp, OpError, Reply};
 
-pub(super) fn set(scene: &mut Scene<'_>, fields: &[(Bytes, Bytes)]) -> Answer {
+pub(super) fn run(ask: &HashOp, scene: &mut Scene<'_>) -> Answer {
+    match ask {
+        HashOp::Set { fields } => set(scene, fields),
+        HashOp::Get { field } => get(scene, field),
+        HashOp::MGet { fields } => get_many(scene, fields),
+        HashOp::GetAll => get_all(scene),
+        HashOp::Del { fields } => del(scene, fields),
+        HashOp::Exists { field } => exists(scene, field),
+        HashOp::Len => len(scene),
+        HashOp::Incr { field, by } => incr(scene, field, *by),
+    }
+}
+
+fn set(scene: &mut Scene<'_>, fields: &[(Bytes, Bytes)]) -> Answer {
     let body = scene.open(Kind::Hash)?;
     let mut created = 0;
     for (field, value) in last_of_each(fields) {
@@ -32,33 +45,33 @@ pub(super) fn set(scene: &mut Scene<'_>, fields: &[(Bytes, Bytes)]) -> Answer {
     Ok(Reply::Int(created))
 }
 
-pub(super) fn get(scene: &Scene<'_>, field: &[u8]) -> Answer {
+fn get(scene: &Scene<'_>, field: &[u8]) -> Answer {
     scene.has(Kind::Hash).map(|there| if there { value(scene, field) } else { Reply::Nil })
 }
 
-pub(super) fn get_many(scene: &Scene<'_>, fields: &[Bytes]) -> Answer {
+fn get_many(scene: &Scene<'_>, fields: &[Bytes]) -> Answer {
     let there = scene.has(Kind::Hash)?;
     Ok(Reply::Array(fields.iter().map(|field| if there { value(scene, field) } else { Reply::Nil }).collect()))
 }
 
-pub(super) fn get_all(scene: &Scene<'_>) -> Answer {
+fn get_all(scene: &Scene<'_>) -> Answer {
     let fields = if scene.has(Kind::Hash)? { scene.body.fields() } else { None };
     let pairs = fields.into_iter().flat_map(|fields| fields.readings(scene.plan.replicas));
     Ok(Reply::Map(pairs.map(|(field, reading)| (Bytes::copy_from_slice(field), bulk(reading))).collect()))
 }
 
-pub(super) fn exists(scene: &Scene<'_>, field: &[u8]) -> Answer {
+fn exists(scene: &Scene<'_>, field: &[u8]) -> Answer {
     let there =
         scene.has(Kind::Hash)? && scene.body.field(field).is_some_and(|cell| cell.is_visible(scene.plan.replicas));
     Ok(Reply::Int(i64::from(there)))
 }
 
-pub(super) fn len(scene: &Scene<'_>) -> Answer {
+fn len(scene: &Scene<'_>) -> Answer {
     let fields = if scene.has(Kind::Hash)? { scene.body.fields() } else { None };
     Ok(Reply::Int(fields.map_or(0, Fields::len) as i64))
 }
 
-pub(super) fn del(scene: &mut Scene<'_>, fields: &[Bytes]) -> Answer {
+fn del(scene: &mut Scene<'_>, fields: &[Bytes]) -> Answer {
     let is_seen = |body: &Body, field: &[u8], scene: &Scene<'_>| {
         body.field(field).is_some_and(|cell| cell.is_visible(scene.plan.replicas))
     };
@@ -86,7 +99,7 @@ pub(super) fn del(scene: &mut Scene<'_>, fields: &[Bytes]) -> Answer {
     Ok(Reply::Int(doomed.len() as i64))
 }
 
-pub(super) fn incr(scene: &mut Scene<'_>, field: &Bytes, by: i64) -> Answer {
+fn incr(scene: &mut Scene<'_>, field: &Bytes, by: i64) -> Answer {
     let cell = scene.open(Kind::Hash)?.field(field);
     let reading = cell.and_then(|cell| cell.read(scene.plan.replicas));
     let tally = cell.and_then(Cell::tally);

@@ -10,53 +10,85 @@ mod string;
 use bytes::Bytes;
 use hashbrown::HashSet;
 
+use crate::keyspace::Keyspace;
 use crate::plan::Plan;
 use crate::types::cell::Reading;
-use crate::types::{Body, Kind, View};
-use crate::{MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, OpError, Reply};
+use crate::types::{Body, Kind, View, decimal};
+use crate::{Ask, KeyOp, MAX_COMMAND_BYTES, MAX_KEY_BYTES, Op, OpError, Reply, Rules, TextOp};
 
-pub(crate) static EMPTY: Body = Body::Empty;
+static EMPTY: Body = Body::Empty;
 
-/// One command's view of its key, and its plan.
+/// One command's view of the partition: the key it works on, the rules, the time, and its plan.
+///
+/// What it reads is the state before the command: a command that writes a key must not read it again.
 pub(crate) struct Scene<'a> {
+    /// What is held of the key in hand.
     pub(crate) body: &'a Body,
+    /// What clients see of it.
     pub(crate) view: View,
     pub(crate) now_ms: u64,
+    /// The shell's random word, another one for each command.
+    #[expect(dead_code, reason = "commands that choose at random come with the next types")]
+    pub(crate) luck: u64,
+    #[expect(dead_code, reason = "remove-wins comes with the next types")]
+    pub(crate) rules: &'a Rules,
+    /// The changes so far; the key in hand is [`Plan::key`].
     pub(crate) plan: Plan<'a>,
+    keys: &'a Keyspace,
 }
 
 type Answer = Result<Reply, OpError>;
 
 /// Answers `op` and plans its changes. After an error the plan is void.
 pub(crate) fn run(op: &Op, scene: &mut Scene<'_>) -> Answer {
-    match op {
-        Op::Get { .. } => string::get(scene),
-        Op::Set { value, expiry, condition, get, .. } => string::set(scene, value, *expiry, *condition, *get),
-        Op::GetDel { .. } => string::get_del(scene),
-        Op::Incr { by, .. } => string::incr(scene, *by),
-        Op::Del { .. } => Ok(key::del(scene)),
-        Op::Exists { .. } => Ok(key::exists(scene)),
-        Op::Type { .. } => Ok(key::kind(scene)),
-        Op::Expire { when, condition, .. } => expiry::expire(scene, *when, *condition),
-        Op::Ttl { unit, .. } => Ok(expiry::ttl(scene, *unit)),
-        Op::Persist { .. } => Ok(expiry::persist(scene)),
-        Op::HSet { fields, .. } => hash::set(scene, fields),
-        Op::HGet { field, .. } => hash::get(scene, field),
-        Op::HMGet { fields, .. } => hash::get_many(scene, fields),
-        Op::HGetAll { .. } => hash::get_all(scene),
-        Op::HDel { fields, .. } => hash::del(scene, fields),
-        Op::HExists { field, .. } => hash::exists(scene, field),
-        Op::HLen { .. } => hash::len(scene),
-        Op::HIncr { field, by, .. } => hash::incr(scene, field, *by),
-        Op::SAdd { members, .. } => set::add(scene, members),
-        Op::SRem { members, .. } => set::remove(scene, members),
-        Op::SMembers { .. } => set::members(scene),
-        Op::SIsMember { member, .. } => set::is_member(scene, member),
-        Op::SCard { .. } => set::len(scene),
+    match &op.ask {
+        Ask::Key(ask) => match ask {
+            KeyOp::Del => Ok(key::del(scene)),
+            KeyOp::Exists => Ok(key::exists(scene)),
+            KeyOp::Type => Ok(key::kind(scene)),
+            KeyOp::Expire { when, condition } => expiry::expire(scene, *when, *condition),
+            KeyOp::Ttl { unit } => Ok(expiry::ttl(scene, *unit)),
+            KeyOp::Persist => Ok(expiry::persist(scene)),
+        },
+        Ask::Text(ask) => match ask {
+            TextOp::Get => string::get(scene),
+            TextOp::Set { value, expiry, condition, get } => string::set(scene, value, *expiry, *condition, *get),
+            TextOp::GetDel => string::get_del(scene),
+            TextOp::Incr { by } => string::incr(scene, *by),
+        },
+        Ask::Hash(ask) => hash::run(ask, scene),
+        Ask::Set(ask) => set::run(ask, scene),
     }
 }
 
 impl<'a> Scene<'a> {
+    /// The scene of a command on `slot`, the place of the plan's key if it has one.
+    pub(crate) fn new(
+        keys: &'a Keyspace,
+        slot: Option<u32>,
+        now_ms: u64,
+        luck: u64,
+        rules: &'a Rules,
+        plan: Plan<'a>,
+    ) -> Self {
+        let body = slot.map_or(&EMPTY, |slot| keys.body(slot));
+        let view = body.view(plan.replicas, now_ms);
+        Self { body, view, now_ms, luck, rules, plan, keys }
+    }
+
+    /// Another key of the same partition: what is held of it, and what clients see.
+    pub(crate) fn look(&self, key: &[u8]) -> (&'a Body, View) {
+        let body = self.keys.find(key).map_or(&EMPTY, |slot| self.keys.body(slot));
+        (body, body.view(self.plan.replicas, self.now_ms))
+    }
+
+    #[expect(dead_code, reason = "commands over several keys come with the next types")]
+    /// Takes another key in hand: what is read and planned from here on is about that one.
+    pub(crate) fn turn_to(&mut self, key: &Bytes) {
+        (self.body, self.view) = self.look(key);
+        self.plan.key = key.clone();
+    }
+
     /// Whether a key of `want` is there to be read; another type is an error.
     fn has(&self, want: Kind) -> Result<bool, OpError> {
         match self.view.present() {
@@ -83,7 +115,7 @@ impl<'a> Scene<'a> {
 fn bulk(reading: Reading<'_>) -> Bytes {
     match reading {
         Reading::Text(text) => text.to_bytes(),
-        Reading::Number(number) => Bytes::from(number.to_string()),
+        Reading::Number(number) => Bytes::from(decimal::show(number)),
     }
 }
 
@@ -96,29 +128,18 @@ fn distinct(names: &[Bytes]) -> Vec<&Bytes> {
     names.iter().filter(|name| seen.insert(*name)).collect()
 }
 
-/// Refuses what is longer than the documented limits before any of it is looked at.
-pub(crate) fn check_limits(op: &Op) -> Result<(), OpError> {
-    if op.key().len() > MAX_KEY_BYTES {
+/// Refuses what is longer than the limits before any of it is looked at.
+pub(crate) fn check_limits(op: &Op, rules: &Rules) -> Result<(), OpError> {
+    if op.key.len() > MAX_KEY_BYTES || op.other_keys().iter().any(|key| key.len() > MAX_KEY_BYTES) {
         return Err(OpError::KeyTooLong);
     }
-    let mut total = op.key().len();
-    let mut check = |bytes: &Bytes| {
+    let (mut total, mut longest) = (op.key.len(), 0);
+    op.each_argument(&mut |bytes| {
         total = total.saturating_add(bytes.len());
-        if bytes.len() > MAX_VALUE_BYTES { Err(OpError::ValueTooLong) } else { Ok(()) }
-    };
-    match op {
-        Op::Set { value, .. } => check(value)?,
-        Op::HSet { fields, .. } => {
-            for (field, value) in fields {
-                check(field)?;
-                check(value)?;
-            }
-        }
-        Op::HIncr { field, .. } => check(field)?,
-        Op::HDel { fields: names, .. } | Op::SAdd { members: names, .. } | Op::SRem { members: names, .. } => {
-            names.iter().try_for_each(check)?;
-        }
-        _ => {}
+        longest = longest.max(bytes.len());
+    });
+    if longest > rules.max_value_bytes {
+        return Err(OpError::ValueTooLong(rules.max_value_bytes));
     }
     if total > MAX_COMMAND_BYTES { Err(OpError::CommandTooLarge) } else { Ok(()) }
 }

@@ -7,9 +7,19 @@ use super::{Answer, Scene, distinct};
 use crate::delta::{Part, Value};
 use crate::types::set::Members;
 use crate::types::{Body, Kind};
-use crate::{Dot, Reply};
+use crate::{Dot, Reply, SetOp};
 
-pub(super) fn add(scene: &mut Scene<'_>, members: &[Bytes]) -> Answer {
+pub(super) fn run(ask: &SetOp, scene: &mut Scene<'_>) -> Answer {
+    match ask {
+        SetOp::Add { members } => add(scene, members),
+        SetOp::Rem { members: doomed } => remove(scene, doomed),
+        SetOp::Members => members(scene),
+        SetOp::IsMember { member } => is_member(scene, member),
+        SetOp::Card => len(scene),
+    }
+}
+
+fn add(scene: &mut Scene<'_>, members: &[Bytes]) -> Answer {
     let body = scene.open(Kind::Set)?;
     let mut created = 0;
     for member in distinct(members) {
@@ -20,7 +30,7 @@ pub(super) fn add(scene: &mut Scene<'_>, members: &[Bytes]) -> Answer {
     Ok(Reply::Int(created))
 }
 
-pub(super) fn remove(scene: &mut Scene<'_>, members: &[Bytes]) -> Answer {
+fn remove(scene: &mut Scene<'_>, members: &[Bytes]) -> Answer {
     if !scene.has(Kind::Set)? {
         return Ok(Reply::Int(0));
     }
@@ -40,17 +50,17 @@ pub(super) fn remove(scene: &mut Scene<'_>, members: &[Bytes]) -> Answer {
     Ok(Reply::Int(doomed.len() as i64))
 }
 
-pub(super) fn members(scene: &Scene<'_>) -> Answer {
+fn members(scene: &Scene<'_>) -> Answer {
     let members = if scene.has(Kind::Set)? { scene.body.members() } else { None };
     Ok(Reply::Set(members.into_iter().flat_map(Members::iter).map(Bytes::copy_from_slice).collect()))
 }
 
-pub(super) fn is_member(scene: &Scene<'_>, member: &[u8]) -> Answer {
+fn is_member(scene: &Scene<'_>, member: &[u8]) -> Answer {
     let there = scene.has(Kind::Set)? && !observed(scene, scene.body, member).is_empty();
     Ok(Reply::Int(i64::from(there)))
 }
 
-pub(super) fn len(scene: &Scene<'_>) -> Answer {
+fn len(scene: &Scene<'_>) -> Answer {
     let members = if scene.has(Kind::Set)? { scene.body.members() } else { None };
     Ok(Reply::Int(members.map_or(0, Members::len) as i64))
 }

@@ -51,7 +51,7 @@ fn plan_set(scene: &mut Scene<'_>, value: &Bytes, deadline_ms: Option<u64>) {
             floors = clearing.floors;
         }
     }
-    let register = Dot { replica: plan.me, seq: plan.next_seq() };
+    let register = Dot { replica: plan.me, seq: plan.next_seq };
     plan.put(Part::Cell, observed, Value::Text(value.clone()));
     let stale = plan.observed_deadlines(scene.body);
     match deadline_ms {

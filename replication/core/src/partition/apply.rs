@@ -6,15 +6,31 @@ use super::digest::element_hash;
 use crate::delta::{Change, Delta, Part, Value};
 use crate::dots::{PackedDot, Tagged};
 use crate::types::{Body, Held, Lean, PartRef};
-use crate::{Dot, Hlc};
+use crate::{Dot, Hlc, ReplicaId};
+
+/// Whose changes are being applied.
+#[derive(Clone, Copy)]
+pub(super) struct Writer {
+    /// The local number of `replica`.
+    pub(super) origin: u16,
+    pub(super) replica: ReplicaId,
+    pub(super) hlc: Hlc,
+    /// The sequence number that removals are noted under.
+    pub(super) by: u64,
+}
 
 impl Partition {
-    /// Applies a delta that follows directly on what is known of its replica. `slot` spares the search for the one key of a
-    /// local command.
-    pub(super) fn apply(&mut self, delta: &Delta, slot: Option<u32>) {
+    /// Applies a delta that follows directly on what is known of its replica.
+    pub(super) fn apply(&mut self, delta: &Delta) {
         let origin = self.intern(delta.replica);
-        let mut seq = delta.first_seq;
-        for group in delta.changes.chunk_by(|a, b| a.key == b.key) {
+        let writer = Writer { origin, replica: delta.replica, hlc: delta.hlc, by: delta.last_seq() };
+        self.apply_changes(&delta.changes, writer, delta.first_seq, None);
+        self.cover(origin, delta.last_seq());
+    }
+
+    /// Applies changes whose puts take the numbers from `seq` on. `slot` spares the search where all are of one key that has one.
+    pub(super) fn apply_changes(&mut self, changes: &[Change], writer: Writer, mut seq: u64, slot: Option<u32>) {
+        for group in changes.chunk_by(|a, b| a.key == b.key) {
             let puts = group.iter().filter(|change| change.put.is_some()).count() as u64;
             let key = &group[0].key;
             let slot = match slot.or_else(|| self.keys.find(key)) {
@@ -24,34 +40,34 @@ impl Partition {
             match slot {
                 Some(slot) => {
                     let timed = self.keys.body(slot).is_timed();
-                    if !self.replace_lean(slot, group, origin, seq, delta) {
-                        self.apply_group(slot, group, origin, seq, delta);
+                    if !self.replace_lean(slot, group, writer, seq) {
+                        self.apply_group(slot, group, writer, seq);
                     }
-                    self.settle_slot(slot, timed, (puts > 0).then(|| (origin, seq + puts - 1)));
+                    self.settle_slot(slot, timed, (puts > 0).then(|| (writer.origin, seq + puts - 1)));
                 }
                 None => {
                     let removes = group.iter().flat_map(|change| &change.removes);
-                    removes.for_each(|&dot| self.remove_absent(dot, origin, delta.last_seq()));
+                    removes.for_each(|&dot| self.remove_absent(dot, writer.origin, writer.by));
                 }
             }
             seq += puts;
         }
-        self.cover(origin, delta.last_seq());
     }
 
-    fn apply_group(&mut self, slot: u32, group: &[Change], origin: u16, mut seq: u64, delta: &Delta) {
+    fn apply_group(&mut self, slot: u32, group: &[Change], writer: Writer, mut seq: u64) {
+        let Writer { origin, by, .. } = writer;
         for change in group {
             if change.part == Part::Any {
-                self.remove_anywhere(slot, &change.removes, origin, delta.last_seq());
+                self.remove_anywhere(slot, &change.removes, origin, by);
             } else {
                 for &dot in &change.removes {
-                    if !self.remove(slot, change.part.as_ref(), dot, origin, delta.last_seq()) {
-                        self.remove_absent(dot, origin, delta.last_seq());
+                    if !self.remove(slot, change.part.as_ref(), dot, origin, by) {
+                        self.remove_absent(dot, origin, by);
                     }
                 }
             }
             if let Some(value) = &change.put {
-                self.insert(slot, &change.part, PackedDot::new(origin, seq), delta.hlc, value);
+                self.insert(slot, &change.part, PackedDot::new(origin, seq), writer.hlc, value);
                 seq += 1;
             }
         }
@@ -59,7 +75,7 @@ impl Partition {
 
     /// The hot path: a SET over a key that holds one register (or nothing) stays in place and allocates nothing but its text.
     /// Only for changes that planning a SET makes; anything else is left to the general way.
-    fn replace_lean(&mut self, slot: u32, group: &[Change], origin: u16, seq: u64, delta: &Delta) -> bool {
+    fn replace_lean(&mut self, slot: u32, group: &[Change], writer: Writer, seq: u64) -> bool {
         if !self.early.is_empty() {
             return false;
         }
@@ -84,27 +100,27 @@ impl Partition {
         if !is(&set.removes, old.map(|(dot, _)| dot)) || !is(stale, old_deadline) {
             return false;
         }
-        let register = Dot { replica: delta.replica, seq };
+        let register = Dot { replica: writer.replica, seq };
         let deadline_ms = match deadline.and_then(|change| change.put.as_ref()) {
             None => 0,
             Some(Value::Deadline(given)) if given.bound == Some(register) && given.at_ms != 0 => given.at_ms,
             Some(_) => return false,
         };
-        let dot = PackedDot::new(origin, seq);
-        let lean = Lean { dot, hlc: delta.hlc, deadline_ms, text: crate::blob::Blob::new(text) };
+        let dot = PackedDot::new(writer.origin, seq);
+        let lean = Lean { dot, hlc: writer.hlc, deadline_ms, text: crate::blob::Blob::new(text) };
         let old = std::mem::replace(self.keys.body_mut(slot), Body::Lean(lean));
         self.digest = self.digest.wrapping_sub(self.sum(slot, &old)).wrapping_add(self.sum(slot, self.keys.body(slot)));
         if let Body::Lean(old) = old {
-            let track = &mut self.tracks[usize::from(origin)];
-            track.removed(delta.last_seq(), old.dot);
+            let track = &mut self.tracks[usize::from(writer.origin)];
+            track.removed(writer.by, old.dot);
             if old.deadline_ms != 0 {
-                track.removed(delta.last_seq(), old.deadline_dot());
+                track.removed(writer.by, old.deadline_dot());
             }
         }
         true
     }
 
-    fn sum(&self, slot: u32, body: &Body) -> u64 {
+    pub(super) fn sum(&self, slot: u32, body: &Body) -> u64 {
         let mut sum = 0u64;
         body.for_each(&self.replicas, &mut |element| {
             let dot = self.replicas.unpack(element.dot);
@@ -234,6 +250,11 @@ impl Part {
             Self::Field(field) => PartRef::Field(field),
             Self::Member(member) => PartRef::Member(member),
             Self::Deadline => PartRef::Deadline,
+            Self::FieldDeadline(field) => PartRef::FieldDeadline(field),
+            Self::Rated(member) => PartRef::Rated(member),
+            Self::Item(position) => PartRef::Item(position),
+            Self::Sketch => PartRef::Sketch,
+            Self::Key => PartRef::Key,
         }
     }
 }

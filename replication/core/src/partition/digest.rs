@@ -13,10 +13,17 @@ pub(super) fn element_hash(key: &[u8], part: PartRef<'_>, dot: Dot, value: HeldR
         PartRef::Field(field) => mix(xxh3_64(field), 2),
         PartRef::Member(member) => mix(xxh3_64(member), 3),
         PartRef::Deadline => 4,
+        PartRef::FieldDeadline(field) => mix(xxh3_64(field), 5),
+        PartRef::Rated(member) => mix(xxh3_64(member), 6),
+        PartRef::Item(position) => mix(xxh3_64(position), 7),
+        PartRef::Sketch => 8,
+        PartRef::Key => 9,
     };
     let value = match value {
         HeldRef::Text(text) => xxh3_64(text.as_slice()),
         HeldRef::Member => 1,
+        HeldRef::Revoked => 2,
+        HeldRef::Score(score) => mix(score.0.to_bits(), 3),
         HeldRef::Deadline(deadline) => mix(deadline.at_ms, bound(deadline.bound)),
         HeldRef::Count(count) => {
             let sums = mix(wide(count.sum), wide(count.base_sum));

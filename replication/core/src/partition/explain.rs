@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::Partition;
 use crate::dots::winner;
-use crate::types::cell::{Cell, parse_integer};
-use crate::types::{Body, Element, Full, HeldRef, Kind, PartRef, View, ttl};
+use crate::types::cell::Cell;
+use crate::types::{Body, Element, Full, HeldRef, Kind, PartRef, View, decimal, ttl};
 use crate::{Deadline, Dot, Hlc};
 
 /// Everything that is known of one key.
@@ -92,6 +92,7 @@ impl Partition {
             },
             PartRef::Member(_) if view.kind != Kind::Set => HIDDEN,
             PartRef::Member(_) => (true, "added, and no remove has observed this add"),
+            PartRef::FieldDeadline(_) | PartRef::Rated(_) | PartRef::Item(_) | PartRef::Sketch | PartRef::Key => HIDDEN,
             PartRef::Deadline => match ttl::in_force(&full.deadlines, view.anchor) {
                 Some(in_force) if in_force.dot == element.dot => {
                     (true, "the latest of the deadlines given to what shows")
@@ -109,8 +110,8 @@ impl Partition {
                 let folded = count.folded(cell.tally(), self.replicas.id(element.dot.replica()));
                 if folded.last <= folded.base_seq {
                     (false, "all of it was reset")
-                } else if shown.is_some_and(|register| parse_integer(register.value.as_slice()).is_none()) {
-                    (false, "the text that shows is no integer")
+                } else if shown.is_some_and(|register| decimal::parse(register.value.as_slice()).is_none()) {
+                    (false, "the text that shows is no number")
                 } else {
                     (true, "part of the sum: no reset has observed all of it")
                 }
@@ -132,17 +133,27 @@ fn kind(element: &Element<'_>) -> &'static str {
     match (element.part, element.value) {
         (_, HeldRef::Count(_)) => "counter",
         (_, HeldRef::Floor(_)) => "floor",
+        (_, HeldRef::Revoked) => "removal mark",
         (PartRef::Cell, _) => "string",
         (PartRef::Field(_), _) => "hash field",
         (PartRef::Member(_), _) => "set member",
         (PartRef::Deadline, _) => "deadline",
+        (PartRef::FieldDeadline(_), _) => "field deadline",
+        (PartRef::Rated(_), _) => "sorted set member",
+        (PartRef::Item(_), _) => "list element",
+        (PartRef::Sketch, _) => "sketch",
+        (PartRef::Key, _) => "key",
     }
 }
 
 fn sub(part: PartRef<'_>) -> String {
     match part {
-        PartRef::Cell | PartRef::Deadline => String::new(),
-        PartRef::Field(name) | PartRef::Member(name) => short(name),
+        PartRef::Cell | PartRef::Deadline | PartRef::Sketch | PartRef::Key => String::new(),
+        PartRef::Field(name)
+        | PartRef::Member(name)
+        | PartRef::FieldDeadline(name)
+        | PartRef::Rated(name)
+        | PartRef::Item(name) => short(name),
     }
 }
 
@@ -150,14 +161,20 @@ fn value(value: HeldRef<'_>) -> String {
     match value {
         HeldRef::Text(text) => short(text.as_slice()),
         HeldRef::Count(count) => match count.base_sum {
-            0 => format!("{:+}", count.sum),
-            base => format!("{:+} of which {base:+} reset", count.sum),
+            0 => signed(count.sum),
+            base => format!("{} of which {} reset", signed(count.sum), signed(base)),
         },
-        HeldRef::Floor(floor) => format!("{:+} of {} up to its change {}", floor.sum, floor.owner, floor.seq),
-        HeldRef::Member => String::new(),
+        HeldRef::Floor(floor) => format!("{} of {} up to its change {}", signed(floor.sum), floor.owner, floor.seq),
+        HeldRef::Member | HeldRef::Revoked => String::new(),
+        HeldRef::Score(score) => score.0.to_string(),
         HeldRef::Deadline(Deadline { at_ms: Deadline::NEVER, .. }) => "never".to_owned(),
         HeldRef::Deadline(deadline) => deadline.at_ms.to_string(),
     }
+}
+
+fn signed(decimal: i128) -> String {
+    let plus = if decimal < 0 { "" } else { "+" };
+    format!("{plus}{}", decimal::show(decimal))
 }
 
 /// At most 64 bytes, with everything unprintable escaped.

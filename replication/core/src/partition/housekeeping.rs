@@ -43,9 +43,8 @@ impl Partition {
                 plan.clear_key(body);
             }
         }
-        let changes = plan.changes;
-        // Out of dots is the one refusal, and clients hear of it; there is nothing to keep clean for any more.
-        self.commit(changes, now.stamp, None).ok().flatten()
+        let (changes, next_seq) = (plan.changes, plan.next_seq);
+        self.commit(changes, next_seq, now.stamp)
     }
 
     /// Whether what is held of a key is past its time.

@@ -21,8 +21,10 @@ mod codec;
 mod digest;
 mod explain;
 mod housekeeping;
+mod transaction;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -30,14 +32,13 @@ use smallvec::SmallVec;
 pub use catch_up::{CatchUp, CatchUpRefused, CaughtUp, Gone, MAX_CATCH_UP_BYTES, Put};
 pub use explain::{ExplainedPart, Explanation};
 pub use housekeeping::{PURGE_GRACE_MS, PURGE_OWN_GRACE_MS};
+pub use transaction::Transaction;
 
 use crate::dots::Replicas;
 use crate::keyspace::Keyspace;
-use crate::ops::{self, Scene};
-use crate::plan::Plan;
 use crate::track::Track;
 use crate::types::Kind;
-use crate::{Change, Delta, Dot, Hlc, MAX_SEQ, Op, OpError, ReplicaId, Reply, VersionVector};
+use crate::{Delta, Dot, Hlc, Op, ReplicaId, Reply, Rules, VersionVector};
 
 /// The caller's time.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,8 @@ pub struct Now {
     pub wall_ms: u64,
     /// The stamp for what is written now; ignored by reads ([`Op::is_write`]).
     pub stamp: Hlc,
+    /// A random word, for commands that choose at random (SPOP, SRANDMEMBER …); the others ignore it.
+    pub luck: u64,
 }
 
 /// What an op did.
@@ -113,6 +116,7 @@ pub struct Partition {
     sweep: u32,
     /// Index entries after the last compaction.
     compacted: usize,
+    rules: Arc<Rules>,
 }
 
 impl Partition {
@@ -133,9 +137,15 @@ impl Partition {
             timed: 0,
             sweep: 0,
             compacted: 0,
+            rules: Arc::default(),
         };
         partition.intern(me);
         partition
+    }
+
+    /// Sets the rules that commands follow from now on.
+    pub fn set_rules(&mut self, rules: Arc<Rules>) {
+        self.rules = rules;
     }
 
     /// Its number.
@@ -178,26 +188,11 @@ impl Partition {
         }
     }
 
-    /// Runs one command of a client of this region. The caller routes keys: `op.key()` belongs here.
+    /// Runs one command of a client of this region. The caller routes keys: `op.key` and the other keys belong here.
     pub fn execute(&mut self, op: &Op, now: Now) -> Executed {
-        if let Err(error) = ops::check_limits(op) {
-            return Executed { reply: Reply::Error(error), delta: None };
-        }
-        let slot = self.keys.find(op.key());
-        let body = slot.map_or(&ops::EMPTY, |slot| self.keys.body(slot));
-        let view = body.view(&self.replicas, now.wall_ms);
-        let plan = Plan::new(&self.replicas, self.me, op.key().clone(), self.next_seq());
-        let mut scene = Scene { body, view, now_ms: now.wall_ms, plan };
-        match ops::run(op, &mut scene) {
-            Err(error) => Executed { reply: Reply::Error(error), delta: None },
-            Ok(reply) => {
-                let changes = scene.plan.changes;
-                match self.commit(changes, now.stamp, slot) {
-                    Ok(delta) => Executed { reply, delta },
-                    Err(error) => Executed { reply: Reply::Error(error), delta: None },
-                }
-            }
-        }
+        let mut transaction = Transaction::begin(self, now);
+        let reply = transaction.execute(op);
+        Executed { reply, delta: transaction.finish() }
     }
 
     /// Takes a delta of another replica, or one of our own when the journal is read back.
@@ -212,7 +207,7 @@ impl Partition {
         if delta.first_seq != have + 1 {
             return Merged::Gap { have, got: delta.first_seq };
         }
-        self.apply(delta, None);
+        self.apply(delta);
         Merged::Applied
     }
 
@@ -240,23 +235,6 @@ impl Partition {
 
     fn next_seq(&self) -> u64 {
         self.vv.get(self.me) + 1
-    }
-
-    /// Makes a delta of planned changes and applies it. Nothing planned, nothing done.
-    fn commit(&mut self, changes: Vec<Change>, stamp: Hlc, slot: Option<u32>) -> Result<Option<Delta>, OpError> {
-        if changes.is_empty() {
-            return Ok(None);
-        }
-        let news = std::mem::take(&mut self.news);
-        let needs = news.iter().map(|&index| (self.replicas.id(index), self.tracks[usize::from(index)].seen)).collect();
-        let first_seq = self.next_seq();
-        let delta = Delta { partition: self.id, replica: self.me, first_seq, hlc: stamp, needs, changes };
-        if delta.last_seq() > MAX_SEQ {
-            self.news = news;
-            return Err(OpError::OutOfDots);
-        }
-        self.apply(&delta, slot);
-        Ok(Some(delta))
     }
 
     /// The local number of a replica.

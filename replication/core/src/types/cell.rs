@@ -7,10 +7,10 @@
 //!   owner's count by one with a greater sum and a new dot, and leaves the register alone.
 //! - **floors**: for a replica, how far its count had been observed by somebody who reset the cell.
 //!
-//! The cell reads as: the text of the winning register, if nothing counts or the text is no integer; else
+//! The cell reads as: the text of the winning register, if nothing counts or the text is no number; else
 //!
 //! ```text
-//! integer of the winning register (0 without one)  +  Σ over owners: sum(owner) − floor(owner)
+//! number of the winning register (0 without one)  +  Σ over owners: sum(owner) − floor(owner)
 //! ```
 //!
 //! **Law: an increment is in the sum if and only if no reset observed it.** A reset is a SET, DEL, HDEL, HSET or the purge of an
@@ -38,8 +38,9 @@
 //! A floor for a replica that is gone for good stays: some 60 bytes for each counter that was deleted after that replica had
 //! counted in it. Dropping it would need proof that no increment of that replica is still under way.
 //!
-//! Sums are kept in 128 bits, because concurrent increments may leave the 64-bit range; such a value reads as the nearest
-//! 64-bit integer, and increments that would leave the range are refused where they are made.
+//! Sums are exact decimals in 128 bits (`decimal.rs`): integers and fractions add up in any order to the same. Concurrent
+//! increments may leave the 64-bit range; such a value reads as the nearest 64-bit integer, and increments that would leave
+//! the range are refused where they are made.
 
 use smallvec::SmallVec;
 
@@ -47,7 +48,7 @@ use crate::blob::Blob;
 use crate::delta::{Count, Floor, Part, Value};
 use crate::dots::{PackedDot, Rank, Replicas, Siblings, Tagged, rank, take, winner};
 use crate::plan::{Clearing, Plan};
-use crate::types::{Element, Held, HeldRef, PartRef};
+use crate::types::{Element, Held, HeldRef, PartRef, decimal};
 use crate::{Dot, Hlc, OpError, ReplicaId};
 
 #[derive(Clone, Debug, Default)]
@@ -67,7 +68,8 @@ pub(crate) struct Tally {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reading<'a> {
     Text(&'a Blob),
-    Number(i64),
+    /// In units of 10^-17, see `decimal.rs`.
+    Number(i128),
 }
 
 impl Cell {
@@ -82,7 +84,7 @@ impl Cell {
             Held::Count(value) => self.tally.get_or_insert_default().counts.push(Tagged { dot, hlc, value }),
             Held::Floor(value) => self.tally.get_or_insert_default().floors.push(Tagged { dot, hlc, value }),
             // The decoder lets no other value into a cell (`Value::fits`).
-            Held::Member | Held::Deadline(_) => {}
+            Held::Member | Held::Deadline(_) | Held::Score(_) | Held::Revoked => {}
         }
         false
     }
@@ -140,8 +142,8 @@ impl Cell {
         let counted = self.live_counts(replicas).next().is_some();
         match register {
             Some(text) if !counted => Some(Reading::Text(text)),
-            Some(text) => Some(match parse_integer(text.as_slice()) {
-                Some(base) => Reading::Number(clamp(i128::from(base) + self.counted(replicas))),
+            Some(text) => Some(match decimal::parse(text.as_slice()) {
+                Some(base) => Reading::Number(clamp(base.saturating_add(self.counted(replicas)))),
                 None => Reading::Text(text),
             }),
             None => counted.then(|| Reading::Number(clamp(self.counted(replicas)))),
@@ -258,17 +260,18 @@ pub(crate) fn plan_incr(
 ) -> Result<i64, OpError> {
     let before = match reading {
         Some(Reading::Text(text)) => parse_integer(text.as_slice()).ok_or(not_integer)?,
-        Some(Reading::Number(number)) => number,
+        Some(Reading::Number(number)) => decimal::to_integer(number).ok_or(not_integer)?,
         None => 0,
     };
     let after = before.checked_add(by).ok_or(OpError::Overflow)?;
-    let seq = plan.next_seq();
+    let by = decimal::whole(by);
+    let seq = plan.next_seq;
     let count = match tally.and_then(|tally| tally.own_count(plan.replicas, plan.me)) {
         Some(own) => {
             let own = own.value.folded(tally, plan.me);
-            Count { sum: own.sum.saturating_add(i128::from(by)), last: seq, ..own }
+            Count { sum: own.sum.saturating_add(by), last: seq, ..own }
         }
-        None => Count { sum: i128::from(by), last: seq, base_seq: seq - 1, base_sum: 0 },
+        None => Count { sum: by, last: seq, base_seq: seq - 1, base_sum: 0 },
     };
     let removes = own_dots(tally, plan.replicas, plan.me).map(|dot| plan.replicas.unpack(dot)).collect();
     plan.put(part, removes, Value::Count(Box::new(count)));
@@ -288,8 +291,8 @@ fn own_dots<'a>(
     })
 }
 
-fn clamp(sum: i128) -> i64 {
-    sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
+fn clamp(sum: i128) -> i128 {
+    sum.clamp(decimal::whole(i64::MIN), decimal::whole(i64::MAX))
 }
 
 /// An integer in the only spelling Redis takes: no plus sign, no blanks, no leading zeros.

@@ -19,6 +19,7 @@
 //! A new type is a new file here, a field of [`Full`], a [`Part`] and its line in `insert`, `take` and `for_each`.
 
 pub(crate) mod cell;
+pub(crate) mod decimal;
 pub(crate) mod hash;
 pub(crate) mod set;
 mod submap;
@@ -28,7 +29,7 @@ mod view;
 use bytes::Bytes;
 
 use crate::blob::Blob;
-use crate::delta::{Count, Deadline, Floor, Part, Value};
+use crate::delta::{Count, Deadline, Floor, Part, Score, Value};
 use crate::dots::{PackedDot, Replicas, Siblings, Tagged, take};
 use crate::{Dot, Hlc};
 use cell::Cell;
@@ -44,6 +45,8 @@ pub(crate) enum Held {
     Floor(Floor),
     Member,
     Deadline(Deadline),
+    Score(Score),
+    Revoked,
 }
 
 /// A value on show.
@@ -54,6 +57,8 @@ pub(crate) enum HeldRef<'a> {
     Floor(&'a Floor),
     Member,
     Deadline(&'a Deadline),
+    Score(Score),
+    Revoked,
 }
 
 /// A place within a key, on show.
@@ -63,6 +68,11 @@ pub(crate) enum PartRef<'a> {
     Field(&'a [u8]),
     Member(&'a [u8]),
     Deadline,
+    FieldDeadline(&'a [u8]),
+    Rated(&'a [u8]),
+    Item(&'a [u8]),
+    Sketch,
+    Key,
 }
 
 /// One live element, on show.
@@ -111,6 +121,8 @@ impl Held {
             Value::Floor(floor) => Self::Floor(**floor),
             Value::Member => Self::Member,
             Value::Deadline(deadline) => Self::Deadline(*deadline),
+            Value::Score(score) => Self::Score(*score),
+            Value::Revoked => Self::Revoked,
         }
     }
 
@@ -121,6 +133,8 @@ impl Held {
             Self::Floor(floor) => HeldRef::Floor(floor),
             Self::Member => HeldRef::Member,
             Self::Deadline(deadline) => HeldRef::Deadline(deadline),
+            Self::Score(score) => HeldRef::Score(*score),
+            Self::Revoked => HeldRef::Revoked,
         }
     }
 }
@@ -133,6 +147,8 @@ impl HeldRef<'_> {
             Self::Floor(floor) => Value::Floor(Box::new(*floor)),
             Self::Member => Value::Member,
             Self::Deadline(deadline) => Value::Deadline(*deadline),
+            Self::Score(score) => Value::Score(score),
+            Self::Revoked => Value::Revoked,
         }
     }
 }
@@ -144,6 +160,11 @@ impl PartRef<'_> {
             Self::Field(field) => Part::Field(Bytes::copy_from_slice(field)),
             Self::Member(member) => Part::Member(Bytes::copy_from_slice(member)),
             Self::Deadline => Part::Deadline,
+            Self::FieldDeadline(field) => Part::FieldDeadline(Bytes::copy_from_slice(field)),
+            Self::Rated(member) => Part::Rated(Bytes::copy_from_slice(member)),
+            Self::Item(position) => Part::Item(Bytes::copy_from_slice(position)),
+            Self::Sketch => Part::Sketch,
+            Self::Key => Part::Key,
         }
     }
 }
@@ -185,6 +206,7 @@ impl Body {
             }
             // Decoder and planner make no such pair (`Value::fits`).
             (Part::Deadline | Part::Any, _) => false,
+            (Part::FieldDeadline(_) | Part::Rated(_) | Part::Item(_) | Part::Sketch | Part::Key, _) => false,
         }
     }
 
@@ -217,6 +239,7 @@ impl Body {
                 taken.then_some(Held::Member)
             }
             PartRef::Deadline => take(&mut full.deadlines, dot).map(Held::Deadline),
+            PartRef::FieldDeadline(_) | PartRef::Rated(_) | PartRef::Item(_) | PartRef::Sketch | PartRef::Key => None,
         }
     }
 

@@ -222,6 +222,7 @@ fn each_kind_of_damage_has_its_name() {
 /// The format on disk and on the wire. If this changes, so must the version, and the old one must still be read.
 #[test]
 fn the_bytes_of_a_delta_are_these() {
+    const ONE: i128 = 100_000_000_000_000_000; // sums are in units of 10^-17, and travel as integers where they are
     let dot = |region, seq| Dot { replica: ReplicaId { region, incarnation: 1 }, seq };
     let delta = Delta {
         partition: 700,
@@ -234,7 +235,7 @@ fn the_bytes_of_a_delta_are_these() {
                 key: Bytes::from_static(b"cart"),
                 part: Part::Field(Bytes::from_static(b"n")),
                 removes: [dot(1, 299), dot(2, 8), dot(2, 9)].into_iter().collect(),
-                put: Some(Value::Count(Box::new(Count { sum: -3, last: 300, base_seq: 290, base_sum: 1 }))),
+                put: Some(Value::Count(Box::new(Count { sum: -3 * ONE, last: 300, base_seq: 290, base_sum: ONE }))),
             },
             Change {
                 key: Bytes::from_static(b"cart"),
@@ -251,10 +252,27 @@ fn the_bytes_of_a_delta_are_these() {
         .map(|row| row.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "))
         .collect();
     expect![[r#"
-        41 00 00 00 01 01 bc 05 01 01 ac 02 00 00 40 42
+        41 00 00 00 02 01 bc 05 01 01 ac 02 00 00 40 42
         0f 00 00 00 01 02 01 09 02 02 04 63 61 72 74 02
         01 6e 03 01 01 01 ab 02 02 01 02 08 01 01 05 00
-        ac 02 a2 02 02 00 03 04 00 04 a0 d9 40 24 88 1d
-        29 9e b8 11 a6"#]]
+        ac 02 a2 02 02 00 03 04 00 04 a0 d9 40 76 2c b8
+        92 d8 14 34 5a"#]]
     .assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn frames_of_the_version_before_are_read() {
+    // The golden delta above as version 1 wrote it: the same body, another version byte, another checksum.
+    let first = "410000000101bc050101ac0200004042\
+                 0f000000010201090202046361727402\
+                 016e03010101ab020201020801010500\
+                 ac02a202020003040004a0d94024881d\
+                 299eb811a6"
+        .replace(' ', "");
+    let frame: Vec<u8> =
+        (0..first.len() / 2).map(|i| u8::from_str_radix(&first[2 * i..2 * i + 2], 16).unwrap()).collect();
+    let (delta, taken) = Delta::decode(&frame).unwrap().unwrap();
+    assert_eq!((delta.first_seq, delta.changes.len(), taken), (300, 2, frame.len()));
+    let Some(Value::Count(count)) = &delta.changes[0].put else { panic!("{delta:?}") };
+    assert_eq!((count.sum, count.base_sum), (-300_000_000_000_000_000, 100_000_000_000_000_000));
 }

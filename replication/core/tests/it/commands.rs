@@ -1,9 +1,9 @@
 //! One region by itself: every command answers as Redis does, and what it may not touch it leaves alone.
 
 use bytes::Bytes;
-use replication_core::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, OpError, Reply, SetExpiry, SetIf};
+use replication_core::{DEFAULT_MAX_VALUE_BYTES, HashOp, MAX_KEY_BYTES, OpError, Reply, SetExpiry, SetIf, TextOp};
 
-use crate::support::{Region, START_MS, parse, replica, show};
+use crate::support::{Region, START_MS, parse, replica, show, sync};
 
 #[test]
 fn commands_answer_as_redis_does() {
@@ -57,19 +57,24 @@ fn one_delta_takes_as_many_numbers_as_it_puts_values_and_at_least_one() {
 #[test]
 fn keys_and_values_over_their_limits_are_refused() {
     let mut region = Region::new(0);
-    let set = |key: usize, value: usize| Op::Set {
-        key: Bytes::from(vec![b'k'; key]),
-        value: Bytes::from(vec![b'v'; value]),
-        expiry: SetExpiry::Clear,
-        condition: SetIf::Always,
-        get: false,
+    let set = |key: usize, value: usize| {
+        TextOp::Set {
+            value: Bytes::from(vec![b'v'; value]),
+            expiry: SetExpiry::Clear,
+            condition: SetIf::Always,
+            get: false,
+        }
+        .on(Bytes::from(vec![b'k'; key]))
     };
-    assert_eq!(region.execute(&set(MAX_KEY_BYTES, MAX_VALUE_BYTES), START_MS), Reply::Ok);
+    assert_eq!(region.execute(&set(MAX_KEY_BYTES, DEFAULT_MAX_VALUE_BYTES), START_MS), Reply::Ok);
     assert_eq!(region.execute(&set(MAX_KEY_BYTES + 1, 1), START_MS), Reply::Error(OpError::KeyTooLong));
-    assert_eq!(region.execute(&set(1, MAX_VALUE_BYTES + 1), START_MS), Reply::Error(OpError::ValueTooLong));
-    let big = Bytes::from(vec![b'v'; MAX_VALUE_BYTES]);
-    let fields = (0..5u8).map(|i| (Bytes::from(vec![i]), big.clone())).collect();
-    let op = Op::HSet { key: Bytes::from_static(b"h"), fields };
+    assert_eq!(
+        region.execute(&set(1, DEFAULT_MAX_VALUE_BYTES + 1), START_MS),
+        Reply::Error(OpError::ValueTooLong(DEFAULT_MAX_VALUE_BYTES))
+    );
+    let big = Bytes::from(vec![b'v'; DEFAULT_MAX_VALUE_BYTES]);
+    let fields = (0..9u8).map(|i| (Bytes::from(vec![i]), big.clone())).collect();
+    let op = HashOp::Set { fields }.on(Bytes::from_static(b"h"));
     assert_eq!(region.execute(&op, START_MS), Reply::Error(OpError::CommandTooLarge));
     assert_eq!(region.partition.len(), 1);
 }
@@ -112,4 +117,44 @@ fn a_long_life_of_one_key_leaves_one_key() {
     let whole = region.partition.catch_up_since(&replication_core::VersionVector::new());
     assert_eq!(whole.puts.len(), 2);
     assert_eq!(show(region.read(&parse("GET n"), START_MS)), "3000");
+}
+
+#[test]
+fn a_transaction_is_one_delta_and_each_command_sees_those_before_it() {
+    let mut regions: Vec<Region> = (0..2).map(Region::new).collect();
+    regions[0].run("SET gone x", START_MS);
+    regions[0].run("SADD s a", START_MS);
+    sync(&mut regions);
+    let now = regions[0].now(START_MS);
+    let commands =
+        ["SET k 1", "INCRBY k 4", "SADD s b c", "SREM s a b", "DEL gone", "HSET k f v", "GET k", "SCARD s", "DEL none"];
+    let (replies, delta) =
+        regions[0].partition.transact(now, |txn| commands.map(|command| show(txn.execute(&parse(command)))));
+    let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    assert_eq!(replies, ["OK", "5", "2", "2", "1", wrong, "5", "1", "0"]);
+    let delta = delta.expect("it wrote");
+    assert_eq!(delta.last_seq() - delta.first_seq + 1, delta.puts() as u64);
+    regions[0].made.push(delta);
+    regions[0].run("INCR k", START_MS);
+    sync(&mut regions);
+    for region in &mut regions {
+        assert_eq!((region.run("GET k", START_MS), region.run("SMEMBERS s", START_MS)), ("6".into(), "{c}".into()));
+        assert_eq!(region.run("EXISTS gone", START_MS), "0");
+    }
+    assert_eq!(regions[0].partition.digest(), regions[1].partition.digest());
+}
+
+#[test]
+fn a_fingerprint_changes_with_whatever_clients_can_see() {
+    let mut region = Region::new(0);
+    let mut last = region.partition.fingerprint(b"k", START_MS);
+    assert_eq!(last, 0);
+    for command in ["SET k a", "SET k a", "EXPIRE k 10", "DEL k", "SADD k a", "SADD k b", "SREM k a"] {
+        region.run(command, START_MS);
+        let now = region.partition.fingerprint(b"k", START_MS);
+        assert_ne!(now, last, "{command}");
+        last = now;
+    }
+    region.run("PEXPIRE k 5", START_MS);
+    assert_eq!(region.partition.fingerprint(b"k", START_MS + 5), 0, "expired is as good as gone");
 }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use replication_core::{
-    Delta, ExpireIf, Hlc, HlcClock, Now, Op, Partition, ReplicaId, Reply, SetExpiry, SetIf, TimeUnit, When,
+    Delta, ExpireIf, HashOp, Hlc, HlcClock, KeyOp, Now, Op, Partition, ReplicaId, Reply, SetExpiry, SetIf, SetOp,
+    TextOp, TimeUnit, When,
 };
 
 /// The wall clock at the start of every test, in milliseconds: small, so that tables can be read.
@@ -25,7 +26,7 @@ impl Region {
     }
 
     pub(crate) fn now(&mut self, wall_ms: u64) -> Now {
-        Now { wall_ms, stamp: self.clock.tick(wall_ms) }
+        Now { wall_ms, stamp: self.clock.tick(wall_ms), luck: self.made.len() as u64 }
     }
 
     pub(crate) fn execute(&mut self, op: &Op, wall_ms: u64) -> Reply {
@@ -37,7 +38,7 @@ impl Region {
     }
 
     pub(crate) fn read(&mut self, op: &Op, wall_ms: u64) -> Reply {
-        let done = self.partition.execute(op, Now { wall_ms, stamp: Hlc::ZERO });
+        let done = self.partition.execute(op, Now { wall_ms, stamp: Hlc::ZERO, luck: 0 });
         assert!(done.delta.is_none(), "a read wrote: {op:?}");
         done.reply
     }
@@ -80,39 +81,39 @@ pub(crate) fn parse(command: &str) -> Op {
     let rest = |from: usize| (from..words.len()).map(bytes).collect::<Vec<Bytes>>();
     let key = bytes(1);
     match words[0] {
-        "GET" => Op::Get { key },
-        "GETDEL" => Op::GetDel { key },
+        "GET" => TextOp::Get.on(key),
+        "GETDEL" => TextOp::GetDel.on(key),
         "SET" => parse_set(&words),
-        "DEL" => Op::Del { key },
-        "EXISTS" => Op::Exists { key },
-        "TYPE" => Op::Type { key },
-        "PERSIST" => Op::Persist { key },
-        "TTL" => Op::Ttl { key, unit: TimeUnit::Seconds },
-        "PTTL" => Op::Ttl { key, unit: TimeUnit::Millis },
+        "DEL" => KeyOp::Del.on(key),
+        "EXISTS" => KeyOp::Exists.on(key),
+        "TYPE" => KeyOp::Type.on(key),
+        "PERSIST" => KeyOp::Persist.on(key),
+        "TTL" => KeyOp::Ttl { unit: TimeUnit::Seconds }.on(key),
+        "PTTL" => KeyOp::Ttl { unit: TimeUnit::Millis }.on(key),
         "EXPIRE" => expire(key, When::In(number(2), TimeUnit::Seconds), &words[3..]),
         "PEXPIRE" => expire(key, When::In(number(2), TimeUnit::Millis), &words[3..]),
         "EXPIREAT" => expire(key, When::At(number(2), TimeUnit::Seconds), &words[3..]),
         "PEXPIREAT" => expire(key, When::At(number(2), TimeUnit::Millis), &words[3..]),
-        "INCR" => Op::Incr { key, by: 1 },
-        "DECR" => Op::Incr { key, by: -1 },
-        "INCRBY" => Op::Incr { key, by: number(2) },
-        "DECRBY" => Op::Incr { key, by: -number(2) },
+        "INCR" => TextOp::Incr { by: 1 }.on(key),
+        "DECR" => TextOp::Incr { by: -1 }.on(key),
+        "INCRBY" => TextOp::Incr { by: number(2) }.on(key),
+        "DECRBY" => TextOp::Incr { by: -number(2) }.on(key),
         "HSET" => {
             let fields = rest(2).chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-            Op::HSet { key, fields }
+            HashOp::Set { fields }.on(key)
         }
-        "HGET" => Op::HGet { key, field: bytes(2) },
-        "HMGET" => Op::HMGet { key, fields: rest(2) },
-        "HGETALL" => Op::HGetAll { key },
-        "HDEL" => Op::HDel { key, fields: rest(2) },
-        "HEXISTS" => Op::HExists { key, field: bytes(2) },
-        "HLEN" => Op::HLen { key },
-        "HINCRBY" => Op::HIncr { key, field: bytes(2), by: number(3) },
-        "SADD" => Op::SAdd { key, members: rest(2) },
-        "SREM" => Op::SRem { key, members: rest(2) },
-        "SMEMBERS" => Op::SMembers { key },
-        "SISMEMBER" => Op::SIsMember { key, member: bytes(2) },
-        "SCARD" => Op::SCard { key },
+        "HGET" => HashOp::Get { field: bytes(2) }.on(key),
+        "HMGET" => HashOp::MGet { fields: rest(2) }.on(key),
+        "HGETALL" => HashOp::GetAll.on(key),
+        "HDEL" => HashOp::Del { fields: rest(2) }.on(key),
+        "HEXISTS" => HashOp::Exists { field: bytes(2) }.on(key),
+        "HLEN" => HashOp::Len.on(key),
+        "HINCRBY" => HashOp::Incr { field: bytes(2), by: number(3) }.on(key),
+        "SADD" => SetOp::Add { members: rest(2) }.on(key),
+        "SREM" => SetOp::Rem { members: rest(2) }.on(key),
+        "SMEMBERS" => SetOp::Members.on(key),
+        "SISMEMBER" => SetOp::IsMember { member: bytes(2) }.on(key),
+        "SCARD" => SetOp::Card.on(key),
         _ => panic!("no such command: {command:?}"),
     }
 }
@@ -143,12 +144,12 @@ fn parse_set(words: &[&str]) -> Op {
         }
         at += 1;
     }
-    Op::Set { key: bytes(1), value: bytes(2), expiry, condition, get }
+    TextOp::Set { value: bytes(2), expiry, condition, get }.on(bytes(1))
 }
 
 fn expire(key: Bytes, when: When, flags: &[&str]) -> Op {
     let has = |flag| flags.contains(&flag);
-    Op::Expire { key, when, condition: ExpireIf { nx: has("NX"), xx: has("XX"), gt: has("GT"), lt: has("LT") } }
+    KeyOp::Expire { when, condition: ExpireIf { nx: has("NX"), xx: has("XX"), gt: has("GT"), lt: has("LT") } }.on(key)
 }
 
 /// A reply on one line; what has no order is sorted.

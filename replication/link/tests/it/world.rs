@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use pki::{Identity, Principal, WorldCa};
-use replication_core::{Op, Reply, SetExpiry, SetIf};
+use replication_core::{KeyOp, Op, Reply, SetExpiry, SetIf, TextOp};
 use replication_link::{LinkConfig, LinkHandle, Peer, PeerStatus, StartError, start};
 use replication_storage::{StateStore, StoreConfig};
 
@@ -144,15 +144,15 @@ fn b(text: &str) -> Bytes {
 
 pub(crate) fn set(key: &str, value: &str) -> Op {
     let (expiry, condition) = (SetExpiry::Clear, SetIf::Always);
-    Op::Set { key: b(key), value: b(value), expiry, condition, get: false }
+    TextOp::Set { value: b(value), expiry, condition, get: false }.on(b(key))
 }
 
 pub(crate) fn incr(key: &str, by: i64) -> Op {
-    Op::Incr { key: b(key), by }
+    TextOp::Incr { by }.on(b(key))
 }
 
 pub(crate) fn del(key: &str) -> Op {
-    Op::Del { key: b(key) }
+    KeyOp::Del.on(b(key))
 }
 
 /// Runs a command as a client would see it: the reply comes after the write.
@@ -165,7 +165,7 @@ pub(crate) async fn run(store: &StateStore, op: &Op) -> Reply {
 }
 
 pub(crate) fn get(store: &StateStore, key: &str) -> Option<String> {
-    match store.execute(&Op::Get { key: b(key) }).reply {
+    match store.execute(&TextOp::Get.on(b(key))).reply {
         Reply::Bulk(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, thread};
 
-use replication_core::{Hlc, OpError, PARTITIONS, TimeUnit, When};
+use replication_core::{Hlc, KeyOp, OpError, PARTITIONS, TextOp, TimeUnit, When};
 
 use super::*;
 use crate::{Access, Durability, Files, RealFiles, WriteMark};
@@ -15,7 +15,7 @@ fn a_write_is_read_back_and_a_read_leaves_no_mark() {
     let done = store.execute(&set("k", "v"));
     assert_eq!((done.reply, done.mark), (Reply::Ok, Some(WriteMark(1))));
     assert_eq!(get(&store, "k").as_deref(), Some("v"));
-    assert!(store.execute(&Op::Get { key: b("k") }).mark.is_none());
+    assert!(store.execute(&TextOp::Get.on(b("k"))).mark.is_none());
     assert!(store.execute(&del("nothing")).mark.is_none(), "what changes nothing writes nothing");
     assert_eq!(store.stats().unwritten, 1);
     assert_eq!(store.dbsize(), 1);
@@ -133,7 +133,7 @@ fn upkeep_purges_what_has_expired() {
     let (dir, hand) = (TempDir::new(), Hand::at(NOON));
     let (store, _) = open_with(StoreConfig { clock: hand.clock(), ..config(&dir, 1) });
     run(&store, &set("k", "v"));
-    run(&store, &Op::Expire { key: b("k"), when: When::In(10, TimeUnit::Seconds), condition: Default::default() });
+    run(&store, &KeyOp::Expire { when: When::In(10, TimeUnit::Seconds), condition: Default::default() }.on(b("k")));
     hand.advance(10_001);
     assert_eq!(get(&store, "k"), None);
     // Upkeep keeps a purge back for a while, lest a region whose clock is behind sees a key go too early.

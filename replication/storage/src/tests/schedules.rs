@@ -2,7 +2,7 @@
 //! that have seen the same hold the same, at every moment; and once all have caught up, nothing acknowledged is missing.
 
 use proptest::prelude::*;
-use replication_core::{CatchUp, Delta};
+use replication_core::{Ask, CatchUp, Delta};
 
 use super::*;
 use crate::{Offer, RealFiles, Tail};
@@ -136,7 +136,7 @@ impl Trio {
     fn run(&mut self, step: Step) {
         match step {
             Step::Do(at, op) => {
-                if let (Op::Incr { by, .. }, true) = (&op, op.key() == &b("total")) {
+                if let (Ask::Text(TextOp::Incr { by }), true) = (&op.ask, op.key == b("total")) {
                     self.added += by;
                 }
                 run(self.at(at), &op);
