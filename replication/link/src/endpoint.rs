@@ -11,14 +11,15 @@ use rustls::pki_types::CertificateDer;
 
 use crate::StartError;
 
-const ALPN: &[u8] = b"atoll-link/1";
+/// The versions of the protocol, best first, as the handshake negotiates them.
+const ALPN: [(u16, &[u8]); 2] = [(2, b"atoll-link/2"), (1, b"atoll-link/1")];
 /// A peer that says nothing for so long is gone.
 const IDLE: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// What a sender may have under way: 100 000 small changes a second over the longest cable.
 const WINDOW: u32 = 8 << 20;
-/// The live stream and the catch-up stream.
-const STREAMS: u32 = 2;
+/// One for each lane.
+const STREAMS: u32 = 3;
 /// First guess of a round trip: a packet lost while connecting is sent again after three of these.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 
@@ -26,10 +27,12 @@ const INITIAL_RTT: Duration = Duration::from_millis(100);
 pub(crate) fn bind(listen: SocketAddr, identity: &Identity) -> Result<Endpoint, StartError> {
     let transport = Arc::new(transport());
     let unusable = |e: quinn::crypto::rustls::NoInitialCipherSuite| StartError::Tls(e.to_string());
-    let tls = identity.server_config(&[ALPN], ClientAuth::Required).map_err(|e| StartError::Tls(e.to_string()))?;
+    let tls = identity
+        .server_config(&ALPN.map(|(_, name)| name), ClientAuth::Required)
+        .map_err(|e| StartError::Tls(e.to_string()))?;
     let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).map_err(unusable)?));
     server.transport_config(transport.clone());
-    let tls = identity.client_config(&[ALPN]).map_err(|e| StartError::Tls(e.to_string()))?;
+    let tls = identity.client_config(&ALPN.map(|(_, name)| name)).map_err(|e| StartError::Tls(e.to_string()))?;
     let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).map_err(unusable)?));
     client.transport_config(transport);
     let mut endpoint = Endpoint::server(server, listen).map_err(|source| StartError::Bind { listen, source })?;
@@ -50,6 +53,11 @@ fn transport() -> TransportConfig {
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(IDLE.try_into().ok());
     transport
+}
+
+/// The version that a negotiated name stands for.
+pub(crate) fn version(alpn: &[u8]) -> Option<u16> {
+    ALPN.iter().find(|(_, name)| *name == alpn).map(|(version, _)| *version)
 }
 
 /// Whom a connection leads to, by its verified certificate.

@@ -1,29 +1,30 @@
 //! What two regions say to each other, as bytes.
 //!
 //! ```text
-//! u32 length of what follows (little-endian) │ u8 tag │ body
+//! version 1   u32 length of what follows (little-endian) │ u8 tag │ body
+//! version 2   u32 length of what follows (little-endian) │ u8 tag │ u8 flags │ body
 //! ```
 //! The connection protects the bytes in flight; the deltas and catch-ups inside carry their own checksums and version.
+//! Which version is spoken is settled before the first frame (by ALPN) and, among newer ones, by the hello: the lower
+//! of the two newest. A version is read and written for as long as one release speaks it: see the golden files.
 
 use bytes::{Buf, Bytes, BytesMut};
-use quinn::RecvStream;
 use replication_core::{Hlc, ReplicaId, VersionVector};
 
-use crate::{
-    session::SessionError,
-    vectors::{self, Malformed, Reader, put_varint},
-};
+use crate::vectors::{self, Malformed, Reader, put_varint};
 
-/// The version of the protocol. The TLS handshake negotiates it too (`atoll-link/1`).
-pub(crate) const VERSION: u16 = 1;
-/// The longest frame that is taken; a partition's catch-up is one frame.
+/// The newest version of the protocol that this build speaks.
+pub const NEWEST: u16 = 2;
+/// The oldest one.
+pub const OLDEST: u16 = 1;
+/// The longest frame that is taken: a delta of the greatest length and what goes around it.
 pub(crate) const MAX_FRAME: usize = 256 << 20;
 const MAX_WORLD: usize = 1024;
-const CHUNK: usize = 64 << 10;
 
 /// Who speaks, and what it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hello {
+    /// The newest version that the speaker knows.
     pub(crate) version: u16,
     pub(crate) world: String,
     pub(crate) replica: ReplicaId,
@@ -34,11 +35,11 @@ pub(crate) struct Hello {
 /// One thing said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// The first thing on the live stream.
+    /// The first thing said.
     Hello(Hello),
     /// Deltas, one encoded after the other.
     Batch(Bytes),
-    /// Everything made here up to this stamp has been sent, on one stream or the other.
+    /// Everything made here up to this stamp has been sent, on one lane or the other.
     Mark(Mark),
     /// What the speaker has, durably, of these partitions.
     Ack(Vec<(u16, VersionVector)>),
@@ -71,148 +72,135 @@ const BEGIN: u8 = 6;
 const CATCH_UP: u8 = 7;
 const DONE: u8 = 8;
 
-/// Appends one frame whose body `write` appends.
-fn framed(tag: u8, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = vec![0, 0, 0, 0, tag];
-    write(&mut out);
-    let length = (out.len() - 4) as u32; // bounded by what a partition may hold, see MAX_FRAME
-    out[..4].copy_from_slice(&length.to_le_bytes());
-    out
-}
-
-pub(crate) fn hello(hello: &Hello) -> Vec<u8> {
-    framed(HELLO, |out| {
-        out.extend_from_slice(&hello.version.to_le_bytes());
-        put_varint(out, hello.world.len() as u64);
-        out.extend_from_slice(hello.world.as_bytes());
-        out.extend_from_slice(&hello.replica.region.to_le_bytes());
-        out.extend_from_slice(&hello.replica.incarnation.to_le_bytes());
-        put_varint(out, hello.now_ms);
-        vectors::encode(out, &hello.vectors);
-    })
-}
-
-pub(crate) fn batch(deltas: impl Iterator<Item = Bytes>) -> Vec<u8> {
-    framed(BATCH, |out| deltas.for_each(|delta| out.extend_from_slice(&delta)))
-}
-
-pub(crate) fn mark(mark: Mark) -> Vec<u8> {
-    framed(MARK, |out| {
-        out.extend_from_slice(&mark.hlc.0.to_le_bytes());
-        put_varint(out, mark.age_ms);
-        put_varint(out, mark.next_ms);
-    })
-}
-
-pub(crate) fn ack(vectors: &[(u16, VersionVector)]) -> Vec<u8> {
-    framed(ACK, |out| vectors::encode(out, vectors))
-}
-
-pub(crate) fn want(vectors: &[(u16, VersionVector)]) -> Vec<u8> {
-    framed(WANT, |out| vectors::encode(out, vectors))
-}
-
-pub(crate) fn begin(round: u64) -> Vec<u8> {
-    framed(BEGIN, |out| put_varint(out, round))
-}
-
-pub(crate) fn catch_up(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    framed(CATCH_UP, write)
-}
-
-pub(crate) fn done(round: u64) -> Vec<u8> {
-    framed(DONE, |out| put_varint(out, round))
-}
-
-fn decode(tag: u8, body: &Bytes) -> Result<Frame, Malformed> {
-    let mut reader = Reader(body);
-    let frame = match tag {
-        HELLO => Frame::Hello(decode_hello(&mut reader)?),
-        BATCH => return Ok(Frame::Batch(body.clone())),
-        CATCH_UP => return Ok(Frame::CatchUp(body.clone())),
-        MARK => Frame::Mark(Mark {
-            hlc: Hlc(u64::from_le_bytes(reader.array()?)),
-            age_ms: reader.varint()?,
-            next_ms: reader.varint()?,
-        }),
-        ACK => Frame::Ack(vectors::decode(&mut reader)?),
-        WANT => Frame::Want(vectors::decode(&mut reader)?),
-        BEGIN => Frame::Begin(reader.varint()?),
-        DONE => Frame::Done(reader.varint()?),
-        _ => return Err(Malformed("a frame of an unknown kind")),
-    };
-    reader.end()?;
-    Ok(frame)
-}
-
-fn decode_hello(reader: &mut Reader<'_>) -> Result<Hello, Malformed> {
-    let version = u16::from_le_bytes(reader.array()?);
-    if version != VERSION {
-        return Err(Malformed("it speaks another version of the protocol"));
-    }
-    let length = reader.varint()? as usize;
-    if length > MAX_WORLD {
-        return Err(Malformed("the world's name is too long"));
-    }
-    let world =
-        String::from_utf8(reader.bytes(length)?.to_vec()).map_err(|_| Malformed("the world's name is no text"))?;
-    let replica =
-        ReplicaId { region: u16::from_le_bytes(reader.array()?), incarnation: u32::from_le_bytes(reader.array()?) };
-    Ok(Hello { version, world, replica, now_ms: reader.varint()?, vectors: vectors::decode(reader)? })
-}
-
-/// Takes the first whole frame out of `buf`, if there is one.
-fn take(buf: &mut BytesMut) -> Result<Option<Frame>, Malformed> {
-    let Some(head) = buf.first_chunk::<4>() else { return Ok(None) };
-    let length = u32::from_le_bytes(*head) as usize;
-    if !(1..=MAX_FRAME).contains(&length) {
-        return Err(Malformed("a frame has an impossible length"));
-    }
-    if buf.len() < 4 + length {
-        return Ok(None);
-    }
-    buf.advance(4);
-    let mut body = buf.split_to(length).freeze();
-    let tag = body.get_u8();
-    decode(tag, &body).map(Some)
-}
-
-/// Frames off a stream. What a peer announces is allocated only as it arrives.
-pub(crate) struct FrameReader {
-    stream: RecvStream,
-    buf: BytesMut,
-    received: usize,
-}
-
-impl FrameReader {
-    pub(crate) fn new(stream: RecvStream) -> Self {
-        Self { stream, buf: BytesMut::new(), received: 0 }
-    }
-
-    /// The next frame. Nothing is lost if the future is dropped before it is ready.
-    pub(crate) async fn next(&mut self) -> Result<Frame, SessionError> {
-        loop {
-            if let Some(frame) = take(&mut self.buf)? {
-                return Ok(frame);
-            }
-            match self.stream.read_chunk(CHUNK, true).await? {
-                Some(chunk) => {
-                    self.received += chunk.bytes.len();
-                    self.buf.extend_from_slice(&chunk.bytes);
-                }
-                None => return Err(SessionError::Malformed("a stream ended")),
-            }
+impl Frame {
+    fn tag(&self) -> u8 {
+        match self {
+            Self::Hello(_) => HELLO,
+            Self::Batch(_) => BATCH,
+            Self::Mark(_) => MARK,
+            Self::Ack(_) => ACK,
+            Self::Want(_) => WANT,
+            Self::Begin(_) => BEGIN,
+            Self::CatchUp(_) => CATCH_UP,
+            Self::Done(_) => DONE,
         }
     }
 
-    /// Bytes received since this was last asked.
-    pub(crate) fn take_received(&mut self) -> usize {
-        std::mem::take(&mut self.received)
+    /// The frame as a peer of `version` reads it.
+    pub(crate) fn encode(&self, version: u16) -> Bytes {
+        let mut out = vec![0, 0, 0, 0, self.tag()];
+        if version >= 2 {
+            out.push(0);
+        }
+        self.encode_body(&mut out);
+        let length = (out.len() - 4) as u32; // bounded by what a partition may hold, see MAX_FRAME
+        out[..4].copy_from_slice(&length.to_le_bytes());
+        out.into()
     }
 
-    /// Whether the next frame is here already.
-    pub(crate) fn has_whole_frame(&self) -> bool {
-        self.buf.first_chunk::<4>().is_some_and(|head| self.buf.len() >= 4 + u32::from_le_bytes(*head) as usize)
+    fn encode_body(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Hello(hello) => hello.encode(out),
+            Self::Batch(body) | Self::CatchUp(body) => out.extend_from_slice(body),
+            Self::Mark(mark) => {
+                out.extend_from_slice(&mark.hlc.0.to_le_bytes());
+                put_varint(out, mark.age_ms);
+                put_varint(out, mark.next_ms);
+            }
+            Self::Ack(vectors) | Self::Want(vectors) => vectors::encode(out, vectors),
+            Self::Begin(round) | Self::Done(round) => put_varint(out, *round),
+        }
+    }
+
+    fn decode(version: u16, mut body: Bytes) -> Result<Self, Malformed> {
+        if body.len() < if version >= 2 { 2 } else { 1 } {
+            return Err(Malformed("a frame has an impossible length"));
+        }
+        let tag = body.get_u8();
+        if version >= 2 && body.get_u8() != 0 {
+            return Err(Malformed("a frame with unknown flags"));
+        }
+        let mut reader = Reader(&body);
+        let frame = match tag {
+            HELLO => return Hello::decode(version, &mut reader).map(Self::Hello),
+            BATCH => return Ok(Self::Batch(body.clone())),
+            CATCH_UP => return Ok(Self::CatchUp(body.clone())),
+            MARK => Self::Mark(Mark {
+                hlc: Hlc(u64::from_le_bytes(reader.array()?)),
+                age_ms: reader.varint()?,
+                next_ms: reader.varint()?,
+            }),
+            ACK => Self::Ack(vectors::decode(&mut reader)?),
+            WANT => Self::Want(vectors::decode(&mut reader)?),
+            BEGIN => Self::Begin(reader.varint()?),
+            DONE => Self::Done(reader.varint()?),
+            _ => return Err(Malformed("a frame of an unknown kind")),
+        };
+        reader.end()?;
+        Ok(frame)
+    }
+}
+
+impl Hello {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.version.to_le_bytes());
+        put_varint(out, self.world.len() as u64);
+        out.extend_from_slice(self.world.as_bytes());
+        out.extend_from_slice(&self.replica.region.to_le_bytes());
+        out.extend_from_slice(&self.replica.incarnation.to_le_bytes());
+        put_varint(out, self.now_ms);
+        vectors::encode(out, &self.vectors);
+    }
+
+    /// Version 1 knows no other version. From version 2 on a newer hello may say more than we can read.
+    fn decode(spoken: u16, reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let version = u16::from_le_bytes(reader.array()?);
+        if version < spoken || (spoken == 1 && version != 1) {
+            return Err(Malformed("it speaks another version of the protocol than was agreed"));
+        }
+        let length = reader.varint()? as usize;
+        if length > MAX_WORLD {
+            return Err(Malformed("the world's name is too long"));
+        }
+        let world =
+            String::from_utf8(reader.bytes(length)?.to_vec()).map_err(|_| Malformed("the world's name is no text"))?;
+        let region = u16::from_le_bytes(reader.array()?);
+        let replica = ReplicaId { region, incarnation: u32::from_le_bytes(reader.array()?) };
+        let hello = Self { version, world, replica, now_ms: reader.varint()?, vectors: vectors::decode(reader)? };
+        if version <= NEWEST {
+            reader.end()?;
+        }
+        Ok(hello)
+    }
+}
+
+/// Puts the frames of one lane together from bytes as they come.
+#[derive(Debug, Default)]
+pub(crate) struct FrameBuffer(BytesMut);
+
+impl FrameBuffer {
+    /// Takes in what came. What a peer merely announces is never allocated.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Bytes that came and are in no frame handed out.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The next whole frame, if it is here.
+    pub(crate) fn next(&mut self, version: u16) -> Result<Option<Frame>, Malformed> {
+        let Some(head) = self.0.first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*head) as usize;
+        if !(1..=MAX_FRAME).contains(&length) {
+            return Err(Malformed("a frame has an impossible length"));
+        }
+        if self.0.len() < 4 + length {
+            return Ok(None);
+        }
+        self.0.advance(4);
+        Frame::decode(version, self.0.split_to(length).freeze()).map(Some)
     }
 }
 
@@ -220,8 +208,10 @@ impl FrameReader {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> Result<Option<Frame>, Malformed> {
-        take(&mut BytesMut::from(bytes))
+    fn read(version: u16, bytes: &[u8]) -> Result<Option<Frame>, Malformed> {
+        let mut buffer = FrameBuffer::default();
+        buffer.feed(bytes);
+        buffer.next(version)
     }
 
     fn some_vectors() -> Vec<(u16, VersionVector)> {
@@ -230,31 +220,43 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_back_as_they_went() {
+    fn frames_come_back_as_they_went_in_every_version() {
         let replica = ReplicaId { region: 2, incarnation: 77 };
-        let hi = Hello { version: VERSION, world: "shop".into(), replica, now_ms: 12345, vectors: some_vectors() };
-        let mark_ = Mark { hlc: Hlc(99), age_ms: 3, next_ms: 500 };
-        let (one, two) = (Bytes::from_static(b"on"), Bytes::from_static(b"e"));
-        let check = |bytes: Vec<u8>, frame: Frame| assert_eq!(read(&bytes), Ok(Some(frame)));
-        check(hello(&hi), Frame::Hello(hi.clone()));
-        check(batch([one, two].into_iter()), Frame::Batch(Bytes::from_static(b"one")));
-        check(mark(mark_), Frame::Mark(mark_));
-        check(ack(&some_vectors()), Frame::Ack(some_vectors()));
-        check(want(&some_vectors()), Frame::Want(some_vectors()));
-        check(begin(3), Frame::Begin(3));
-        check(catch_up(|out| out.extend_from_slice(b"state")), Frame::CatchUp(Bytes::from_static(b"state")));
-        check(done(3), Frame::Done(3));
+        for version in OLDEST..=NEWEST {
+            let hello = Hello { version, world: "shop".into(), replica, now_ms: 12345, vectors: some_vectors() };
+            let check = |frame: Frame| assert_eq!(read(version, &frame.encode(version)), Ok(Some(frame)));
+            check(Frame::Hello(hello));
+            check(Frame::Batch(Bytes::from_static(b"one")));
+            check(Frame::Mark(Mark { hlc: Hlc(99), age_ms: 3, next_ms: 500 }));
+            check(Frame::Ack(some_vectors()));
+            check(Frame::Want(some_vectors()));
+            check(Frame::Begin(3));
+            check(Frame::CatchUp(Bytes::from_static(b"state")));
+            check(Frame::Done(3));
+        }
     }
 
     #[test]
     fn what_is_cut_is_waited_for_and_what_is_impossible_is_refused() {
-        let whole = ack(&some_vectors());
+        let whole = Frame::Ack(some_vectors()).encode(2);
         for cut in 0..whole.len() {
-            assert_eq!(read(&whole[..cut]), Ok(None), "cut at {cut}");
+            assert_eq!(read(2, &whole[..cut]), Ok(None), "cut at {cut}");
         }
-        assert!(read(&[0; 8]).is_err());
-        assert!(read(&[255; 8]).is_err());
-        assert!(read(&[1, 0, 0, 0, 200]).is_err());
-        assert!(read(&[3, 0, 0, 0, DONE, 1, 1]).is_err(), "bytes behind the body");
+        assert!(read(2, &[0; 8]).is_err());
+        assert!(read(2, &[255; 8]).is_err());
+        assert!(read(1, &[1, 0, 0, 0, 200]).is_err());
+        assert!(read(2, &[1, 0, 0, 0, DONE]).is_err(), "no flags");
+        assert!(read(2, &[3, 0, 0, 0, DONE, 0x80, 1]).is_err(), "unknown flags");
+        assert!(read(2, &[4, 0, 0, 0, DONE, 0, 1, 1]).is_err(), "bytes behind the body");
+    }
+
+    #[test]
+    fn a_newer_hello_may_say_more_than_this_build_reads() {
+        let replica = ReplicaId { region: 2, incarnation: 77 };
+        let newer = Hello { version: 9, world: "shop".into(), replica, now_ms: 1, vectors: vec![] };
+        let mut bytes = Frame::Hello(newer.clone()).encode(2).to_vec();
+        bytes.extend_from_slice(b"and more");
+        bytes[0] += 8;
+        assert_eq!(read(2, &bytes), Ok(Some(Frame::Hello(newer))));
     }
 }

@@ -1,14 +1,18 @@
 //! One peer's task: dial or wait, run the connection, pause, again. No peer's trouble reaches another's task.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use quinn::{Connection, Endpoint};
+use replication_storage::StateStore;
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
-use crate::session::{self, Link};
+use crate::{
+    Input, Session,
+    shell::{self, Clock},
+};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -26,27 +30,44 @@ impl Backoff {
     }
 }
 
+/// The link to one peer and what it needs.
+pub(crate) struct Link {
+    pub(crate) session: Session,
+    pub(crate) store: StateStore,
+    pub(crate) clock: Clock,
+}
+
+impl Link {
+    async fn run(&mut self, connection: &Connection) {
+        shell::run(&mut self.session, &self.store, connection, self.clock).await;
+    }
+
+    fn down(&mut self, why: String) {
+        self.session.handle(self.clock.now_ms(), Input::Closed { why });
+    }
+}
+
 /// The task of a peer that this region dials. Never returns; dropped at shutdown.
-pub(crate) async fn dial(link: Arc<Link>, endpoint: Endpoint) {
-    let name = format!("{}.region.atoll", link.peer.name);
+pub(crate) async fn dial(mut link: Link, endpoint: Endpoint) {
+    let name = format!("{}.region.atoll", link.session.peer().name);
     let mut backoff = Backoff(FIRST_PAUSE);
     loop {
+        sleep_until(link.clock.at(link.session.quarantined_until())).await;
         let began = Instant::now();
-        let connects = link.gauges.connects();
-        let why = match connect(&link, &endpoint, &name).await {
-            Ok(connection) => session::run(&link, connection).await.to_string(),
-            Err(why) => why,
-        };
-        went_down(&link, why);
-        if link.gauges.connects() > connects {
+        let connects = link.session.gauges().connects();
+        match connect(&link.session, &endpoint, &name).await {
+            Ok(connection) => link.run(&connection).await,
+            Err(why) => link.down(why),
+        }
+        if link.session.gauges().connects() > connects {
             backoff = Backoff(FIRST_PAUSE); // there was a hello, so the other side is well
         }
         sleep(backoff.next(began.elapsed())).await;
     }
 }
 
-async fn connect(link: &Link, endpoint: &Endpoint, name: &str) -> Result<Connection, String> {
-    let addr = link.peer.addr;
+async fn connect(session: &Session, endpoint: &Endpoint, name: &str) -> Result<Connection, String> {
+    let addr = session.peer().addr;
     let connecting = endpoint.connect(addr, name).map_err(|e| format!("cannot dial {addr}: {e}"))?;
     match timeout(ATTEMPT, connecting).await {
         Ok(Ok(connection)) => Ok(connection),
@@ -57,28 +78,20 @@ async fn connect(link: &Link, endpoint: &Endpoint, name: &str) -> Result<Connect
 
 /// The task of a peer that dials this region. A newer connection replaces an older one: the peer has been restarted,
 /// and the older one merely has not noticed.
-pub(crate) async fn answer(link: Arc<Link>, mut arrivals: mpsc::Receiver<Connection>) {
+pub(crate) async fn answer(mut link: Link, mut arrivals: mpsc::Receiver<Connection>) {
     let mut next = arrivals.recv().await;
     while let Some(connection) = next.take() {
-        let why = tokio::select! {
-            ended = session::run(&link, connection.clone()) => ended.to_string(),
-            newer = arrivals.recv() => {
-                connection.close(0_u32.into(), b"replaced by a newer connection");
-                next = newer;
-                "replaced by a newer connection".to_owned()
-            }
+        let newer = tokio::select! {
+            () = link.run(&connection) => None,
+            newer = arrivals.recv() => newer,
         };
-        went_down(&link, why);
-        if next.is_none() {
+        if newer.is_some() {
+            connection.close(0_u32.into(), b"replaced by a newer connection");
+            link.down("replaced by a newer connection".to_owned());
+            next = newer;
+        } else {
             next = arrivals.recv().await;
         }
-    }
-}
-
-fn went_down(link: &Link, why: String) {
-    let text = why.clone();
-    if link.gauges.down(why) {
-        tracing::warn!(peer = %link.peer.name, why = %text, "link down");
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use pki::Principal;
@@ -17,7 +17,12 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{LinkConfig, PeerStatus, endpoint, peer, session::Link, status::Gauges};
+use crate::{
+    LinkConfig, Peer, PeerStatus, Session, endpoint,
+    peer::{self, Link},
+    shell::Clock,
+    status::Gauges,
+};
 
 /// How many handshakes may be under way at once; strangers beyond it are ignored.
 const HANDSHAKES: usize = 64;
@@ -54,12 +59,11 @@ pub enum StartError {
 pub struct LinkHandle {
     endpoint: Endpoint,
     local_addr: SocketAddr,
-    links: Vec<Arc<Link>>,
+    view: LinkView,
     tasks: JoinSet<()>,
 }
 
 /// Starts listening and dialling. Must be called within a tokio runtime.
-#[expect(clippy::needless_pass_by_value, reason = "the links take part in the store: every link keeps a clone")]
 pub fn start(config: LinkConfig, store: StateStore) -> Result<LinkHandle, StartError> {
     let me = Principal::Region(config.self_name.clone());
     if *config.identity.principal() != me {
@@ -70,20 +74,23 @@ pub fn start(config: LinkConfig, store: StateStore) -> Result<LinkHandle, StartE
     let bind_error = |source| StartError::Bind { listen: config.listen, source };
     let local_addr = endpoint.local_addr().map_err(bind_error)?;
     store.set_peers(&config.peers.iter().map(|peer| peer.id).collect::<Vec<_>>());
+    let clock = Clock::start();
     let (mut tasks, mut links, mut callers) = (JoinSet::new(), Vec::new(), HashMap::new());
     for peer in config.peers {
-        let link = Arc::new(Link { peer, store: store.clone(), gauges: Gauges::default() });
-        if config.self_id < link.peer.id {
-            tasks.spawn(peer::dial(link.clone(), endpoint.clone()));
+        let session = Session::new(store.clone(), peer.clone());
+        links.push(Seen { peer: peer.clone(), gauges: session.gauges().clone() });
+        let link = Link { session, store: store.clone(), clock };
+        if config.self_id < peer.id {
+            tasks.spawn(peer::dial(link, endpoint.clone()));
         } else {
             let (arrivals, arrived) = mpsc::channel(1);
-            callers.insert(link.peer.name.clone(), arrivals);
-            tasks.spawn(peer::answer(link.clone(), arrived));
+            callers.insert(peer.name, arrivals);
+            tasks.spawn(peer::answer(link, arrived));
         }
-        links.push(link);
     }
     tasks.spawn(accept(endpoint.clone(), callers));
-    Ok(LinkHandle { endpoint, local_addr, links, tasks })
+    let view = LinkView { links: links.into(), store, clock };
+    Ok(LinkHandle { endpoint, local_addr, view, tasks })
 }
 
 impl LinkHandle {
@@ -94,12 +101,12 @@ impl LinkHandle {
 
     /// Each link as it is now, in the order of the configuration.
     pub fn status(&self) -> Vec<PeerStatus> {
-        self.view().status()
+        self.view.status()
     }
 
     /// A view of the links for those who only look. It outlives them; what it shows then is how they ended.
     pub fn view(&self) -> LinkView {
-        LinkView { links: self.links.clone() }
+        self.view.clone()
     }
 
     /// Closes all connections, telling the peers, and stops listening.
@@ -111,17 +118,25 @@ impl LinkHandle {
     }
 }
 
+/// What is shown of one link.
+struct Seen {
+    peer: Peer,
+    gauges: Arc<Gauges>,
+}
+
 /// Sees the links of a region without holding them up.
 #[derive(Clone)]
 pub struct LinkView {
-    links: Vec<Arc<Link>>,
+    links: Arc<[Seen]>,
+    store: StateStore,
+    clock: Clock,
 }
 
 impl LinkView {
     /// Each link as it is now, in the order of the configuration.
     pub fn status(&self) -> Vec<PeerStatus> {
-        let now = Instant::now();
-        let status = |link: &Arc<Link>| link.gauges.status(&link.peer, link.store.unconfirmed(link.peer.id), now);
+        let now_ms = self.clock.now_ms();
+        let status = |link: &Seen| link.gauges.status(&link.peer, self.store.unconfirmed(link.peer.id), now_ms);
         self.links.iter().map(status).collect()
     }
 

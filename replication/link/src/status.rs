@@ -1,14 +1,11 @@
 //! What can be seen of each link from outside, kept in atomics so that looking disturbs nobody.
 
-use std::{
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use crate::{Peer, frame::Mark};
+use crate::{Fault, Peer, frame::Mark};
 
 /// One link, as `atoll status` and the metrics show it.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +45,10 @@ pub struct PeerStatus {
     pub catch_up_bytes_received: u64,
     /// Connections made since the start.
     pub connects: u64,
+    /// The version of the protocol that is spoken; 0 before the first connection.
+    pub version: u16,
+    /// How often the peer did what it should not, by what it did; each time its link was quarantined.
+    pub faults: Vec<(Fault, u64)>,
     /// Why the last one ended, or why none could be made.
     pub last_error: Option<String>,
 }
@@ -55,8 +56,9 @@ pub struct PeerStatus {
 #[derive(Debug, Default)]
 struct Heard {
     /// When the last mark came that counts, and what it said.
-    mark: Option<(Instant, Mark)>,
-    rtt: Option<Duration>,
+    mark: Option<(u64, Mark)>,
+    rtt_ms: Option<f64>,
+    version: u16,
     clock_ahead_ms: i64,
     last_error: Option<String>,
 }
@@ -75,6 +77,7 @@ pub(crate) struct Gauges {
     pub(crate) catch_ups_received: AtomicU64,
     pub(crate) catch_up_bytes_received: AtomicU64,
     pub(crate) connects: AtomicU64,
+    faults: [AtomicU64; Fault::ALL.len()],
     heard: Mutex<Heard>,
 }
 
@@ -92,11 +95,17 @@ impl Gauges {
         self.connects.load(Ordering::Acquire)
     }
 
-    pub(crate) fn up(&self, clock_ahead_ms: i64) {
+    /// The peer did what it should not.
+    pub(crate) fn fault(&self, fault: Fault) {
+        add(&self.faults[fault as usize], 1);
+    }
+
+    pub(crate) fn up(&self, clock_ahead_ms: i64, version: u16) {
         add(&self.connects, 1);
         self.connected.store(true, Ordering::Release);
         let mut heard = self.heard();
         heard.clock_ahead_ms = clock_ahead_ms;
+        heard.version = version;
         heard.last_error = None;
     }
 
@@ -105,19 +114,19 @@ impl Gauges {
         self.connected.store(false, Ordering::Release);
         self.live.store(false, Ordering::Release);
         let mut heard = self.heard();
-        heard.rtt = None;
+        heard.rtt_ms = None;
         let news = heard.last_error.as_ref() != Some(&why);
         heard.last_error = Some(why);
         news
     }
 
-    pub(crate) fn marked(&self, mark: Mark, rtt: Duration, now: Instant) {
+    pub(crate) fn marked(&self, mark: Mark, rtt_ms: Option<f64>, now_ms: u64) {
         let mut heard = self.heard();
-        heard.mark = Some((now, mark));
-        heard.rtt = Some(rtt);
+        heard.mark = Some((now_ms, mark));
+        heard.rtt_ms = rtt_ms;
     }
 
-    pub(crate) fn status(&self, peer: &Peer, unconfirmed: u64, now: Instant) -> PeerStatus {
+    pub(crate) fn status(&self, peer: &Peer, unconfirmed: u64, now_ms: u64) -> PeerStatus {
         let heard = self.heard();
         let read = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
         let live = self.live.load(Ordering::Acquire);
@@ -126,10 +135,10 @@ impl Gauges {
             name: peer.name.clone(),
             connected: self.connected.load(Ordering::Acquire),
             live,
-            rtt_ms: heard.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            rtt_ms: heard.rtt_ms,
             lag_ms: heard
                 .mark
-                .map(|(came, mark)| lag_ms(mark, now.duration_since(came), heard.rtt.unwrap_or_default(), live)),
+                .map(|(came_ms, mark)| lag_ms(mark, now_ms.saturating_sub(came_ms), heard.rtt_ms.unwrap_or(0.0), live)),
             clock_ahead_ms: heard.clock_ahead_ms,
             unconfirmed,
             sent_bytes: read(&self.sent_bytes),
@@ -141,6 +150,8 @@ impl Gauges {
             catch_ups_received: read(&self.catch_ups_received),
             catch_up_bytes_received: read(&self.catch_up_bytes_received),
             connects: read(&self.connects),
+            version: heard.version,
+            faults: Fault::ALL.iter().map(|fault| (*fault, read(&self.faults[*fault as usize]))).collect(),
             last_error: heard.last_error.clone(),
         }
     }
@@ -148,9 +159,8 @@ impl Gauges {
 
 /// How old the newest thing is that may be missing. As long as marks come when promised, that is the time from taking
 /// the stamp to having it here: both ends' own clocks are enough for that, so a wrong wall clock does not show as lag.
-fn lag_ms(mark: Mark, since: Duration, rtt: Duration, live: bool) -> u64 {
-    let since_ms = since.as_millis() as u64;
-    let under_way = mark.age_ms + (rtt / 2).as_millis() as u64;
+fn lag_ms(mark: Mark, since_ms: u64, rtt_ms: f64, live: bool) -> u64 {
+    let under_way = mark.age_ms + (rtt_ms / 2.0) as u64;
     let punctual = live && since_ms <= mark.next_ms + under_way;
     if punctual { under_way } else { since_ms + under_way }
 }
@@ -163,8 +173,7 @@ mod tests {
     fn lag_is_time_under_way_while_marks_are_punctual_and_grows_when_they_are_not() {
         let mark = Mark { hlc: replication_core::Hlc(1), age_ms: 2, next_ms: 500 };
         let check = |since_ms, live, want| {
-            let (since, rtt) = (Duration::from_millis(since_ms), Duration::from_millis(80));
-            assert_eq!(lag_ms(mark, since, rtt, live), want, "{since_ms} ms after the mark, live {live}");
+            assert_eq!(lag_ms(mark, since_ms, 80.0, live), want, "{since_ms} ms after the mark, live {live}");
         };
         check(0, true, 42);
         check(499, true, 42);

@@ -81,8 +81,11 @@ async fn garbage_from_a_region_closes_its_connection_with_a_reason() {
     ];
     for bytes in garbage {
         let (_endpoint, connection) = rude(&world, 1, world.addr(2)).await;
-        let mut stream = connection.open_uni().await.unwrap();
-        stream.write_all(bytes).await.unwrap();
+        // A peer that sent garbage before may find itself shut out at once, and told of that garbage.
+        let mut stream = connection.open_uni().await;
+        if let Ok(stream) = &mut stream {
+            let _ = stream.write_all(bytes).await;
+        }
         let closed = connection.closed().await.to_string();
         assert!(closed.contains("unreadable") || closed.contains("hello"), "{bytes:?}: {closed}");
     }

@@ -37,6 +37,7 @@ async fn what_one_region_writes_all_regions_have() {
     }
     for link in &links {
         eventually("everything is confirmed", || link.status().iter().all(|peer| peer.unconfirmed == 0)).await;
+        eventually("the first round is over", || link.status().iter().all(|peer| peer.live)).await;
         for peer in link.status() {
             assert!(peer.connected && peer.live && peer.connects == 1, "{peer:?}");
             assert!(peer.rtt_ms.is_some_and(|rtt| rtt < 1000.0), "{peer:?}");
