@@ -10,5 +10,6 @@ mod counters;
 mod explaining;
 mod holding;
 mod housekeeping;
+mod interleavings;
 mod laws;
 mod support;
