@@ -90,22 +90,27 @@ pub(crate) fn make(inner: &Inner) -> Result<(), OpenError> {
     let mut last = lock(&inner.checkpoint);
     let (files, dir) = (&*inner.config.files, &inner.config.dir);
     let failed = |e: crate::PersistError| OpenError::io("write", dir)(io::Error::other(e.to_string()));
-    let position = inner.journal.rotate().map_err(failed)?;
+    let begun = inner.journal.begin_checkpoint().map_err(failed)?;
+    let position = begun.position;
     let (new, path) = (dir.join("checkpoint.new"), path(dir, position));
-    let file = write(inner, &new, position).map_err(OpenError::io("write", &new))?;
-    if !inner.journal.sync_lost() {
-        inner.journal.sync().map_err(failed)?;
-    }
     let publish = || -> io::Result<u64> {
+        let file = write(inner, &new, position)?;
+        if !inner.journal.sync_lost() {
+            inner.journal.sync().map_err(io::Error::other)?;
+        }
         file.sync()?;
         files.rename(&new, &path)?;
         files.sync_dir(dir)?;
         file.length()
     };
-    let bytes = publish().map_err(OpenError::io("write", &path))?;
+    let bytes = publish().map_err(|error| {
+        // Half a checkpoint may be what fills the disk. If it cannot go now, the next start removes it.
+        let _ = files.remove(&new);
+        OpenError::io("write", &path)(error)
+    })?;
     *last = Last { position, bytes };
     Counters::count(&inner.counters.checkpoints);
-    inner.journal.checkpointed(position)?;
+    inner.journal.checkpointed(&begun)?;
     remove_older(files, dir, position)
 }
 
@@ -185,7 +190,9 @@ pub(crate) fn load(files: &dyn Files, dir: &Path, owner: &Owner, me: ReplicaId) 
                 *slot.ok_or_else(|| damaged(at, "a partition that does not exist"))? = partition;
             }
             Kind::End => return Ok(Some(loaded)),
-            Kind::Delta | Kind::CatchUp => return Err(damaged(at, "a record that belongs into a journal")),
+            Kind::Delta | Kind::CatchUp | Kind::Synced => {
+                return Err(damaged(at, "a record that belongs into a journal"));
+            }
         }
         at += record.len();
     }

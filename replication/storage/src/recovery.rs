@@ -17,9 +17,9 @@ use crate::{
     Files, Hold, OpenError, StoreConfig, TornTail,
     checkpoint::{self, Last, Loaded, Marks},
     clock::SharedHlc,
-    identity::{self, Identity},
+    identity::{self, Found, Identity},
     journal::{
-        self, Journal, Owner, Replayed,
+        self, Journal, Owner, Reached, Replayed,
         record::{Kind, Record},
     },
     keeper::Bell,
@@ -93,6 +93,7 @@ impl Replay {
                 Ok(())
             }
             Kind::Partition | Kind::End => Err("a record that belongs into a checkpoint".into()),
+            Kind::Synced => Ok(()),
         }
     }
 
@@ -131,7 +132,7 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
     let hold = identity::take_lock(files, dir)?;
     let known = known_identity(&config)?;
     let incarnation = match &known {
-        Some(identity) => identity.incarnation,
+        Some(known) => known.identity.incarnation,
         None => identity::new_incarnation(&config.luck),
     };
     let mut me = ReplicaId { region: config.region, incarnation };
@@ -139,20 +140,22 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
     let loaded = checkpoint::load(files, dir, &owner, me)?;
     let (mut replay, last) = begin(loaded, me);
     let from = last.map_or(0, |last| last.position);
-    let replayed = journal::replay(files, dir, &owner, from, &mut |record| replay.take(record))?;
-    let in_doubt = doubt(files, known.as_ref(), &replayed, last);
+    let power_failed = known.as_ref().is_none_or(|known| known.power_failed(files));
+    let replayed = journal::replay(files, dir, &owner, from, power_failed, &mut |record| replay.take(record))?;
+    let reached = Reached::load(files, dir)?;
+    let in_doubt = doubt(files, known.as_ref(), &replayed, last, reached);
     if in_doubt.is_some() && known.is_some() {
         me.incarnation = identity::new_incarnation(&config.luck);
         replay.partitions = renamed(dir, &replay.partitions, me, &config.rules)?;
     }
-    let identity = Identity {
+    let mut identity = Identity {
         world: config.world.clone(),
         region: config.region,
         incarnation: me.incarnation,
         boot: files.boot_id(),
-        clean: false,
+        birthmark: String::new(),
     };
-    // Durable before the first change is made under the name.
+    // Durable before the first change is made under the name, and before the reason for taking it is cut off.
     identity.save(files, dir)?;
     journal::mend(files, dir, &replayed)?;
     let report = RecoveryReport {
@@ -165,21 +168,22 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
         keys: replay.partitions.iter().map(Partition::len).sum(),
         took: started.elapsed(),
     };
-    let journal = resume_journal(&config, me, &replayed, report.in_doubt.is_some())?;
+    let sync_lost = !power_failed && reached.is_some_and(|reached| reached.sync_lost);
+    let journal = Journal::resume(setting(&config, me), &replayed, report.in_doubt.is_some(), sync_lost)?;
     Ok((assemble(config, hold, identity, journal, replay, last.unwrap_or_default()), report))
 }
 
 /// The identity of the directory, if it has one; refuses a directory of somebody else.
-fn known_identity(config: &StoreConfig) -> Result<Option<Identity>, OpenError> {
-    let Some(identity) = Identity::load(&*config.files, &config.dir)? else { return Ok(None) };
-    let dir = config.dir.clone();
+fn known_identity(config: &StoreConfig) -> Result<Option<Found>, OpenError> {
+    let Some(found) = Identity::load(&*config.files, &config.dir)? else { return Ok(None) };
+    let (dir, identity) = (config.dir.clone(), &found.identity);
     if identity.world != config.world {
-        return Err(OpenError::OtherWorld { dir, found: identity.world, want: config.world.clone() });
+        return Err(OpenError::OtherWorld { dir, found: identity.world.clone(), want: config.world.clone() });
     }
     if identity.region != config.region {
         return Err(OpenError::OtherRegion { dir, found: identity.region, want: config.region });
     }
-    Ok(Some(identity))
+    Ok(Some(found))
 }
 
 fn begin(loaded: Option<Loaded>, me: ReplicaId) -> (Replay, Option<Last>) {
@@ -195,16 +199,29 @@ fn begin(loaded: Option<Loaded>, me: ReplicaId) -> (Replay, Option<Last>) {
 }
 
 /// Why it is not certain that everything ever said from this directory is still in it.
-fn doubt(files: &dyn Files, known: Option<&Identity>, replayed: &Replayed, checkpoint: Option<Last>) -> Option<String> {
+fn doubt(
+    files: &dyn Files,
+    known: Option<&Found>,
+    replayed: &Replayed,
+    checkpoint: Option<Last>,
+    reached: Option<Reached>,
+) -> Option<String> {
     if let Some(torn) = &replayed.torn {
         return Some(format!("{} was cut off at byte {}: {}", torn.file.display(), torn.offset, torn.what));
     }
-    match known {
-        None if replayed.last.is_some() || checkpoint.is_some() => Some("the file `identity` cannot be read".into()),
-        None => None,
-        Some(_) if replayed.last.is_none() => Some("the journal is not there".into()),
-        Some(identity) if !identity.clean && identity.boot != files.boot_id() => {
-            Some("the machine stopped while the store was open, so the last second may be lost".into())
+    let Some(known) = known else {
+        let something = replayed.last.is_some() || checkpoint.is_some();
+        return something.then(|| "the file `identity` cannot be read".into());
+    };
+    if let Some(doubt) = known.doubt(files) {
+        return Some(doubt.into());
+    }
+    let end = replayed.end;
+    match reached {
+        _ if replayed.last.is_none() => Some("the journal is not there".into()),
+        None => Some("the note of how far the journal had got cannot be read".into()),
+        Some(Reached { position, .. }) if position > end => {
+            Some(format!("the journal ends at position {end} and had got to {position} before"))
         }
         Some(_) => None,
     }
@@ -220,10 +237,14 @@ fn renamed(
     renamed.map_err(|e| OpenError::Incomplete { dir: dir.into(), what: format!("a partition cannot be renamed: {e}") })
 }
 
-fn resume_journal(config: &StoreConfig, me: ReplicaId, replayed: &Replayed, fresh: bool) -> Result<Journal, OpenError> {
-    let owner = Owner::new(&config.world, config.region, me.incarnation);
-    let limits = journal::Limits { segment_bytes: config.segment_bytes, ring_bytes: config.ring_bytes };
-    Journal::resume(config.files.clone(), config.dir.clone(), owner, limits, replayed, fresh)
+fn setting(config: &StoreConfig, me: ReplicaId) -> journal::Setting {
+    journal::Setting {
+        files: config.files.clone(),
+        dir: config.dir.clone(),
+        owner: Owner::new(&config.world, config.region, me.incarnation),
+        segment_bytes: config.segment_bytes,
+        ring_bytes: config.ring_bytes,
+    }
 }
 
 fn assemble(

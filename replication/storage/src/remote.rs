@@ -216,7 +216,7 @@ impl StateStore {
         {
             // Durable before the first change is made under the name.
             let mut identity = lock(&inner.identity);
-            let new = Identity { incarnation, ..identity.clone() };
+            let mut new = Identity { incarnation, ..identity.clone() };
             new.save(&*inner.config.files, &inner.config.dir)?;
             *identity = new;
         }

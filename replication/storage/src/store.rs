@@ -19,7 +19,7 @@ use crate::{
     Threads,
     clock::SharedHlc,
     identity::Identity,
-    journal::{Journal, lock, record::Kind},
+    journal::{Journal, record::Kind},
     keeper::{Bell, Keepers, Upkeep},
     recovery,
     shard::Shards,
@@ -322,18 +322,10 @@ impl StateStore {
         crate::checkpoint::make(&self.inner)
     }
 
-    /// Syncs everything and notes that nothing is in doubt. The store must not be used for writes afterwards.
+    /// Ends the store's threads and syncs everything. The store must not be used for writes afterwards.
     pub fn shutdown(&self) -> Result<(), PersistError> {
         self.keepers.stop();
-        self.inner.journal.sync()?;
-        let identity = {
-            let mut identity = lock(&self.inner.identity);
-            identity.clean = true;
-            identity.clone()
-        };
-        identity
-            .save(&*self.inner.config.files, &self.inner.config.dir)
-            .map_err(|e| PersistError { reason: e.to_string().into() })
+        self.inner.journal.sync()
     }
 }
 

@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use replication_core::{KeyOp, Op, Reply, SetExpiry, SetIf, SetOp, TextOp};
 
-use crate::{RecoveryReport, StateStore, StoreConfig, WallClock};
+use crate::{RealFiles, RecoveryReport, StateStore, StoreConfig, WallClock, identity::Identity};
 
 /// A directory of its own for a test, gone at the end.
 pub(crate) struct TempDir(PathBuf);
@@ -39,6 +39,11 @@ impl TempDir {
         for entry in fs::read_dir(&self.0).unwrap() {
             let path = entry.unwrap().path();
             fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+        }
+        if let Some(found) = Identity::load(&RealFiles, &copy).unwrap() {
+            // Signed again, or it would be seen to be a copy.
+            let mut identity = found.identity;
+            identity.save(&RealFiles, &copy).unwrap();
         }
         copy
     }

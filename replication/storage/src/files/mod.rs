@@ -103,4 +103,10 @@ pub trait OpenFile: fmt::Debug + Send + Sync {
 
     /// Bytes in the file.
     fn length(&self) -> io::Result<u64>;
+
+    /// What tells this file from every copy of it, whatever is written into it or whatever it is called later. Empty where
+    /// the system does not tell.
+    fn birthmark(&self) -> String {
+        String::new()
+    }
 }

@@ -4,9 +4,10 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
     sync::Arc,
+    time::UNIX_EPOCH,
 };
 
 use super::{Access, Files, Hold, Locked, OpenFile};
@@ -107,5 +108,11 @@ impl OpenFile for File {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn birthmark(&self) -> String {
+        let born = |meta: fs::Metadata| Some((meta.ino(), meta.created().ok()?.duration_since(UNIX_EPOCH).ok()?));
+        let mark = self.metadata().ok().and_then(born);
+        mark.map_or_else(String::new, |(inode, born)| format!("{inode}:{}", born.as_nanos()))
     }
 }

@@ -8,38 +8,52 @@
 //! A *position* counts records over all segments, from 0. Whoever finds unwritten records writes everybody's, so
 //! many commands share one `write(2)`. A failed write loses nothing: the batch is kept, writes are refused, and the
 //! next attempt begins with that batch.
+//!
+//! The first record behind a sync says up to where the journal was durable then ([`record::Kind::Synced`]). So a reader
+//! can tell the end that a power failure tore from bytes that were safe once and are damaged now.
 
+mod health;
+mod reached;
 pub(crate) mod record;
 mod replay;
 pub(crate) mod segment;
+mod writer;
 
 use std::{
     io,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
+pub(crate) use reached::Reached;
 pub use replay::TornTail;
 pub(crate) use replay::{Replayed, mend, replay};
 pub(crate) use segment::Owner;
 
+use self::{
+    health::Health,
+    reached::Note,
+    writer::{Batch, Writer},
+};
 use crate::{
-    Access, Files, OpenError, OpenFile, PersistError,
+    Access, Files, OpenError, PersistError,
     ring::{Chunk, Ring, Shipped},
 };
 
 /// Room for a batch's bytes to begin with; it is what a busy second's group commit needs.
 const BATCH_BYTES: usize = 16 << 10;
 
-/// How the journal may be used.
+/// Where a journal lives and how it may be used.
 #[derive(Debug, Clone)]
-pub(crate) struct Limits {
+pub(crate) struct Setting {
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) dir: PathBuf,
+    pub(crate) owner: Owner,
     /// A segment that has grown to this many bytes is closed at the next sync.
     pub(crate) segment_bytes: u64,
     /// Bytes of recent local deltas kept for links.
@@ -52,26 +66,8 @@ struct Pending {
     bytes: Vec<u8>,
     ship: Vec<Shipped>,
     end: u64,
-}
-
-/// Bytes on their way into the file, and what of them goes to the ring once they are there.
-struct Batch {
-    bytes: Bytes,
-    ship: Vec<Shipped>,
-    end: u64,
-}
-
-struct Writer {
-    file: Arc<dyn OpenFile>,
-    /// First position of the open segment.
-    first: u64,
-    /// Bytes of whole records in the open segment.
-    length: u64,
-    /// The position behind the last written record.
-    end: u64,
-    /// A batch that the disk has refused so far. Part of it may be in the file, behind `length`; it is written again
-    /// at the same place.
-    stuck: Option<Batch>,
+    /// The last position that a record said to be durable.
+    told: u64,
 }
 
 /// What waiters for the disk look at.
@@ -83,22 +79,21 @@ struct Synced {
 
 /// The open journal of one store.
 pub(crate) struct Journal {
-    files: Arc<dyn Files>,
-    dir: PathBuf,
-    owner: Owner,
-    limits: Limits,
+    setting: Setting,
     pending: Mutex<Pending>,
     writer: Mutex<Writer>,
+    /// Held by whoever syncs or begins a segment. A failed sync is reported to one caller only: with two at a time, the
+    /// other could take it for a success.
+    syncing: Mutex<()>,
     ring: Mutex<Ring>,
     written: watch::Sender<u64>,
     synced: watch::Sender<Synced>,
+    /// The end of `synced`, for every push.
+    synced_end: AtomicU64,
     /// Bytes of all segments.
     bytes: AtomicU64,
-    /// Set while the disk refuses; read by every write, so it is not behind a lock.
-    failed: AtomicBool,
-    failure: Mutex<Option<PersistError>>,
-    /// The system lost a sync: only a new checkpoint makes the disk true again.
-    sync_lost: AtomicBool,
+    health: Health,
+    note: Note,
 }
 
 /// Locks a mutex whose holder cannot leave it half-changed.
@@ -108,48 +103,45 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Journal {
     /// Goes on where a replay ended: in the same segment, or in a new one when there is none or `fresh` asks for it.
+    /// `sync_lost`: the last process of this boot of the machine lost a sync.
     pub(crate) fn resume(
-        files: Arc<dyn Files>,
-        dir: PathBuf,
-        owner: Owner,
-        limits: Limits,
+        setting: Setting,
         replayed: &Replayed,
         fresh: bool,
+        sync_lost: bool,
     ) -> Result<Self, OpenError> {
-        let end = replayed.end;
+        let (files, dir, end) = (&*setting.files, &setting.dir, replayed.end);
         for first in &replayed.covered {
-            let path = segment::path(&dir, *first);
+            let path = segment::path(dir, *first);
             files.remove(&path).map_err(OpenError::io("remove", &path))?;
         }
         let (file, first, length) = match replayed.last {
             Some((first, length)) if !fresh => {
-                let path = segment::path(&dir, first);
+                let path = segment::path(dir, first);
                 let file = files.open(&path, Access::Write).map_err(OpenError::io("open", &path))?;
+                // What a killed process had handed to the system counts as synced from here on.
+                file.sync().map_err(OpenError::io("sync", &path))?;
                 (file, first, length)
             }
             _ => {
-                let path = segment::path(&dir, end);
-                let file = segment::create(&*files, &dir, &owner, end).map_err(OpenError::io("create", &path))?;
+                let path = segment::path(dir, end);
+                let file = segment::create(files, dir, &setting.owner, end).map_err(OpenError::io("create", &path))?;
                 (file, end, segment::HEADER as u64)
             }
         };
-        // What a killed process had handed to the system counts as synced from here on.
-        file.sync().map_err(OpenError::io("sync", &segment::path(&dir, first)))?;
         let added = if replayed.last.is_some_and(|(last, _)| last == first) { 0 } else { length };
         Ok(Self {
-            ring: Mutex::new(Ring::new(limits.ring_bytes, end)),
-            pending: Mutex::new(Pending { end, ..Pending::default() }),
-            writer: Mutex::new(Writer { file, first, length, end, stuck: None }),
+            ring: Mutex::new(Ring::new(setting.ring_bytes, end)),
+            pending: Mutex::new(Pending { end, told: end, ..Pending::default() }),
+            writer: Mutex::new(Writer::new(file, first, length, end)),
+            syncing: Mutex::default(),
             written: watch::Sender::new(end),
             synced: watch::Sender::new(Synced { end, failure: None }),
+            synced_end: AtomicU64::new(end),
             bytes: AtomicU64::new(replayed.bytes + added),
-            failed: AtomicBool::new(false),
-            failure: Mutex::new(None),
-            sync_lost: AtomicBool::new(false),
-            files,
-            dir,
-            owner,
-            limits,
+            health: Health::resume(sync_lost),
+            note: Note::begin(files, dir, Reached { position: end, sync_lost })?,
+            setting,
         })
     }
 
@@ -158,6 +150,14 @@ impl Journal {
     /// order of records is the order of sequence numbers.
     pub(crate) fn push(&self, kind: record::Kind, ship: Option<u16>, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
         let mut pending = lock(&self.pending);
+        let synced = self.synced_end.load(Ordering::Relaxed);
+        if pending.bytes.is_empty() && pending.told < synced {
+            record::append(&mut pending.bytes, record::Kind::Synced, |buf| {
+                buf.extend_from_slice(&synced.to_le_bytes());
+            });
+            pending.end += 1;
+            pending.told = synced;
+        }
         let range = record::append(&mut pending.bytes, kind, write);
         if let Some(partition) = ship {
             let position = pending.end;
@@ -199,21 +199,17 @@ impl Journal {
 
     /// Why writes are refused, while they are.
     pub(crate) fn failure(&self) -> Option<PersistError> {
-        if !self.failed.load(Ordering::Acquire) {
-            return None;
-        }
-        lock(&self.failure).clone()
+        self.health.failure()
     }
 
     /// Whether only a new checkpoint can make the disk true again.
     pub(crate) fn sync_lost(&self) -> bool {
-        self.sync_lost.load(Ordering::Acquire)
+        self.health.sync_lost()
     }
 
     /// Writes everybody's pending records. When it returns, all that had been pushed before the call is written.
     pub(crate) fn write_pending(&self) -> Result<u64, PersistError> {
-        let mut writer = lock(&self.writer);
-        self.write_locked(&mut writer)
+        self.write_locked(&mut lock(&self.writer))
     }
 
     fn write_locked(&self, writer: &mut Writer) -> Result<u64, PersistError> {
@@ -221,18 +217,17 @@ impl Journal {
             return Err(self.failure().unwrap_or_else(|| PersistError { reason: "a sync failed".into() }));
         }
         while let Some(batch) = writer.stuck.take().or_else(|| self.take_pending()) {
-            if let Err(error) = append(writer, &batch) {
+            if let Err(error) = writer.append(&*self.setting.files, &self.setting.dir, &batch) {
                 writer.stuck = Some(batch);
-                return Err(self.fail("write", &error, writer.first));
+                return Err(self.fail("write", writer.first, &error));
             }
-            writer.end = batch.end;
             self.bytes.fetch_add(batch.bytes.len() as u64, Ordering::Relaxed);
             if !batch.ship.is_empty() {
                 lock(&self.ring).push(Chunk { bytes: batch.bytes, entries: batch.ship, end: batch.end });
             }
             self.written.send_replace(writer.end);
         }
-        self.heal();
+        self.health.recover();
         Ok(writer.end)
     }
 
@@ -248,37 +243,49 @@ impl Journal {
 
     /// Makes everything that was pushed before the call durable, then closes the segment if it is full.
     pub(crate) fn sync(&self) -> Result<(), PersistError> {
+        let _alone = lock(&self.syncing);
+        self.sync_alone()?;
+        if lock(&self.writer).length < self.setting.segment_bytes {
+            return Ok(());
+        }
+        self.rotate_alone()?;
+        self.sync_alone()
+    }
+
+    fn sync_alone(&self) -> Result<(), PersistError> {
         let result = self.sync_once();
         let failure = result.as_ref().err().cloned();
         let end = result.as_ref().copied().unwrap_or_else(|_| self.synced());
+        if end != self.synced() {
+            self.synced_end.store(end, Ordering::Relaxed);
+            self.note.write(Reached { position: end, sync_lost: self.sync_lost() });
+        }
         self.synced.send_if_modified(|s| {
             let changed = s.end != end || s.failure.is_some() != failure.is_some();
             *s = Synced { end, failure };
             changed
         });
-        result?;
-        let full = lock(&self.writer).length >= self.limits.segment_bytes;
-        if full { self.rotate().map(|_| ()) } else { Ok(()) }
+        result.map(|_| ())
     }
 
     fn sync_once(&self) -> Result<u64, PersistError> {
-        let (file, first, end) = {
+        let unsynced = {
             let mut writer = lock(&self.writer);
-            let end = self.write_locked(&mut writer)?;
-            (writer.file.clone(), writer.first, end)
+            self.write_locked(&mut writer)?;
+            writer.unsynced()
         };
-        if end == self.synced() {
-            return Ok(end);
+        if unsynced.is_durable(self.synced()) {
+            return Ok(unsynced.end);
         }
-        // Without the lock: commands go on being written while the disk turns.
-        match file.sync() {
-            Ok(()) => Ok(end),
-            Err(error) => {
-                // After a failed sync the system may have dropped the very pages that it could not write.
-                self.sync_lost.store(true, Ordering::Release);
-                Err(self.fail("sync", &error, first))
-            }
+        // Without the writer's lock: commands go on being written while the disk turns.
+        if let Err(error) = unsynced.sync(&*self.setting.files, &self.setting.dir) {
+            // The system may have dropped the very pages that it could not write: see `health.rs`.
+            self.health.lost_sync();
+            self.note.write(Reached { position: self.synced(), sync_lost: true });
+            return Err(self.fail("sync", unsynced.first, &error));
         }
+        lock(&self.writer).synced();
+        Ok(unsynced.end)
     }
 
     /// Waits until everything before `mark` survives a power failure, or the disk refuses.
@@ -292,72 +299,64 @@ impl Journal {
         }
     }
 
-    /// Closes the open segment and begins the next one; returns the position where it begins.
-    pub(crate) fn rotate(&self) -> Result<u64, PersistError> {
+    /// Begins a checkpoint: closes the open segment and goes over to the next one. The checkpoint has to cover everything
+    /// before its position.
+    pub(crate) fn begin_checkpoint(&self) -> Result<Begun, PersistError> {
+        let _alone = lock(&self.syncing);
+        let losses = self.health.losses();
+        let position = self.rotate_alone()?;
+        Ok(Begun { position, losses })
+    }
+
+    fn rotate_alone(&self) -> Result<u64, PersistError> {
         let mut writer = lock(&self.writer);
-        if !self.sync_lost() {
+        if self.sync_lost() {
+            // What waits goes into the new segment, and what lies in the old ones nobody relies on.
+            writer.forget_closed();
+        } else {
             self.write_locked(&mut writer)?;
-            // The old segment is durable before the new one exists, so a hole between them is always damage.
-            writer.file.sync().map_err(|e| {
-                self.sync_lost.store(true, Ordering::Release);
-                self.fail("sync", &e, writer.first)
-            })?;
         }
-        if writer.first == writer.end {
-            return Ok(writer.end);
-        }
-        let file = segment::create(&*self.files, &self.dir, &self.owner, writer.end)
-            .map_err(|e| self.fail("create", &e, writer.end))?;
-        (writer.file, writer.first, writer.length) = (file, writer.end, segment::HEADER as u64);
-        self.bytes.fetch_add(segment::HEADER as u64, Ordering::Relaxed);
+        match writer.rotate(&*self.setting.files, &self.setting.dir, &self.setting.owner) {
+            Ok(true) => self.bytes.fetch_add(segment::HEADER as u64, Ordering::Relaxed),
+            Ok(false) => 0,
+            Err(error) => return Err(self.fail("create", writer.end, &error)),
+        };
         Ok(writer.end)
     }
 
-    /// A durable checkpoint covers everything before `position`: removes the segments that nobody needs any more,
-    /// and forgets a lost sync, since what it may have lost lies in them.
-    pub(crate) fn checkpointed(&self, position: u64) -> Result<(), OpenError> {
-        let segments = segment::list(&*self.files, &self.dir)?;
-        for pair in segments.windows(2).filter(|pair| pair[1] <= position) {
-            let path = segment::path(&self.dir, pair[0]);
-            let file = self.files.open(&path, Access::Read).map_err(OpenError::io("read", &path))?;
+    /// The checkpoint that was begun is durable: removes the segments that nobody needs any more, and forgets the syncs
+    /// that were lost before it, since what they may have lost lies in them.
+    pub(crate) fn checkpointed(&self, begun: &Begun) -> Result<(), OpenError> {
+        let (files, dir) = (&*self.setting.files, &self.setting.dir);
+        self.health.made_good(begun.losses);
+        self.note.write(Reached { position: self.synced(), sync_lost: self.sync_lost() });
+        let segments = segment::list(files, dir)?;
+        for pair in segments.windows(2).filter(|pair| pair[1] <= begun.position) {
+            let path = segment::path(dir, pair[0]);
+            let file = files.open(&path, Access::Read).map_err(OpenError::io("read", &path))?;
             let length = file.length().map_err(OpenError::io("read", &path))?;
-            self.files.remove(&path).map_err(OpenError::io("remove", &path))?;
+            files.remove(&path).map_err(OpenError::io("remove", &path))?;
             self.bytes.fetch_sub(length, Ordering::Relaxed);
         }
-        self.sync_lost.store(false, Ordering::Release);
         Ok(())
     }
 
     /// Puts another file in the place of the open segment, so that a test can make the disk refuse.
     #[cfg(test)]
-    pub(crate) fn use_file(&self, file: Arc<dyn OpenFile>) -> Arc<dyn OpenFile> {
+    pub(crate) fn use_file(&self, file: Arc<dyn crate::OpenFile>) -> Arc<dyn crate::OpenFile> {
         std::mem::replace(&mut lock(&self.writer).file, file)
     }
 
-    fn fail(&self, what: &str, error: &io::Error, first: u64) -> PersistError {
-        let reason = format!("cannot {what} {}: {error}", segment::path(&self.dir, first).display());
-        let failure = PersistError { reason: reason.into() };
-        if !self.failed.swap(true, Ordering::AcqRel) {
-            tracing::error!(%failure, "writes are refused until the journal can be written");
-        }
-        *lock(&self.failure) = Some(failure.clone());
-        failure
-    }
-
-    fn heal(&self) {
-        if self.failed.load(Ordering::Acquire) && !self.sync_lost() {
-            self.failed.store(false, Ordering::Release);
-            *lock(&self.failure) = None;
-            tracing::info!("the journal can be written again");
-        }
+    fn fail(&self, what: &str, first: u64, error: &io::Error) -> PersistError {
+        self.health.fail(what, &segment::path(&self.setting.dir, first), error)
     }
 }
 
-/// Appends a batch. After an error the next attempt writes over whatever part of it is there.
-fn append(writer: &mut Writer, batch: &Batch) -> io::Result<()> {
-    writer.file.write_at(writer.length, &batch.bytes)?;
-    writer.length += batch.bytes.len() as u64;
-    Ok(())
+/// Where a checkpoint begins, and how many syncs had failed by then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    pub(crate) position: u64,
+    losses: u64,
 }
 
 #[cfg(test)]

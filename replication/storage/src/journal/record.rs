@@ -24,11 +24,13 @@ pub(crate) enum Kind {
     Partition = 4,
     /// The end of a checkpoint (checkpoints only).
     End = 5,
+    /// Everything before this position was durable when the record was written: u64.
+    Synced = 6,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        [Self::Delta, Self::CatchUp, Self::Watermarks, Self::Partition, Self::End]
+        [Self::Delta, Self::CatchUp, Self::Watermarks, Self::Partition, Self::End, Self::Synced]
             .into_iter()
             .find(|k| *k as u8 == byte)
     }
@@ -45,6 +47,12 @@ impl Record<'_> {
     /// Bytes of the record in the file.
     pub(crate) fn len(&self) -> usize {
         HEADER + self.payload.len()
+    }
+
+    /// What a [`Kind::Synced`] record says.
+    pub(crate) fn synced(&self) -> Option<u64> {
+        let payload = <[u8; 8]>::try_from(self.payload).ok()?;
+        (self.kind == Kind::Synced).then(|| u64::from_le_bytes(payload))
     }
 }
 
@@ -85,10 +93,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Record<'_>, &'static str> {
     Ok(Record { kind, payload })
 }
 
-/// Whether any whole record begins somewhere in `bytes`.
-pub(crate) fn any_whole(bytes: &[u8]) -> bool {
+/// Every whole record that begins somewhere in `bytes`, wherever that is.
+pub(crate) fn all_whole(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let marker = MARKER.to_le_bytes();
-    (0..bytes.len().saturating_sub(HEADER - 1)).any(|at| bytes[at..at + 2] == marker && read(&bytes[at..]).is_ok())
+    let begins = (0..bytes.len().saturating_sub(HEADER - 1)).filter(move |at| bytes[*at..at + 2] == marker);
+    begins.filter_map(|at| read(&bytes[at..]).ok())
 }
 
 #[cfg(test)]
@@ -114,9 +123,9 @@ mod tests {
     #[test]
     fn a_whole_record_is_found_behind_noise() {
         let mut buf = vec![0xA7, 0xC1, 0xA7];
-        assert!(!any_whole(&buf));
+        assert_eq!(all_whole(&buf).count(), 0);
         append(&mut buf, Kind::End, |_| {});
-        assert!(any_whole(&buf));
-        assert!(!any_whole(&buf[4..]));
+        assert_eq!(all_whole(&buf).count(), 1);
+        assert_eq!(all_whole(&buf[4..]).count(), 0);
     }
 }

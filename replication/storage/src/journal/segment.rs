@@ -18,8 +18,8 @@ use crate::{Access, Files, OpenError, OpenFile};
 
 /// Bytes of a file's header.
 pub(crate) const HEADER: usize = 56;
-/// The format that this version writes.
-pub(crate) const FORMAT: u32 = 1;
+/// The format that this version writes. It reads that and all before it; the second knows records of the kind `Synced`.
+pub(crate) const FORMAT: u32 = 2;
 const EXTENSION: &str = "journal";
 
 /// Whose files these are; goes into every header.
@@ -85,7 +85,7 @@ pub(crate) fn check_header(kind: FileKind, owner: &Owner, file: &Path, bytes: &[
         return Err(BadHeader::Damaged("the header's checksum does not match"));
     }
     let found = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
-    if found != FORMAT {
+    if found == 0 || found > FORMAT {
         return Err(BadHeader::Refused(OpenError::Format { file: file.into(), found, newest: FORMAT }));
     }
     let region = u16::from_le_bytes([head[12], head[13]]);

@@ -97,7 +97,7 @@ fn a_watermark_covers_every_write_stamped_before_it() {
     });
     store.write_pending().unwrap();
     let mut stamped = Vec::new();
-    crate::journal::replay(&RealFiles, &dir, &crate::journal::Owner::new("shop", 1, 0), 0, &mut |record| {
+    crate::journal::replay(&RealFiles, &dir, &crate::journal::Owner::new("shop", 1, 0), 0, false, &mut |record| {
         let (delta, _) = replication_core::Delta::decode(record.payload).unwrap().unwrap();
         stamped.push(delta.hlc);
         Ok(())

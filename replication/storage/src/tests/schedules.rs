@@ -89,8 +89,8 @@ impl Trio {
             let length = file.metadata().unwrap().len();
             file.set_len(length.saturating_sub(torn_bytes).max(crate::journal::segment::HEADER as u64)).unwrap();
             // Cut between two records nobody would notice; a machine that stopped is noticed.
-            let identity = crate::identity::Identity::load(&RealFiles, &self.dirs[at]).unwrap().unwrap();
-            crate::identity::Identity { boot: "another".into(), ..identity }.save(&RealFiles, &self.dirs[at]).unwrap();
+            let identity = Identity::load(&RealFiles, &self.dirs[at]).unwrap().unwrap().identity;
+            Identity { boot: "another".into(), ..identity }.save(&RealFiles, &self.dirs[at]).unwrap();
         }
         self.open(at);
     }
