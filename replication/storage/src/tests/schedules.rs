@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use replication_core::{Ask, CatchUp, Delta};
 
 use super::*;
-use crate::{Offer, RealFiles, Tail};
+use crate::{Offer, RealFiles, Tail, Threads};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -16,6 +16,8 @@ enum Step {
     /// A reconnect: what the second lacks of what the first has.
     CatchUp(usize, usize),
     Checkpoint(usize),
+    /// A second passes, with its upkeep.
+    Tick(usize),
     Kill(usize),
     /// A kill, after which this many bytes of the journal's end are gone.
     Tear(usize, u64),
@@ -41,6 +43,7 @@ fn step(tears: bool) -> impl Strategy<Value = Step> {
         6 => (pair(), 0..3_u8).prop_map(|((from, to), lost)| Step::Ship(from, to, lost)),
         2 => pair().prop_map(|(from, to)| Step::CatchUp(from, to)),
         1 => (0..3_usize).prop_map(Step::Checkpoint),
+        2 => (0..3_usize).prop_map(Step::Tick),
         1 => (0..3_usize).prop_map(Step::Kill),
         u32::from(tears) => (0..3_usize, 1..200_u64).prop_map(|(at, bytes)| Step::Tear(at, bytes)),
     ]
@@ -52,12 +55,13 @@ struct Trio {
     stores: [Option<StateStore>; 3],
     read: [[u64; 3]; 3],
     added: i64,
+    hand: Hand,
 }
 
 impl Trio {
     fn new() -> Self {
         let dirs = [TempDir::new(), TempDir::new(), TempDir::new()];
-        let mut trio = Self { dirs, stores: [None, None, None], read: [[0; 3]; 3], added: 0 };
+        let mut trio = Self { dirs, stores: [None, None, None], read: [[0; 3]; 3], added: 0, hand: Hand::at(NOON) };
         (0..3).for_each(|at| trio.open(at));
         trio
     }
@@ -68,7 +72,8 @@ impl Trio {
 
     fn open(&mut self, at: usize) {
         let id = at as u16 + 1;
-        let (store, _) = open_with(config(&self.dirs[at], id));
+        let quiet = StoreConfig { threads: Threads::None, clock: self.hand.clock(), ..config(&self.dirs[at], id) };
+        let (store, _) = open_with(quiet);
         store.set_peers(&(1..4).filter(|other| *other != id).collect::<Vec<_>>());
         let position = store.position();
         self.stores[at] = Some(store);
@@ -144,6 +149,10 @@ impl Trio {
             Step::Ship(from, to, lost) => self.ship(from, to, lost),
             Step::CatchUp(from, to) => self.catch_up(from, to),
             Step::Checkpoint(at) => self.at(at).checkpoint().unwrap(),
+            Step::Tick(at) => {
+                self.hand.advance(1000);
+                self.at(at).tick();
+            }
             Step::Kill(at) => self.reopen(at, 0),
             Step::Tear(at, bytes) => self.reopen(at, bytes),
         }
@@ -157,7 +166,7 @@ impl Trio {
         }
     }
 
-    /// Everybody catches up with everybody, often enough to settle what upkeep does meanwhile.
+    /// Everybody catches up with everybody.
     fn heal(&self) {
         for _ in 0..2 {
             for (from, to) in [(0, 1), (1, 2), (2, 0), (0, 2), (2, 1), (1, 0), (0, 1), (0, 2)] {
