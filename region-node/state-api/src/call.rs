@@ -3,8 +3,8 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use replication_core::{MAX_KEY_BYTES, Op, OpError, Reply};
-use replication_storage::WriteMark;
+use replication_core::{MAX_KEY_BYTES, Op, OpError, Reply, Transaction, partition_of};
+use replication_storage::{StateStore, WriteMark};
 
 use crate::{
     access::Access,
@@ -12,6 +12,7 @@ use crate::{
     resp::{Writer, parse_i64},
     server::Server,
     table::{self, Command, flag},
+    transaction::{Queue, Watched},
 };
 
 /// Why a command was refused, as the client reads it: a code and a sentence, in Redis's own words where Redis has them.
@@ -24,6 +25,18 @@ pub(crate) type Answer = Result<(), Refusal>;
 impl Refusal {
     pub(crate) const SYNTAX: Self = Self(Cow::Borrowed("ERR syntax error"));
     pub(crate) const NOT_AN_INTEGER: Self = Self(Cow::Borrowed("ERR value is not an integer or out of range"));
+
+    /// Keys of a command, or of a transaction, that lie in several partitions.
+    pub(crate) const CROSS_SLOT: Self = Self(Cow::Borrowed(
+        "CROSSSLOT Keys in request don't hash to the same slot; give them a common hash tag, as in {user1}:name {user1}:cart",
+    ));
+    /// Nothing is answered: the connection is closing.
+    const SILENT: Self = Self(Cow::Borrowed(""));
+
+    /// A command that looks at more than the partition that a transaction holds.
+    pub(crate) fn not_in_multi(command: &Command) -> Self {
+        Self(format!("ERR Command '{}' is not allowed inside a transaction", command.name).into())
+    }
 
     /// The wrong number of arguments for the command of that name.
     pub(crate) fn arity(name: &str) -> Self {
@@ -73,6 +86,10 @@ pub(crate) struct Session {
     pub(crate) last: Option<&'static Command>,
     /// Commands that were answered with an error since the connection last counted them.
     pub(crate) errors: u64,
+    /// MULTI has been said, EXEC not yet.
+    pub(crate) multi: Option<Queue>,
+    /// The keys that WATCH named, as they were then.
+    pub(crate) watched: Watched,
 }
 
 /// One command being executed.
@@ -83,6 +100,16 @@ pub(crate) struct Call<'a> {
     pub(crate) session: &'a mut Session,
     pub(crate) server: &'a Server,
     pub(crate) out: &'a mut Writer,
+    /// The transaction that the command is part of, if it is part of one.
+    pub(crate) transaction: Option<&'a mut (dyn Execute + 'a)>,
+}
+
+/// What runs ops: a transaction, whatever it borrows.
+pub(crate) trait Execute {
+    /// The partition it holds.
+    fn partition(&self) -> u16;
+    /// Runs one op of that partition.
+    fn execute(&mut self, op: &Op) -> Reply;
 }
 
 /// Replies of one command may fill this much memory; a client that asks for more is disconnected, as in Redis.
@@ -94,18 +121,70 @@ pub(crate) fn dispatch(args: &[Bytes], session: &mut Session, server: &Server, o
     if let Err(refusal) = run(args, session, server, out) {
         session.errors += 1;
         out.truncate(before);
-        out.error(&refusal.0);
+        if refusal != Refusal::SILENT {
+            out.error(&refusal.0);
+        }
+    }
+}
+
+/// The partition of all these keys; `None` if there are none.
+pub(crate) fn one_partition<'k>(mut keys: impl Iterator<Item = &'k Bytes>) -> Result<Option<u16>, Refusal> {
+    let Some(first) = keys.next().map(|key| partition_of(key)) else { return Ok(None) };
+    if keys.all(|key| partition_of(key) == first) { Ok(Some(first)) } else { Err(Refusal::CROSS_SLOT) }
+}
+
+/// A transaction would write and then fail to persist; better not begun.
+pub(crate) fn refuse_if_unwritable(server: &Server) -> Answer {
+    match server.store.unwritable() {
+        None => Ok(()),
+        Some(why) => Err(Refusal(OpError::Unwritable(why).to_string().into())),
+    }
+}
+
+/// A transaction of the store, with the partition it holds.
+pub(crate) struct Held<'a, 'p> {
+    pub(crate) partition: u16,
+    pub(crate) transaction: &'a mut Transaction<'p>,
+}
+
+impl Execute for Held<'_, '_> {
+    fn partition(&self) -> u16 {
+        self.partition
+    }
+
+    fn execute(&mut self, op: &Op) -> Reply {
+        self.transaction.execute(op)
+    }
+}
+
+impl Session {
+    /// Nothing is answered before `mark` is persisted.
+    pub(crate) fn note(&mut self, mark: WriteMark) {
+        self.unpersisted = self.unpersisted.max(Some(mark));
     }
 }
 
 fn run(args: &[Bytes], session: &mut Session, server: &Server, out: &mut Writer) -> Answer {
+    let found = prepare(args, session);
+    if let Some(queue) = &mut session.multi
+        && !matches!(&found, Ok(command) if command.is(flag::NOW_IN_MULTI))
+    {
+        return queue.take(found, args, session.watched.partition(), out);
+    }
+    let command = found?;
+    let Some(handler) = command.handler else { return Err(Refusal::arity(command.name)) };
+    handler(&mut Call { command, args, session, server, out, transaction: None })
+}
+
+/// Finds the command and checks what can be checked without running it.
+fn prepare(args: &[Bytes], session: &mut Session) -> Result<&'static Command, Refusal> {
     let name = &args[0];
     let Some(mut command) = table::find(name) else {
         if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
             // A browser that was talked into posting to this port. The lines that follow are somebody else's commands, so
             // there is no reply and no next command, as in Redis.
             session.closing = true;
-            return Ok(());
+            return Err(Refusal::SILENT);
         }
         return Err(Refusal::unknown_command(args));
     };
@@ -122,13 +201,12 @@ fn run(args: &[Bytes], session: &mut Session, server: &Server, out: &mut Writer)
         return Err("NOAUTH Authentication required.".into());
     }
     if let Some(keys) = command.keys
-        && keys.positions(args.len()).any(|at| args[at].len() > MAX_KEY_BYTES)
+        && keys.positions(args).any(|at| args[at].len() > MAX_KEY_BYTES)
     {
         // Asked before anything runs, so that of many keys either all are looked at or none.
         return Err(Refusal(OpError::KeyTooLong.to_string().into()));
     }
-    let Some(handler) = command.handler else { return Err(Refusal::arity(command.name)) };
-    handler(&mut Call { command, args, session, server, out })
+    Ok(command)
 }
 
 impl Call<'_> {
@@ -157,13 +235,60 @@ impl Call<'_> {
         &self.server.access
     }
 
+    /// The store, for commands that look at more than one partition. Never inside a transaction, which holds a lock of it.
+    pub(crate) fn store(&self) -> Result<&StateStore, Refusal> {
+        if self.transaction.is_none() { Ok(&self.server.store) } else { Err(Refusal::not_in_multi(self.command)) }
+    }
+
+    /// The partition that all keys of this call are of.
+    pub(crate) fn same_partition(&self) -> Result<u16, Refusal> {
+        let keys = self.command.keys.into_iter().flat_map(|keys| keys.positions(self.args));
+        one_partition(keys.map(|at| &self.args[at]))?.ok_or(Refusal::SYNTAX)
+    }
+
+    /// Runs `body` as one transaction on `partition`: one change, atomic for every reader in every region. Inside MULTI that is
+    /// so already.
+    pub(crate) fn atomically(&mut self, partition: u16, body: impl FnOnce(&mut Call<'_>) -> Answer) -> Answer {
+        if self.transaction.is_some() {
+            return body(self);
+        }
+        let (command, args, server) = (self.command, self.args, self.server);
+        if command.is(flag::WRITE) {
+            refuse_if_unwritable(server)?;
+        }
+        let (session, out) = (&mut *self.session, &mut *self.out);
+        let (answer, mark) = server.store.transact(partition, |transaction| {
+            let mut held = Held { partition, transaction };
+            body(&mut Call { command, args, session, server, out, transaction: Some(&mut held) })
+        });
+        if let Some(mark) = mark {
+            self.session.note(mark);
+        }
+        answer
+    }
+
+    /// Runs `body` as one transaction where all keys of the call are of one partition; key by key, as it comes, otherwise.
+    pub(crate) fn together(&mut self, body: impl FnOnce(&mut Call<'_>) -> Answer) -> Answer {
+        match self.same_partition() {
+            Ok(partition) => self.atomically(partition, body),
+            Err(_) => body(self),
+        }
+    }
+
     /// Does one thing to one key. The reply must not leave before what was written is persisted; the connection sees to that.
     pub(crate) fn execute(&mut self, op: &Op) -> Result<Reply, Refusal> {
-        let done = self.server.store.execute(op);
-        if let Some(mark) = done.mark {
-            self.session.unpersisted = self.session.unpersisted.max(Some(mark));
-        }
-        match done.reply {
+        let reply = match &mut self.transaction {
+            Some(transaction) if partition_of(&op.key) != transaction.partition() => return Err(Refusal::CROSS_SLOT),
+            Some(transaction) => transaction.execute(op),
+            None => {
+                let done = self.server.store.execute(op);
+                if let Some(mark) = done.mark {
+                    self.session.note(mark);
+                }
+                done.reply
+            }
+        };
+        match reply {
             // One op serves several commands; the client is told about the one it used.
             Reply::Error(OpError::InvalidExpire(_)) => {
                 Err(Refusal(OpError::InvalidExpire(self.command.name).to_string().into()))
@@ -180,16 +305,21 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Does one thing to every key among the arguments, one after the other, and answers with the sum.
+    /// Does one thing to every key among the arguments and answers with the sum.
     pub(crate) fn answer_sum(&mut self, op: impl Fn(Bytes) -> Op) -> Answer {
-        let mut sum = 0;
-        for at in 1..self.args.len() {
-            if let Reply::Int(one) = self.execute(&op(self.arg(at)))? {
-                sum += one;
-            }
+        if self.args.len() == 2 {
+            return self.answer(&op(self.arg(1)));
         }
-        self.out.int(sum);
-        Ok(())
+        self.together(|call| {
+            let mut sum = 0;
+            for at in 1..call.args.len() {
+                if let Reply::Int(one) = call.execute(&op(call.arg(at)))? {
+                    sum += one;
+                }
+            }
+            call.out.int(sum);
+            Ok(())
+        })
     }
 
     /// Whether the reply is already larger than any reply may be; it will not be sent.

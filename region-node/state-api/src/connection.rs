@@ -22,6 +22,7 @@ use crate::{
     client::Registered,
     resp::{Decoder, Limits, Step, Writer},
     server::Server,
+    transaction::Watched,
 };
 
 /// Room for a read when little is expected, and when much is.
@@ -76,6 +77,8 @@ pub(crate) async fn serve(server: Arc<Server>, mut stream: TcpStream, registered
             closing: false,
             last: None,
             errors: 0,
+            multi: None,
+            watched: Watched::default(),
         },
         server: server.clone(),
         decoder: Decoder::default(),
@@ -125,7 +128,7 @@ impl Connection {
             if executed == BATCH || self.out.len() >= FLUSH_AT {
                 break Next::GoOn;
             }
-            let limits = if self.session.authenticated { &Limits::DEFAULT } else { &Limits::UNAUTHENTICATED };
+            let limits = if self.session.authenticated { &self.server.limits } else { &Limits::UNAUTHENTICATED };
             match self.decoder.next(&mut self.input, limits, &mut self.args) {
                 Ok(Step::Command) => {
                     executed += 1;

@@ -14,7 +14,7 @@
 //! | limit | |
 //! |---|---|
 //! | a key | 64 KiB |
-//! | a value, field or member | 16 MiB |
+//! | a value, field or member | 8 MiB by default |
 //! | arguments of one command | 1 Mi |
 //! | a command that has not arrived completely | 64 MiB |
 //! | the replies of one command | 256 MiB |
@@ -32,6 +32,7 @@ mod reply;
 mod resp;
 mod server;
 mod table;
+mod transaction;
 
 pub use config::{LagSource, PeerLag, REDIS_VERSION, StateApiConfig, User};
 pub use counters::StateApiCounters;

@@ -21,6 +21,7 @@ use crate::{
     config::StateApiConfig,
     connection,
     counters::{Counters, StateApiCounters},
+    resp::Limits,
 };
 
 /// What all connections share.
@@ -30,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) store: StateStore,
     pub(crate) clients: Arc<Clients>,
     pub(crate) counters: Counters,
+    /// What a client that has logged in may send.
+    pub(crate) limits: Limits,
     pub(crate) started: Instant,
 }
 
@@ -85,12 +88,14 @@ pub fn start(config: StateApiConfig, store: StateStore) -> Result<StateApiHandle
     };
     let listener = bind(listen).map_err(failed)?;
     let local_addr = listener.local_addr().map_err(failed)?;
+    let limits = Limits { bulk: store.max_value_bytes(), ..Limits::DEFAULT };
     let server = Arc::new(Server {
         access: Access::new(config.users.clone()),
         config,
         store,
         clients: Arc::default(),
         counters: Counters::default(),
+        limits,
         started: Instant::now(),
     });
     let (stop, stopped) = watch::channel(false);

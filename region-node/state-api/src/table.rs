@@ -4,11 +4,13 @@
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 
 use crate::{
     call::{Answer, Call},
     commands,
+    resp::parse_i64,
 };
 
 /// What a command does with the connection, the store and its arguments.
@@ -42,6 +44,8 @@ pub(crate) struct Keys {
     /// As in Redis: counted from the end when negative.
     pub(crate) last: i32,
     pub(crate) step: usize,
+    /// The argument that says how many keys follow it, as `ZUNION 2 a b` does; beside the fixed ones, if there are any.
+    pub(crate) counted: Option<usize>,
     pub(crate) flags: &'static [&'static str],
     pub(crate) notes: Option<&'static str>,
 }
@@ -49,21 +53,44 @@ pub(crate) struct Keys {
 impl Keys {
     /// One key, right behind the command's name.
     pub(crate) const fn one(flags: &'static [&'static str]) -> Option<Self> {
-        Some(Self { first: 1, last: 1, step: 1, flags, notes: None })
+        Some(Self { first: 1, last: 1, step: 1, counted: None, flags, notes: None })
+    }
+
+    /// The keys from `first` to `last`, both counted from 0, the command's name; from the end when negative.
+    pub(crate) const fn range(first: usize, last: i32, flags: &'static [&'static str]) -> Option<Self> {
+        Some(Self { first, last, step: 1, counted: None, flags, notes: None })
+    }
+
+    /// As many keys as the argument at `at` says, right behind it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the commands that count their keys come with the next types"))]
+    pub(crate) const fn counted(at: usize, flags: &'static [&'static str]) -> Option<Self> {
+        Some(Self { first: 0, last: 0, step: 1, counted: Some(at), flags, notes: None })
+    }
+
+    /// A destination behind the command's name, and as many keys as the argument at `at` says.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the commands that count their keys come with the next types"))]
+    pub(crate) const fn to_and_counted(at: usize, flags: &'static [&'static str]) -> Option<Self> {
+        Some(Self { first: 1, last: 1, step: 1, counted: Some(at), flags, notes: None })
     }
 
     /// Every argument is a key, or every second one.
     pub(crate) const fn many(step: usize, flags: &'static [&'static str]) -> Option<Self> {
-        Some(Self { first: 1, last: -1, step, flags, notes: None })
+        Some(Self { first: 1, last: -1, step, counted: None, flags, notes: None })
     }
 
-    /// The keys of a call with `count` arguments, as indexes.
-    pub(crate) fn positions(self, count: usize) -> impl Iterator<Item = usize> {
+    /// Where the keys of a call stand, as indexes; a count that is no number, or more than there are arguments, names what is
+    /// there (the command itself refuses it).
+    pub(crate) fn positions(self, args: &[Bytes]) -> impl Iterator<Item = usize> + use<> {
         let end = match usize::try_from(self.last) {
-            Ok(last) => (last + 1).min(count),
-            Err(_) => count,
+            Ok(last) => (last + 1).min(args.len()),
+            Err(_) => (args.len() + 1).saturating_sub(self.last.unsigned_abs() as usize),
         };
-        (self.first..end).step_by(self.step)
+        let fixed = if self.first == 0 { 0..0 } else { self.first..end };
+        let counted = self.counted.map_or(0..0, |at| {
+            let count = args.get(at).and_then(|count| parse_i64(count)).and_then(|count| usize::try_from(count).ok());
+            at + 1..at.saturating_add(1).saturating_add(count.unwrap_or(0)).min(args.len()).max(at + 1)
+        });
+        fixed.step_by(self.step).chain(counted)
     }
 }
 
@@ -79,15 +106,46 @@ pub(crate) mod flag {
     pub(crate) const FAST: u32 = 1 << 7;
     pub(crate) const NO_AUTH: u32 = 1 << 8;
     pub(crate) const ALLOW_BUSY: u32 = 1 << 9;
+    pub(crate) const SKIP_SLOWLOG: u32 = 1 << 10;
+    /// Inside MULTI it runs at once instead of being queued: EXEC, DISCARD and their kin. Not shown by `COMMAND`.
+    pub(crate) const NOW_IN_MULTI: u32 = 1 << 11;
+    /// Not inside MULTI: it looks at more than the one partition that a transaction holds. Not shown by `COMMAND`.
+    pub(crate) const WIDE: u32 = 1 << 12;
 
     /// Their names.
-    pub(crate) const NAMES: [&str; 10] =
-        ["write", "readonly", "denyoom", "admin", "noscript", "loading", "stale", "fast", "no_auth", "allow_busy"];
+    pub(crate) const NAMES: [&str; 11] = [
+        "write",
+        "readonly",
+        "denyoom",
+        "admin",
+        "noscript",
+        "loading",
+        "stale",
+        "fast",
+        "no_auth",
+        "allow_busy",
+        "skip_slowlog",
+    ];
 }
 
 /// The order in which Redis names the categories of its access lists.
-const CATEGORY_ORDER: [&str; 10] =
-    ["keyspace", "read", "write", "set", "hash", "string", "admin", "fast", "slow", "dangerous"];
+const CATEGORY_ORDER: [&str; 15] = [
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+];
 
 impl Command {
     /// A command with what dispatch needs; the rest is said by the methods below.
@@ -192,7 +250,7 @@ impl Command {
             "admin" | "dangerous" => self.is(flag::ADMIN),
             _ => false,
         };
-        let ordered = CATEGORY_ORDER.into_iter().chain(["connection"]);
+        let ordered = CATEGORY_ORDER.into_iter().chain(["connection", "transaction"]);
         ordered.filter(|category| implied(category) || self.categories.contains(category)).collect()
     }
 }
@@ -229,7 +287,10 @@ mod tests {
             assert!(command.arity != 0 && !command.summary.is_empty(), "{}", command.name);
             assert!(command.handler.is_some() || !command.subcommands.is_empty(), "{} does nothing", command.name);
             for category in command.categories {
-                assert!(CATEGORY_ORDER.contains(category) || *category == "connection", "{category}");
+                assert!(
+                    CATEGORY_ORDER.iter().chain(&["connection", "transaction"]).any(|known| known == category),
+                    "{category}"
+                );
             }
         }
         for container in all() {
@@ -250,12 +311,23 @@ mod tests {
     fn keys_are_found_where_redis_finds_them() {
         let positions = |name: &str, count| {
             let keys = find(name.as_bytes()).and_then(|command| command.keys);
-            keys.map(|keys| keys.positions(count).collect::<Vec<_>>())
+            keys.map(|keys| keys.positions(&vec![Bytes::new(); count]).collect::<Vec<_>>())
         };
         assert_eq!(positions("get", 2), Some(vec![1]));
         assert_eq!(positions("set", 6), Some(vec![1]));
         assert_eq!(positions("mset", 5), Some(vec![1, 3]));
         assert_eq!(positions("del", 4), Some(vec![1, 2, 3]));
         assert_eq!(positions("ping", 1), None);
+        let counted = |keys: Option<Keys>, args: &[&'static str]| {
+            let args: Vec<Bytes> = args.iter().map(|arg| Bytes::from_static(arg.as_bytes())).collect();
+            keys.unwrap().positions(&args).collect::<Vec<_>>()
+        };
+        assert_eq!(counted(Keys::counted(1, &[]), &["zunion", "2", "a", "b", "weights"]), [2, 3]);
+        assert_eq!(counted(Keys::to_and_counted(2, &[]), &["zunionstore", "d", "2", "a", "b"]), [1, 3, 4]);
+        for count in ["x", "-1", "0", "9223372036854775807"] {
+            let found = counted(Keys::counted(1, &[]), &["zunion", count, "a"]);
+            assert!(found.iter().all(|at| *at == 2), "{count}: {found:?}");
+        }
+        assert_eq!(counted(Keys::range(2, -2, &[]), &["bitop", "and", "d", "a", "b"]), [2, 3]);
     }
 }

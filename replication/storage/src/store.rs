@@ -301,6 +301,16 @@ impl StateStore {
         self.inner.journal.failure().is_some()
     }
 
+    /// Longest value, field or member that a command may store, in bytes.
+    pub fn max_value_bytes(&self) -> usize {
+        self.inner.config.rules.max_value_bytes
+    }
+
+    /// Why writes are refused, while they are.
+    pub fn unwritable(&self) -> Option<String> {
+        self.inner.journal.failure().map(|failure| failure.to_string())
+    }
+
     /// The stamp of the last write made here: with the region's number, the token of whoever made it.
     pub fn last_write_hlc(&self) -> Hlc {
         Hlc(self.inner.last_write.load(Ordering::Acquire))

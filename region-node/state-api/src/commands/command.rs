@@ -103,7 +103,7 @@ fn get_keys(call: &mut Call<'_>) -> Answer {
     if !command.accepts(inner.len()) {
         return Err("ERR Invalid number of arguments specified for command".into());
     }
-    let keys: Vec<usize> = keys.positions(inner.len()).collect();
+    let keys: Vec<usize> = keys.positions(inner).collect();
     call.out.array(keys.len());
     keys.iter().for_each(|&at| call.out.bulk(&inner[at]));
     Ok(())

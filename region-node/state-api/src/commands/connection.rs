@@ -36,10 +36,10 @@ pub(super) const COMMANDS: &[Command] = &[
         .categories(CONNECTION)
         .about("1.0.0", "Change the selected database for the current connection")
         .usage("index"),
-    Command::new("quit", -1, HANDSHAKE, "connection", quit)
+    Command::new("quit", -1, HANDSHAKE | NOW_IN_MULTI, "connection", quit)
         .categories(CONNECTION)
         .about("1.0.0", "Close the connection"),
-    Command::new("reset", 1, HANDSHAKE, "connection", reset)
+    Command::new("reset", 1, HANDSHAKE | NOW_IN_MULTI, "connection", reset)
         .categories(CONNECTION)
         .about("6.2.0", "Reset the connection"),
 ];
@@ -165,6 +165,8 @@ fn quit(call: &mut Call<'_>) -> Answer {
 
 fn reset(call: &mut Call<'_>) -> Answer {
     call.session.authenticated = call.access().is_open();
+    call.session.multi = None;
+    call.session.watched.clear();
     {
         let mut seen = call.session.client.seen();
         seen.name.clear();

@@ -11,7 +11,7 @@ use crate::{
     table::{Command, flag::*},
 };
 
-pub(super) const COMMANDS: &[Command] = &[Command::new("info", -1, LOADING | STALE, "server", info)
+pub(super) const COMMANDS: &[Command] = &[Command::new("info", -1, LOADING | STALE | WIDE, "server", info)
     .categories(&["dangerous"])
     .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
     .about("1.0.0", "Get information and statistics about the server")

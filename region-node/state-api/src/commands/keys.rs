@@ -91,7 +91,7 @@ pub(super) const COMMANDS: &[Command] = &[
         .categories(KEYSPACE)
         .about("2.2.0", "Remove the expiration from a key")
         .usage("key"),
-    Command::new("scan", -2, READONLY, "generic", scan)
+    Command::new("scan", -2, READONLY | WIDE, "generic", scan)
         .categories(KEYSPACE)
         .tips(&["nondeterministic_output", "request_policy:special"])
         .about("2.8.0", "Incrementally iterate the keys space")
@@ -100,13 +100,13 @@ pub(super) const COMMANDS: &[Command] = &[
              back to 0. N is the number of elements inside the collection.",
         )
         .usage("cursor [MATCH pattern] [COUNT count] [TYPE type]"),
-    Command::new("keys", 2, READONLY, "generic", keys)
+    Command::new("keys", 2, READONLY | WIDE, "generic", keys)
         .categories(&["keyspace", "dangerous"])
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
         .about("1.0.0", "Find all keys matching the given pattern")
         .complexity("O(N) with N being the number of keys in the database: SCAN does the same in steps")
         .usage("pattern"),
-    Command::new("dbsize", 1, READONLY | FAST, "server", dbsize)
+    Command::new("dbsize", 1, READONLY | FAST | WIDE, "server", dbsize)
         .categories(KEYSPACE)
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
         .about("1.0.0", "Return the number of keys in the selected database"),
@@ -199,7 +199,7 @@ fn scan(call: &mut Call<'_>) -> Answer {
     let cursor = std::str::from_utf8(&call.args[1]).ok().and_then(|text| text.parse::<u64>().ok());
     let cursor = cursor.ok_or(Refusal::from("ERR invalid cursor"))?;
     let options = ScanOptions::parse(&call.args[2..])?;
-    let (next, mut page) = call.server.store.scan(cursor, options.count);
+    let (next, mut page) = call.store()?.scan(cursor, options.count);
     page.retain(|key| options.shows(call, key));
     call.out.array(2);
     call.out.bulk(next.to_string().as_bytes());
@@ -212,7 +212,7 @@ fn keys(call: &mut Call<'_>) -> Answer {
     let options = ScanOptions { pattern: Some(call.arg(1)), count: LARGEST_PAGE, kind: None };
     let (mut cursor, mut found) = (0, Vec::new());
     loop {
-        let (next, mut page) = call.server.store.scan(cursor, options.count);
+        let (next, mut page) = call.store()?.scan(cursor, options.count);
         page.retain(|key| options.shows(call, key));
         found.append(&mut page);
         cursor = next;
@@ -226,6 +226,6 @@ fn keys(call: &mut Call<'_>) -> Answer {
 }
 
 fn dbsize(call: &mut Call<'_>) -> Answer {
-    call.out.count(call.server.store.dbsize());
+    call.out.count(call.store()?.dbsize());
     Ok(())
 }

@@ -10,6 +10,7 @@ mod keys;
 mod region;
 mod sets;
 mod strings;
+mod transactions;
 
 use crate::{
     call::{Answer, Call},
@@ -28,6 +29,7 @@ pub(crate) const GROUPS: &[&[Command]] = &[
     hashes::COMMANDS,
     sets::COMMANDS,
     region::COMMANDS,
+    transactions::COMMANDS,
 ];
 
 /// What Redis expects routers to know about commands over several keys.

@@ -24,8 +24,8 @@ const SUBCOMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"])
         .about("7.2.0", "Return how far this region is behind each peer")
         .complexity("O(N) where N is the number of regions"),
-    Command::new("region|explain", 3, READONLY, "server", explain)
-        .keys(Some(Keys { first: 2, last: 2, step: 1, flags: &["RO"], notes: None }))
+    Command::new("region|explain", 3, READONLY | WIDE, "server", explain)
+        .keys(Keys::range(2, 2, &["RO"]))
         .tips(&["nondeterministic_output"])
         .about("7.2.0", "Return every live part of a key: who wrote it, when, and why clients see it or not")
         .complexity("O(N) where N is the number of parts")
@@ -71,7 +71,7 @@ fn lag(call: &mut Call<'_>) -> Answer {
 
 fn explain(call: &mut Call<'_>) -> Answer {
     let key = &call.args[2];
-    let Some(explanation) = call.server.store.explain(key) else {
+    let Some(explanation) = call.store()?.explain(key) else {
         call.out.null();
         return Ok(());
     };

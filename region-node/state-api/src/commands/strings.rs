@@ -25,6 +25,7 @@ pub(super) const COMMANDS: &[Command] = &[
             first: 1,
             last: 1,
             step: 1,
+            counted: None,
             flags: &["RW", "access", "update", "variable_flags"],
             notes: Some("RW and ACCESS due to the optional `GET` argument"),
         }))
@@ -186,29 +187,33 @@ fn strlen(call: &mut Call<'_>) -> Answer {
 }
 
 fn mget(call: &mut Call<'_>) -> Answer {
-    call.out.array(call.args.len() - 1);
-    for at in 1..call.args.len() {
-        // A key of another type reads as no string, as in Redis.
-        match call.execute(&TextOp::Get.on(call.arg(at))) {
-            Ok(Reply::Bulk(value)) => call.out.bulk(&value),
-            _ => call.out.null(),
+    call.together(|call| {
+        call.out.array(call.args.len() - 1);
+        for at in 1..call.args.len() {
+            // A key of another type reads as no string, as in Redis.
+            match call.execute(&TextOp::Get.on(call.arg(at))) {
+                Ok(Reply::Bulk(value)) => call.out.bulk(&value),
+                _ => call.out.null(),
+            }
+            if call.is_too_large() {
+                break;
+            }
         }
-        if call.is_too_large() {
-            break;
-        }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn mset(call: &mut Call<'_>) -> Answer {
     if call.args.len().is_multiple_of(2) {
         return Err(Refusal::arity(call.command.name));
     }
-    for at in (1..call.args.len()).step_by(2) {
-        call.execute(&set_op(call.arg(at), call.arg(at + 1)))?;
-    }
-    call.out.status("OK");
-    Ok(())
+    call.together(|call| {
+        for at in (1..call.args.len()).step_by(2) {
+            call.execute(&set_op(call.arg(at), call.arg(at + 1)))?;
+        }
+        call.out.status("OK");
+        Ok(())
+    })
 }
 
 fn add(call: &mut Call<'_>, by: i64) -> Answer {

@@ -155,9 +155,12 @@ impl Decoder {
             return Ok(None);
         };
         let length = parse_i64(&buffer[line.clone()]).and_then(|length| usize::try_from(length).ok());
-        let length = length.filter(|length| *length <= Limits::DEFAULT.bulk).ok_or(ProtocolError::BulkLength)?;
+        let length = length.ok_or(ProtocolError::BulkLength)?;
         if length > limits.bulk {
-            return Err(ProtocolError::UnauthenticatedBulkLength);
+            return Err(match limits.arguments < Limits::DEFAULT.arguments && length <= Limits::DEFAULT.bulk {
+                true => ProtocolError::UnauthenticatedBulkLength,
+                false => ProtocolError::BulkLength,
+            });
         }
         self.at = line.end + 2;
         Ok(Some(length))

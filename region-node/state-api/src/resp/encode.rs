@@ -116,6 +116,14 @@ impl Writer {
         });
     }
 
+    /// No list, where there could have been one.
+    pub(crate) fn null_array(&mut self) {
+        self.bytes.extend_from_slice(match self.protocol {
+            Protocol::Resp2 => b"*-1\r\n",
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+
     /// So many values follow.
     pub(crate) fn array(&mut self, length: usize) {
         self.header(b'*', length);

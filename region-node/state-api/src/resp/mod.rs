@@ -30,8 +30,8 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// What is documented for users: keys are bounded separately, by the commands that take them.
-    pub(crate) const DEFAULT: Self = Self { arguments: 1 << 20, bulk: 16 << 20, line: 64 << 10, query: 64 << 20 };
+    /// What is documented for users, by default: keys are bounded separately, by the commands that take them.
+    pub(crate) const DEFAULT: Self = Self { arguments: 1 << 20, bulk: 8 << 20, line: 64 << 10, query: 64 << 20 };
 
     /// What a peer that has not said its password may send: as much as a password needs, as in Redis.
     pub(crate) const UNAUTHENTICATED: Self = Self { arguments: 10, bulk: 16 << 10, ..Self::DEFAULT };

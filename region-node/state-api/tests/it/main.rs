@@ -10,5 +10,6 @@ mod differential;
 mod limits;
 mod port;
 mod server;
+mod transactions;
 mod transcript;
 mod wire;

@@ -1,4 +1,4 @@
-//! Plays `transcript.txt` to our port, and the same text to a real redis-server where one is installed.
+//! Plays the transcripts to our port, and the same text to a real redis-server where one is installed.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,11 @@ use crate::{
     wire::{Wire, items},
 };
 
-const TRANSCRIPT: &str = include_str!("transcript.txt");
+/// By group; the rules of how they are written stand in the first.
+const TRANSCRIPTS: &[(&str, &str)] = &[
+    ("transcript.txt", include_str!("transcript.txt")),
+    ("transactions.txt", include_str!("transcripts/transactions.txt")),
+];
 
 /// One line of the transcript with what stands under it.
 #[derive(Default)]
@@ -93,7 +97,8 @@ fn words(line: &str) -> Vec<Vec<u8>> {
 /// Plays the transcript to a server; `version` is that of a real redis-server.
 fn play(address: SocketAddr, version: Option<(u32, u32)>) {
     let (mut wire, mut wrong) = (Wire::connect(address), String::new());
-    for scene in scenes(TRANSCRIPT) {
+    let all = TRANSCRIPTS.iter().flat_map(|(file, text)| scenes(text).into_iter().map(move |scene| (file, scene)));
+    for (file, scene) in all {
         let got = match scene.text {
             title if title.starts_with("==") => {
                 wire = Wire::connect(address);
@@ -117,7 +122,7 @@ fn play(address: SocketAddr, version: Option<(u32, u32)>) {
         };
         if !scene.is_answered_by(&got) {
             wrong += &format!(
-                "\nline {}: {}\n  want {}\n  got  {}",
+                "\n{file}:{}: {}\n  want {}\n  got  {}",
                 scene.line,
                 scene.text,
                 scene.reply.escape_ascii(),
