@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::Partition;
 use crate::dots::winner;
 use crate::types::cell::Cell;
+use crate::types::register::Register;
 use crate::types::{Body, Element, Full, HeldRef, Kind, PartRef, View, decimal, ttl};
 use crate::{Deadline, Dot, Hlc};
 
@@ -103,15 +104,15 @@ impl Partition {
         }
     }
 
-    fn judge_cell(&self, cell: &Cell, element: &Element<'_>) -> (bool, &'static str) {
+    fn judge_cell<R: Register>(&self, cell: &Cell<R>, element: &Element<'_>) -> (bool, &'static str) {
         let shown = winner(&cell.registers, &self.replicas);
         match element.value {
             HeldRef::Count(count) => {
                 let folded = count.folded(cell.tally(), self.replicas.id(element.dot.replica()));
                 if folded.last <= folded.base_seq {
                     (false, "all of it was reset")
-                } else if shown.is_some_and(|register| decimal::parse(register.value.as_slice()).is_none()) {
-                    (false, "the text that shows is no number")
+                } else if shown.is_some_and(|register| register.value.number().is_none()) {
+                    (false, "what shows is no number that can be counted on")
                 } else {
                     (true, "part of the sum: no reset has observed all of it")
                 }

@@ -1,13 +1,14 @@
-//! The string cell: a register that can be counted on. A string key is one; so is each hash field.
+//! The cell: a register that can be counted on. A string key is one; so is each hash field, with a text in its register, and
+//! each member of a sorted set, with a score in it (`register.rs`).
 //!
 //! A cell holds three kinds of elements:
 //!
-//! - **registers**: texts that SET wrote. Siblings are concurrent SETs; the one with the greatest (stamp, replica) shows.
+//! - **registers**: what SET (HSET, ZADD) wrote. Siblings are concurrent SETs; the one with the greatest (stamp, replica) shows.
 //! - **counts**: for each replica, the running sum of its increments. Only its owner writes it: each INCR replaces the
 //!   owner's count by one with a greater sum and a new dot, and leaves the register alone.
 //! - **floors**: for a replica, how far its count had been observed by somebody who reset the cell.
 //!
-//! The cell reads as: the text of the winning register, if nothing counts or the text is no number; else
+//! The cell reads as: the winning register, if nothing counts or it is no number that can be counted on; else
 //!
 //! ```text
 //! number of the winning register (0 without one)  +  Σ over owners: sum(owner) − floor(owner)
@@ -48,12 +49,13 @@ use crate::blob::Blob;
 use crate::delta::{Count, Floor, Part, Value};
 use crate::dots::{PackedDot, Rank, Replicas, Siblings, Tagged, rank, take, winner};
 use crate::plan::{Clearing, Plan};
+use crate::types::register::Register;
 use crate::types::{Element, Held, HeldRef, PartRef, decimal};
 use crate::{Dot, Hlc, OpError, ReplicaId};
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cell {
-    pub(crate) registers: Siblings<Blob>,
+#[derive(Clone, Debug)]
+pub(crate) struct Cell<R = Blob> {
+    pub(crate) registers: Siblings<R>,
     pub(crate) tally: Option<Box<Tally>>,
 }
 
@@ -65,33 +67,47 @@ pub(crate) struct Tally {
 }
 
 /// What a visible cell reads as.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Reading<'a> {
-    Text(&'a Blob),
+#[derive(Debug)]
+pub(crate) enum Reading<'a, R = Blob> {
+    /// A register as it was written.
+    Text(&'a R),
     /// In units of 10^-17, see `decimal.rs`.
     Number(i128),
 }
 
-impl Cell {
+impl<R> Clone for Reading<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Reading<'_, R> {}
+
+impl<R> Default for Cell<R> {
+    fn default() -> Self {
+        Self { registers: Siblings::new(), tally: None }
+    }
+}
+
+impl<R: Register> Cell<R> {
     /// Adds an element; tells whether two registers are siblings now.
     pub(crate) fn insert(&mut self, new: Tagged<Held>) -> bool {
         let Tagged { dot, hlc, value } = new;
-        match value {
-            Held::Text(value) => {
+        match R::take(value) {
+            Ok(value) => {
                 self.registers.push(Tagged { dot, hlc, value });
                 return self.registers.len() > 1;
             }
-            Held::Count(value) => self.tally.get_or_insert_default().counts.push(Tagged { dot, hlc, value }),
-            Held::Floor(value) => self.tally.get_or_insert_default().floors.push(Tagged { dot, hlc, value }),
-            // The decoder lets no other value into a cell (`Value::fits`).
-            Held::Member | Held::Deadline(_) | Held::Score(_) | Held::Revoked => {}
+            Err(Held::Count(value)) => self.tally.get_or_insert_default().counts.push(Tagged { dot, hlc, value }),
+            Err(Held::Floor(value)) => self.tally.get_or_insert_default().floors.push(Tagged { dot, hlc, value }),
+            Err(_) => {} // The decoder lets no other value into a cell (`Value::fits`).
         }
         false
     }
 
     pub(crate) fn take(&mut self, dot: PackedDot) -> Option<Held> {
-        if let Some(text) = take(&mut self.registers, dot) {
-            return Some(Held::Text(text));
+        if let Some(register) = take(&mut self.registers, dot) {
+            return Some(register.into_held());
         }
         let tally = self.tally.as_mut()?;
         let taken = tally.take(dot);
@@ -115,7 +131,7 @@ impl Cell {
 
     pub(crate) fn for_each<'a>(&'a self, part: PartRef<'a>, visit: &mut dyn FnMut(Element<'_>)) {
         for Tagged { dot, hlc, value } in &self.registers {
-            visit(Element { part, dot: *dot, hlc: *hlc, value: HeldRef::Text(value) });
+            visit(Element { part, dot: *dot, hlc: *hlc, value: value.show() });
         }
         let Some(tally) = &self.tally else { return };
         for Tagged { dot, hlc, value } in &tally.counts {
@@ -137,24 +153,24 @@ impl Cell {
         registers.chain(self.live_counts(replicas).map(|tagged| rank(tagged, replicas))).max()
     }
 
-    pub(crate) fn read(&self, replicas: &Replicas) -> Option<Reading<'_>> {
+    pub(crate) fn read(&self, replicas: &Replicas) -> Option<Reading<'_, R>> {
         let register = winner(&self.registers, replicas).map(|tagged| &tagged.value);
         let counted = self.live_counts(replicas).next().is_some();
         match register {
-            Some(text) if !counted => Some(Reading::Text(text)),
-            Some(text) => Some(match decimal::parse(text.as_slice()) {
-                Some(base) => Reading::Number(clamp(base.saturating_add(self.counted(replicas)))),
-                None => Reading::Text(text),
+            Some(register) if !counted => Some(Reading::Text(register)),
+            Some(register) => Some(match register.number() {
+                Some(base) => Reading::Number(R::clamp(base.saturating_add(self.counted(replicas)))),
+                None => Reading::Text(register),
             }),
-            None => counted.then(|| Reading::Number(clamp(self.counted(replicas)))),
+            None => counted.then(|| Reading::Number(R::clamp(self.counted(replicas)))),
         }
     }
 
-    /// Plans a text in place of all that is observed here.
-    pub(crate) fn plan_set(&self, plan: &mut Plan<'_>, part: &Part, text: Value) {
+    /// Plans a register in place of all that is observed here.
+    pub(crate) fn plan_set(&self, plan: &mut Plan<'_>, part: &Part, register: Value) {
         let mut clearing = Clearing::default();
         self.clear(plan.replicas, plan.me, part, &mut clearing);
-        plan.put(part.clone(), clearing.removes.into(), text);
+        plan.put(part.clone(), clearing.removes.into(), register);
         plan.floors(clearing.floors);
     }
 
@@ -264,7 +280,12 @@ pub(crate) fn plan_incr(
         None => 0,
     };
     let after = before.checked_add(by).ok_or(OpError::Overflow)?;
-    let by = decimal::whole(by);
+    plan_count(tally, plan, part, decimal::whole(by));
+    Ok(after)
+}
+
+/// Plans another `by`, in units of 10^-17, on what `me` has counted in a cell.
+pub(crate) fn plan_count(tally: Option<&Tally>, plan: &mut Plan<'_>, part: Part, by: i128) {
     let seq = plan.next_seq;
     let count = match tally.and_then(|tally| tally.own_count(plan.replicas, plan.me)) {
         Some(own) => {
@@ -275,7 +296,6 @@ pub(crate) fn plan_incr(
     };
     let removes = own_dots(tally, plan.replicas, plan.me).map(|dot| plan.replicas.unpack(dot)).collect();
     plan.put(part, removes, Value::Count(Box::new(count)));
-    Ok(after)
 }
 
 /// The dots of what `me` alone may rewrite: its count and the floors that others left for it.
@@ -289,10 +309,6 @@ fn own_dots<'a>(
         let floors = tally.floors.iter().filter(move |floor| floor.value.owner == me);
         count.into_iter().chain(floors.map(|floor| floor.dot))
     })
-}
-
-fn clamp(sum: i128) -> i128 {
-    sum.clamp(decimal::whole(i64::MIN), decimal::whole(i64::MAX))
 }
 
 /// An integer in the only spelling Redis takes: no plus sign, no blanks, no leading zeros.

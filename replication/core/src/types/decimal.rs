@@ -6,6 +6,9 @@
 /// One, in units of 10^-17.
 pub(crate) const ONE: i128 = 100_000_000_000_000_000;
 const DIGITS: usize = 17;
+/// Powers of ten as floats, all of them exact.
+const POWERS: [f64; DIGITS + 1] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17];
 
 /// An integer as a decimal.
 pub(crate) fn whole(n: i64) -> i128 {
@@ -57,6 +60,38 @@ fn scale(digits: i128, shift: i32) -> Option<i128> {
     (digits % divisor == 0).then(|| digits / divisor)
 }
 
+/// The decimal that a float reads as: its shortest spelling, so that 0.1 is exactly that. `None` where it is no such decimal,
+/// or so large that sums of such could not be told apart as floats.
+pub(crate) fn from_f64(number: f64) -> Option<i128> {
+    const SAFE: f64 = 9_007_199_254_740_992.0; // 2^53
+    if number.abs() >= i64::MAX as f64 {
+        return None; // infinities too
+    }
+    if number.fract() == 0.0 && number.abs() <= SAFE {
+        return Some(whole(number as i64));
+    }
+    parse(format!("{number:e}").as_bytes())
+}
+
+/// The float nearest to a decimal.
+#[allow(dead_code, reason = "sorted sets read with it as they come")]
+pub(crate) fn to_f64(decimal: i128) -> f64 {
+    const SAFE: u128 = 1 << 53;
+    if decimal % ONE == 0 {
+        return (decimal / ONE) as f64;
+    }
+    // Without its trailing zeros it is mostly a number that a float holds exactly, over a power of ten that it holds too:
+    // then one division is one rounding.
+    let (mut digits, mut behind) = (decimal, DIGITS);
+    while digits % 10 == 0 {
+        (digits, behind) = (digits / 10, behind - 1);
+    }
+    if digits.unsigned_abs() <= SAFE {
+        return digits as f64 / POWERS[behind];
+    }
+    show(decimal).parse().unwrap_or(f64::NAN)
+}
+
 /// The decimal as people write it: no exponent, no superfluous zeros.
 pub(crate) fn show(decimal: i128) -> String {
     let sign = if decimal < 0 { "-" } else { "" };
@@ -89,6 +124,32 @@ mod tests {
         for text in bad {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn floats_are_the_decimals_they_are_written_as() {
+        let check = |number: f64, shown: &str| {
+            let decimal = from_f64(number);
+            assert_eq!(decimal.map(show).as_deref(), Some(shown), "{number}");
+            assert_eq!(decimal.map(to_f64), Some(number), "{number}");
+        };
+        for (number, shown) in [
+            (0.0, "0"),
+            (0.1, "0.1"),
+            (-2.5, "-2.5"),
+            (1e18, "1000000000000000000"),
+            (0.300_000_000_000_000_04, "0.30000000000000004"),
+            (123_456_789.123_456_79, "123456789.12345679"),
+            (1e-17, "0.00000000000000001"),
+            (9_007_199_254_740_993.0, "9007199254740992"),
+        ] {
+            check(number, shown);
+        }
+        for number in [1e300, -1e19, f64::INFINITY, f64::NEG_INFINITY, 1e-18, 5e-324, 0.010_000_000_000_000_002] {
+            assert_eq!(from_f64(number), None, "{number}");
+        }
+        assert_eq!(to_f64(from_f64(0.1).unwrap() + from_f64(0.2).unwrap()), 0.3);
+        assert_eq!(to_f64(parse(b"1234567890123.45678901234567891").unwrap()), 1_234_567_890_123.456_8);
     }
 
     #[test]

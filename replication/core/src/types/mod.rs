@@ -23,6 +23,7 @@ pub(crate) mod decimal;
 pub(crate) mod hash;
 #[allow(dead_code, reason = "sorted sets and lists use it as they come")]
 pub(crate) mod ranked;
+pub(crate) mod register;
 pub(crate) mod set;
 mod submap;
 pub(crate) mod ttl;
