@@ -52,6 +52,7 @@ impl World {
         }
         text.push_str(NAMES);
         push(&mut text, format_args!("{STEERED}order = [{}]\n", names.join(", ")));
+        text.push_str(STATE);
         text
     }
 }
@@ -60,6 +61,20 @@ fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
     // Writing into a String cannot fail.
     let _ = text.write_fmt(what);
 }
+
+const STATE: &str = r#"
+# --- State: what every region keeps of what apps write (docs/state.md) ----------------------------------------------------
+
+[state]
+max_value_bytes = 8388608    # longest value, field or member; longer ones are refused before they are read
+detach_after_s = 86400       # a region away for longer is waited for by nobody; its own writes are still taken in later
+
+# Policies by key prefix; the longest one that fits a key decides.
+[[state.prefix]]
+starts_with = "revoked:"
+conflicts = "remove-wins"    # what one region removes stays away, even if another one adds it at the same moment ("add-wins")
+durability = "always"        # acknowledged once the disk has it ("everysec": once the system has it)
+"#;
 
 const HEAD: &str = r#"# The world: everything that this installation should be. A world is founded from it; one that runs already is changed with
 # `PUT /v1/world` of its admin API (docs/operations.md). Unknown keys are errors, and every error names its line.

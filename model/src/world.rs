@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::RegionName;
+use crate::{RegionName, StatePolicy};
 
 /// The whole desired configuration. Operators change it; the plane replicates it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct World {
     /// The zones that `geo-dns` answers for.
     #[serde(rename = "zone", default)]
     pub zones: Vec<Zone>,
+    /// Limits and policies of the replicated state.
+    #[serde(default, skip_serializing_if = "StatePolicy::is_default")]
+    pub state: StatePolicy,
 }
 
 /// A set of timings for probing and deciding.

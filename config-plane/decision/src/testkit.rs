@@ -35,6 +35,7 @@ pub(crate) fn world(regions: &[&str]) -> World {
         checks: [("gateway".into(), Check::default())].into(),
         pools: [("web".into(), pool(regions))].into(),
         zones: vec![],
+        state: model::StatePolicy::default(),
     }
 }
 

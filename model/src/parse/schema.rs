@@ -73,6 +73,25 @@ pub(super) static WORLD: Table = Table {
         may("check", Shape::Named(&Shape::Table(&CHECK))),
         may("pool", Shape::Named(&Shape::Table(&POOL))),
         may("zone", Shape::List(&Shape::Table(&ZONE))),
+        may("state", Shape::Table(&STATE)),
+    ],
+};
+
+static STATE: Table = Table {
+    what: "the state's policy",
+    fields: &[
+        may("max_value_bytes", COUNT),
+        may("detach_after_s", SECONDS),
+        may("prefix", Shape::List(&Shape::Table(&PREFIX))),
+    ],
+};
+
+static PREFIX: Table = Table {
+    what: "a key prefix",
+    fields: &[
+        needed("starts_with", Shape::Text),
+        may("conflicts", Shape::Word(&["add-wins", "remove-wins"])),
+        may("durability", Shape::Word(&["everysec", "always"])),
     ],
 };
 

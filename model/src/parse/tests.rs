@@ -4,8 +4,8 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use crate::{
-    AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Record, RecordData, Region, RegionName, Soa, Steered,
-    SteeringPolicy, World, Zone,
+    AllDown, Check, CheckKind, Conflicts, Durability, Location, NameTtl, Pool, PrefixPolicy, Profile, Record,
+    RecordData, Region, RegionName, Soa, StatePolicy, Steered, SteeringPolicy, World, Zone,
 };
 
 /// The default world with `from` replaced by `to`, parsed: the errors are what is expected.
@@ -39,6 +39,48 @@ fn the_default_world_is_valid_and_has_a_gateway_per_region() {
 }
 
 #[test]
+fn a_policy_of_the_state_is_checked() {
+    check(
+        "max_value_bytes = 8388608",
+        "max_value_bytes = 12",
+        expect![
+            "world.toml:117:19: state.max_value_bytes: the limit of a value, in bytes, must be 1024 to 33554432, not 12"
+        ],
+    );
+    check(
+        "detach_after_s = 86400",
+        "detach_after_s = 5",
+        expect![
+            "world.toml:118:18: state.detach_after_s: the time to detachment, in seconds, must be 60 to 2592000, not 5"
+        ],
+    );
+    check(
+        "conflicts = \"remove-wins\"",
+        "conflicts = \"last-wins\"",
+        expect![[
+            r#"world.toml:123:13: state.prefix[0].conflicts: `last-wins` is not one of "add-wins", "remove-wins" (did you mean `add-wins`?)"#
+        ]],
+    );
+    check(
+        "durability = \"always\"",
+        "durability = \"sometimes\"",
+        expect![[r#"world.toml:124:14: state.prefix[0].durability: `sometimes` is not one of "everysec", "always""#]],
+    );
+    check(
+        "starts_with = \"revoked:\"",
+        "begins_with = \"revoked:\"",
+        expect![[r#"
+        world.toml:121:1: state.prefix[0].starts_with: a key prefix needs `starts_with`: a text
+        world.toml:122:1: state.prefix[0].begins_with: a key prefix has no key `begins_with` (it has: starts_with, conflicts, durability)"#]],
+    );
+    check(
+        "[[state.prefix]]",
+        "[[state.prefix]]\nstarts_with = \"revoked:\"\n\n[[state.prefix]]",
+        expect!["world.toml:125:15: state.prefix[1].starts_with: `revoked:` has a policy already: prefix[0]"],
+    );
+}
+
+#[test]
 fn syntax_errors_name_line_and_column() {
     check(
         "name = \"shop\"",
@@ -67,7 +109,7 @@ fn unknown_keys_are_errors_with_a_suggestion() {
         "profile = \"default\"",
         "colour = \"blue\"",
         expect![
-            "world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, zone)"
+            "world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, zone, state)"
         ],
     );
     check(
@@ -329,7 +371,7 @@ fn all_errors_come_at_once_in_the_order_of_the_file() {
     check_text(
         &text,
         expect![[r#"
-            world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, zone)
+            world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, zone, state)
             world.toml:24:6: region[1].id: 1 is region[0]'s id already
             world.toml:99:8: zone[0].steered[0].pool: there is no pool `wbe` (did you mean `web`?)"#]],
     );
@@ -414,6 +456,18 @@ fn worlds() -> impl Strategy<Value = World> {
                 )]
                 .into(),
                 zones: vec![zone(&pool, members, &text, ttl)],
+                state: StatePolicy {
+                    max_value_bytes: (interval_ms * 1024).min(32 << 20),
+                    detach_after_s: u64::from(ttl) + 60,
+                    prefixes: flags[0]
+                        .then(|| PrefixPolicy {
+                            starts_with: text.clone(),
+                            conflicts: if flags[1] { Conflicts::RemoveWins } else { Conflicts::AddWins },
+                            durability: if flags[2] { Durability::Always } else { Durability::EverySec },
+                        })
+                        .into_iter()
+                        .collect(),
+                },
             }
         })
         .prop_filter("printable", |world| !world.name.chars().any(char::is_control))

@@ -1,9 +1,10 @@
 //! Whether a world makes sense: everything that types cannot say. All faults at once, each at its key.
 //!
-//! `regions.rs` looks at regions, checks and pools; `zones.rs` at zones and their names; `dns_name.rs` knows what a name is.
+//! `regions.rs` looks at regions, checks and pools; `zones.rs` at zones and their names; `state.rs` at the state's policy; `dns_name.rs` knows what a name is.
 
 mod dns_name;
 mod regions;
+mod state;
 mod zones;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
@@ -48,6 +49,7 @@ impl World {
             }
             zones::check(self, zone, &path, &mut faults);
         }
+        state::check(&self.state, &mut faults);
         if faults.0.is_empty() { Ok(()) } else { Err(WorldErrors { file: String::new(), errors: faults.0 }) }
     }
 }
