@@ -1,6 +1,8 @@
 //! The store whole: commands, kills at any byte, checkpoints, names, peers.
 
 mod commands;
+mod disk;
+mod faults;
 mod peers;
 mod recovery;
 mod schedules;

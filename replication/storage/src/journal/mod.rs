@@ -310,13 +310,11 @@ impl Journal {
 
     fn rotate_alone(&self) -> Result<u64, PersistError> {
         let mut writer = lock(&self.writer);
-        if self.sync_lost() {
-            // What waits goes into the new segment, and what lies in the old ones nobody relies on.
-            writer.forget_closed();
-        } else {
+        let lost = self.sync_lost();
+        if !lost {
             self.write_locked(&mut writer)?;
         }
-        match writer.rotate(&*self.setting.files, &self.setting.dir, &self.setting.owner) {
+        match writer.rotate(&*self.setting.files, &self.setting.dir, &self.setting.owner, lost) {
             Ok(true) => self.bytes.fetch_add(segment::HEADER as u64, Ordering::Relaxed),
             Ok(false) => 0,
             Err(error) => return Err(self.fail("create", writer.end, &error)),

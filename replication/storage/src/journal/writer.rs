@@ -60,25 +60,27 @@ impl Writer {
     }
 
     /// Goes over to a new segment; false if the open one is still empty. Nothing is synced: that is the next sync's
-    /// business, so nobody waits for the disk here.
-    pub(super) fn rotate(&mut self, files: &dyn Files, dir: &Path, owner: &Owner) -> io::Result<bool> {
+    /// business, so nobody waits for the disk here. After a lost sync nobody relies on what lies in the segments so far,
+    /// and an empty one is begun anew, since its header may be what was lost.
+    pub(super) fn rotate(&mut self, files: &dyn Files, dir: &Path, owner: &Owner, lost: bool) -> io::Result<bool> {
         self.clear_unfinished(files, dir)?;
-        if self.first == self.end {
+        let empty = self.first == self.end;
+        if empty && !lost {
             return Ok(false);
         }
         self.unfinished = Some(self.end);
         let file = files.open(&segment::path(dir, self.end), Access::Create)?;
         file.write_at(0, &segment::header(segment::FileKind::Journal, owner, self.end))?;
         self.unfinished = None;
-        self.closed.push(std::mem::replace(&mut self.file, file));
+        let old = std::mem::replace(&mut self.file, file);
+        if lost {
+            self.closed.clear();
+        } else {
+            self.closed.push(old);
+        }
         self.new_name = true;
         (self.first, self.length) = (self.end, segment::HEADER as u64);
-        Ok(true)
-    }
-
-    /// What lies in earlier segments nobody relies on any more.
-    pub(super) fn forget_closed(&mut self) {
-        self.closed.clear();
+        Ok(!empty)
     }
 
     fn clear_unfinished(&mut self, files: &dyn Files, dir: &Path) -> io::Result<()> {
