@@ -7,6 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::types::decimal::ONE;
+use crate::types::position::{self, MAX_POSITION_BYTES};
 use crate::wire::{self, Kind, Reader, put_bytes, put_varint};
 use crate::{DecodeError, Dot, Hlc, MAX_KEY_BYTES, MAX_SEQ, MAX_VALUE_BYTES, PARTITIONS, ReplicaId, VersionVector};
 
@@ -311,7 +312,13 @@ impl Part {
             4 => Self::Deadline,
             5 => Self::FieldDeadline(reader.bytes(MAX_VALUE_BYTES)?),
             6 => Self::Rated(reader.bytes(MAX_VALUE_BYTES)?),
-            7 => Self::Item(reader.bytes(MAX_KEY_BYTES)?),
+            7 => {
+                let position = reader.bytes(MAX_POSITION_BYTES)?;
+                if !position::is_well_formed(&position) {
+                    return Err(DecodeError::Malformed("a list position that nobody makes"));
+                }
+                Self::Item(position)
+            }
             8 => Self::Sketch,
             9 => Self::Key,
             _ => return Err(DecodeError::Malformed("unknown part of a key")),

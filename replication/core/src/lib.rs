@@ -31,7 +31,7 @@ pub use delta::{Change, Count, Deadline, Delta, Floor, MAX_DELTA_BYTES, Part, Sc
 pub use hash::{PARTITIONS, partition_of};
 pub use id::{Dot, MAX_SEQ, ReplicaId, VersionVector};
 pub use inbox::{HELD_BYTES, HOLD_MS, Inbox, Offered, Ready};
-pub use op::{Ask, ExpireIf, HashOp, KeyOp, Op, SetExpiry, SetIf, SetOp, TextOp, TimeUnit, When};
+pub use op::{Ask, ExpireIf, HashOp, KeyOp, ListEnd, ListOp, Op, SetExpiry, SetIf, SetOp, TextOp, TimeUnit, When};
 pub use partition::{
     CatchUp, CatchUpRefused, CaughtUp, Executed, ExplainedPart, Explanation, Gone, MAX_CATCH_UP_BYTES, Merged, Now,
     PURGE_GRACE_MS, PURGE_OWN_GRACE_MS, Partition, PartitionStats, Put, Transaction,

@@ -42,6 +42,15 @@ pub enum OpError {
     /// The sum would leave the range of a 64-bit integer.
     #[error("ERR increment or decrement would overflow")]
     Overflow,
+    /// LSET of a key that is not there.
+    #[error("ERR no such key")]
+    NoSuchKey,
+    /// LSET beyond the ends.
+    #[error("ERR index out of range")]
+    IndexOutOfRange,
+    /// Thousands of LINSERTs into ever the same spot have used up the positions there.
+    #[error("ERR no room left at this place of the list, write the list anew to make some")]
+    NoRoomInList,
     /// A deadline that is zero, negative or past the end of time, with the command that named it.
     #[error("ERR invalid expire time in '{0}' command")]
     InvalidExpire(&'static str),

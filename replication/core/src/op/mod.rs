@@ -8,6 +8,7 @@
 
 mod hash;
 mod key;
+mod list;
 mod set;
 mod text;
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 
 pub use hash::HashOp;
 pub use key::{ExpireIf, KeyOp, TimeUnit, When};
+pub use list::{ListEnd, ListOp};
 pub use set::SetOp;
 pub use text::{SetExpiry, SetIf, TextOp};
 
@@ -35,6 +37,7 @@ pub enum Ask {
     Text(TextOp),
     Hash(HashOp),
     Set(SetOp),
+    List(ListOp),
 }
 
 impl Op {
@@ -45,6 +48,7 @@ impl Op {
             Ask::Text(op) => op.is_write(),
             Ask::Hash(op) => op.is_write(),
             Ask::Set(op) => op.is_write(),
+            Ask::List(op) => op.is_write(),
         }
     }
 
@@ -52,6 +56,7 @@ impl Op {
     pub fn other_keys(&self) -> &[Bytes] {
         match &self.ask {
             Ask::Key(op) => op.other_keys(),
+            Ask::List(op) => op.other_keys(),
             Ask::Text(_) | Ask::Hash(_) | Ask::Set(_) => &[],
         }
     }
@@ -63,6 +68,7 @@ impl Op {
             Ask::Text(op) => op.each_argument(visit),
             Ask::Hash(op) => op.each_argument(visit),
             Ask::Set(op) => op.each_argument(visit),
+            Ask::List(op) => op.each_argument(visit),
         }
     }
 }
@@ -78,4 +84,4 @@ macro_rules! asked_of_a_key {
         }
     )+};
 }
-asked_of_a_key!(KeyOp => Key, TextOp => Text, HashOp => Hash, SetOp => Set);
+asked_of_a_key!(KeyOp => Key, TextOp => Text, HashOp => Hash, SetOp => Set, ListOp => List);

@@ -4,6 +4,7 @@
 mod expiry;
 mod hash;
 mod key;
+mod list;
 mod set;
 mod string;
 
@@ -58,6 +59,7 @@ pub(crate) fn run(op: &Op, scene: &mut Scene<'_>) -> Answer {
         },
         Ask::Hash(ask) => hash::run(ask, scene),
         Ask::Set(ask) => set::run(ask, scene),
+        Ask::List(ask) => list::run(ask, scene),
     }
 }
 
@@ -82,7 +84,6 @@ impl<'a> Scene<'a> {
         (body, body.view(self.plan.replicas, self.now_ms))
     }
 
-    #[expect(dead_code, reason = "commands over several keys come with the next types")]
     /// Takes another key in hand: what is read and planned from here on is about that one.
     pub(crate) fn turn_to(&mut self, key: &Bytes) {
         (self.body, self.view) = self.look(key);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Partition;
-use crate::dots::winner;
+use crate::dots::{Tagged, winner};
 use crate::types::cell::Cell;
 use crate::types::register::Register;
 use crate::types::{Body, Element, Full, HeldRef, Kind, PartRef, View, decimal, ttl};
@@ -14,7 +14,7 @@ use crate::{Deadline, Dot, Hlc};
 pub struct Explanation {
     /// The key.
     pub key: Bytes,
-    /// What TYPE answers: `none`, `string`, `hash` or `set`.
+    /// What TYPE answers: `none`, `string`, `hash`, `set` or `list`.
     pub visible_type: &'static str,
     /// When it expires, in milliseconds since 1970.
     pub deadline_ms: Option<u64>,
@@ -27,9 +27,9 @@ pub struct Explanation {
 /// One live element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplainedPart {
-    /// `string`, `counter`, `floor`, `hash field`, `set member` or `deadline`.
+    /// `string`, `counter`, `floor`, `hash field`, `set member`, `list element` or `deadline`.
     pub kind: &'static str,
-    /// Field or member, empty where there is none; shortened, printable.
+    /// Field or member, a list element's index; empty where there is none; shortened, printable.
     pub sub: String,
     /// Who wrote it, and their how-manieth change of the partition it was.
     pub dot: Dot,
@@ -57,7 +57,7 @@ impl Partition {
             let visible = visible && !(view.expired && element.part != PartRef::Deadline);
             parts.push(ExplainedPart {
                 kind: kind(&element),
-                sub: sub(element.part),
+                sub: sub(element.part, body),
                 dot: self.replicas.unpack(element.dot),
                 hlc: element.hlc,
                 value: value(element.value),
@@ -93,7 +93,12 @@ impl Partition {
             },
             PartRef::Member(_) if view.kind != Kind::Set => HIDDEN,
             PartRef::Member(_) => (true, "added, and no remove has observed this add"),
-            PartRef::FieldDeadline(_) | PartRef::Rated(_) | PartRef::Item(_) | PartRef::Sketch | PartRef::Key => HIDDEN,
+            PartRef::Item(_) if view.kind != Kind::List => HIDDEN,
+            PartRef::Item(position) => match full.list.as_ref().and_then(|list| list.at(position)) {
+                Some((_, item)) => self.judge_siblings(item.texts(), element),
+                None => HIDDEN,
+            },
+            PartRef::FieldDeadline(_) | PartRef::Rated(_) | PartRef::Sketch | PartRef::Key => HIDDEN,
             PartRef::Deadline => match ttl::in_force(&full.deadlines, view.anchor) {
                 Some(in_force) if in_force.dot == element.dot => {
                     (true, "the latest of the deadlines given to what shows")
@@ -118,7 +123,13 @@ impl Partition {
                 }
             }
             HeldRef::Floor(_) => FLOOR,
-            _ if shown.is_some_and(|register| register.dot == element.dot) => match cell.registers.len() {
+            _ => self.judge_siblings(&cell.registers, element),
+        }
+    }
+
+    fn judge_siblings<T>(&self, siblings: &[Tagged<T>], element: &Element<'_>) -> (bool, &'static str) {
+        match winner(siblings, &self.replicas) {
+            Some(shown) if shown.dot == element.dot => match siblings.len() {
                 1 => (true, "the only one"),
                 _ => (true, "the latest of concurrent writes"),
             },
@@ -147,14 +158,23 @@ fn kind(element: &Element<'_>) -> &'static str {
     }
 }
 
-fn sub(part: PartRef<'_>) -> String {
+fn sub(part: PartRef<'_>, body: &Body) -> String {
     match part {
+        PartRef::Item(position) => body.index_of(position).map(|index| index.to_string()).unwrap_or_default(),
         PartRef::Cell | PartRef::Deadline | PartRef::Sketch | PartRef::Key => String::new(),
-        PartRef::Field(name)
-        | PartRef::Member(name)
-        | PartRef::FieldDeadline(name)
-        | PartRef::Rated(name)
-        | PartRef::Item(name) => short(name),
+        PartRef::Field(name) | PartRef::Member(name) | PartRef::FieldDeadline(name) | PartRef::Rated(name) => {
+            short(name)
+        }
+    }
+}
+
+impl Body {
+    /// The index of a list element.
+    fn index_of(&self, position: &[u8]) -> Option<usize> {
+        match self {
+            Self::Full(full) => full.list.as_ref()?.at(position).map(|(index, _)| index),
+            Self::Empty | Self::Lean(_) => None,
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | cell, hash field | see `cell.rs`: greatest stamp, plus what everybody counted |
 //! | set member | there if any put is live (add wins) |
+//! | list element | greatest stamp; the others are there in the order of their positions (see `list.rs`) |
 //! | deadline | the latest, of those given to the value that shows (see `ttl.rs`) |
 //! | types side by side | the type of the live part with the greatest stamp |
 //!
@@ -21,6 +22,8 @@
 pub(crate) mod cell;
 pub(crate) mod decimal;
 pub(crate) mod hash;
+pub(crate) mod list;
+pub(crate) mod position;
 #[allow(dead_code, reason = "sorted sets and lists use it as they come")]
 pub(crate) mod ranked;
 pub(crate) mod register;
@@ -37,6 +40,7 @@ use crate::dots::{PackedDot, Replicas, Siblings, Tagged, take};
 use crate::{Dot, Hlc};
 use cell::Cell;
 use hash::Fields;
+use list::List;
 use set::Members;
 pub(crate) use view::{Kind, View};
 
@@ -113,6 +117,7 @@ pub(crate) struct Full {
     pub(crate) cell: Cell,
     pub(crate) fields: Option<Box<Fields>>,
     pub(crate) members: Option<Box<Members>>,
+    pub(crate) list: Option<Box<List>>,
     pub(crate) deadlines: Siblings<Deadline>,
 }
 
@@ -203,6 +208,9 @@ impl Body {
                 full.members.get_or_insert_default().insert(member, Tagged { dot, hlc, value: () });
                 false // two adds agree
             }
+            (Part::Item(position), Held::Text(value)) => {
+                full.list.get_or_insert_default().insert(position, Tagged { dot, hlc, value })
+            }
             (Part::Deadline, Held::Deadline(deadline)) => {
                 full.deadlines.push(Tagged { dot, hlc, value: deadline });
                 full.deadlines.len() > 1
@@ -241,8 +249,16 @@ impl Body {
                 }
                 taken.then_some(Held::Member)
             }
+            PartRef::Item(position) => {
+                let list = full.list.as_mut()?;
+                let taken = list.take(position, dot);
+                if list.is_empty() {
+                    full.list = None;
+                }
+                taken.map(Held::Text)
+            }
             PartRef::Deadline => take(&mut full.deadlines, dot).map(Held::Deadline),
-            PartRef::FieldDeadline(_) | PartRef::Rated(_) | PartRef::Item(_) | PartRef::Sketch | PartRef::Key => None,
+            PartRef::FieldDeadline(_) | PartRef::Rated(_) | PartRef::Sketch | PartRef::Key => None,
         }
     }
 
@@ -265,6 +281,9 @@ impl Body {
                 if let Some(members) = &full.members {
                     members.for_each(visit);
                 }
+                if let Some(list) = &full.list {
+                    list.for_each(visit);
+                }
                 for Tagged { dot, hlc, value } in &full.deadlines {
                     let value = HeldRef::Deadline(value);
                     visit(Element { part: PartRef::Deadline, dot: *dot, hlc: *hlc, value });
@@ -276,7 +295,7 @@ impl Body {
     /// Goes back to the smallest shape that holds what is there. Call once after a round of changes.
     pub(crate) fn narrow(&mut self, replicas: &Replicas) {
         let Self::Full(full) = self else { return };
-        if full.fields.is_some() || full.members.is_some() {
+        if full.fields.is_some() || full.members.is_some() || full.list.is_some() {
             return;
         }
         if full.cell.is_empty() && full.deadlines.is_empty() {

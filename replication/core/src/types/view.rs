@@ -11,6 +11,7 @@ pub(crate) enum Kind {
     Text,
     Hash,
     Set,
+    List,
 }
 
 impl Kind {
@@ -21,6 +22,7 @@ impl Kind {
             Self::Text => "string",
             Self::Hash => "hash",
             Self::Set => "set",
+            Self::List => "list",
         }
     }
 }
@@ -82,7 +84,8 @@ impl Full {
         let text = self.cell.is_visible(replicas).then_some(Kind::Text);
         let hash = self.fields.as_ref().filter(|fields| fields.has_visible()).map(|_| Kind::Hash);
         let set = self.members.as_ref().map(|_| Kind::Set);
-        let kinds = [text, hash, set];
+        let list = self.list.as_ref().map(|_| Kind::List);
+        let kinds = [text, hash, set, list];
         let mut present = kinds.into_iter().flatten();
         match (present.next(), present.next()) {
             (None, _) => (Kind::None, false),
@@ -100,6 +103,7 @@ impl Full {
             Kind::Text => self.cell.rank(replicas),
             Kind::Hash => self.fields.as_ref().and_then(|fields| fields.rank(replicas)),
             Kind::Set => self.members.as_ref().and_then(|members| members.rank(replicas)),
+            Kind::List => self.list.as_ref().and_then(|list| list.rank(replicas)),
         }
     }
 }

@@ -38,6 +38,11 @@ fn cell_value() -> impl Strategy<Value = Value> {
     prop_oneof![bytes().prop_map(Value::Text), count, floor]
 }
 
+/// List positions: paths of steps of five small integers, of a byte each.
+fn position() -> impl Strategy<Value = Bytes> {
+    prop::collection::vec(prop::array::uniform5(0x40..=0xbfu8), 1..4).prop_map(|steps| steps.concat().into())
+}
+
 /// A place and a value it can hold.
 fn placed() -> impl Strategy<Value = (Part, Value)> {
     let deadline = (any::<u64>(), prop::option::of(dot()))
@@ -47,6 +52,7 @@ fn placed() -> impl Strategy<Value = (Part, Value)> {
         (bytes(), cell_value()).prop_map(|(field, value)| (Part::Field(field), value)),
         bytes().prop_map(|member| (Part::Member(member), Value::Member)),
         deadline,
+        (position(), bytes()).prop_map(|(position, text)| (Part::Item(position), Value::Text(text))),
     ]
 }
 

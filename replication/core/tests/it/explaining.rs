@@ -125,3 +125,16 @@ fn a_deadline_given_to_another_value_is_listed() {
     "#]],
     );
 }
+
+#[test]
+fn list_elements_are_named_by_their_index() {
+    check(
+        "RPUSH k a b ⇒ LSET k 1 loses ∥ LSET k 1 wins",
+        &expect![[r#"
+            list None expired=false
+            shows list element "1" "wins" by 2.1:1 at 1000000+1: the latest of concurrent writes
+            shows list element "0" "a" by 1.1:1 at 1000000+0: the only one
+            hidden list element "1" "loses" by 1.1:3 at 1000000+1: a concurrent write has a later stamp
+        "#]],
+    );
+}

@@ -71,7 +71,7 @@ fn command() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec!["k", "l"]);
     let text = prop::sample::select(vec!["1", "5", "x", "a-text-too-long-to-lie-inside-its-slot"]);
     let name = prop::sample::select(vec!["a", "b", "c"]);
-    (key, text, name, 0..16u8, -3..5i64).prop_map(|(key, text, name, which, n)| match which {
+    (key, text, name, 0..24u8, -3..5i64).prop_map(|(key, text, name, which, n)| match which {
         0 => format!("SET {key} {text}"),
         1 => format!("SET {key} {text} PX {}", n.unsigned_abs() * 1000 + 1),
         2 => format!("SET {key} {text} KEEPTTL"),
@@ -84,7 +84,15 @@ fn command() -> impl Strategy<Value = String> {
         12 => format!("HDEL {key} {name} b"),
         13 => format!("SADD {key} {name} c"),
         14 => format!("SREM {key} {name} c"),
-        _ => format!("GETDEL {key}"),
+        15 => format!("GETDEL {key}"),
+        16 => format!("LPUSH {key} {text} {name}"),
+        17 => format!("RPUSH {key} {text} {name}"),
+        18 => format!("LSET {key} {n} {text}"),
+        19 => format!("LINSERT {key} {} {name} {text}", if n < 0 { "BEFORE" } else { "AFTER" }),
+        20 => format!("LREM {key} {n} {name}"),
+        21 => format!("LTRIM {key} {n} -2"),
+        22 => format!("LMOVE {key} {} {} RIGHT", if n < 0 { "k" } else { "l" }, if n == 0 { "RIGHT" } else { "LEFT" }),
+        _ => format!("RPOP {key}"),
     })
 }
 
@@ -232,8 +240,13 @@ impl World {
     }
 
     fn replies(&mut self, region: usize) -> Vec<String> {
-        let questions = ["TYPE", "GET", "PTTL", "HGETALL", "HLEN", "SMEMBERS", "SCARD"];
-        let asked = ["k", "l"].into_iter().flat_map(|key| questions.map(|question| format!("{question} {key}")));
+        let questions = ["TYPE", "GET", "PTTL", "HGETALL", "HLEN", "SMEMBERS", "SCARD", "LLEN", "LRANGE"];
+        let asked = ["k", "l"].into_iter().flat_map(|key| {
+            questions.map(|question| match question {
+                "LRANGE" => format!("LRANGE {key} 0 -1"),
+                _ => format!("{question} {key}"),
+            })
+        });
         let now_ms = self.now_ms;
         asked.map(|question| show(self.regions[region].read(&parse(&question), now_ms))).collect()
     }

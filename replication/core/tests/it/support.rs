@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use replication_core::{
-    Delta, ExpireIf, HashOp, Hlc, HlcClock, KeyOp, Now, Op, Partition, ReplicaId, Reply, SetExpiry, SetIf, SetOp,
-    TextOp, TimeUnit, When,
+    Delta, ExpireIf, HashOp, Hlc, HlcClock, KeyOp, ListEnd, ListOp, Now, Op, Partition, ReplicaId, Reply, SetExpiry,
+    SetIf, SetOp, TextOp, TimeUnit, When,
 };
 
 /// The wall clock at the start of every test, in milliseconds: small, so that tables can be read.
@@ -114,8 +114,41 @@ pub(crate) fn parse(command: &str) -> Op {
         "SMEMBERS" => SetOp::Members.on(key),
         "SISMEMBER" => SetOp::IsMember { member: bytes(2) }.on(key),
         "SCARD" => SetOp::Card.on(key),
-        _ => panic!("no such command: {command:?}"),
+        word => parse_list(&words).unwrap_or_else(|| panic!("no such command: {word} in {command:?}")),
     }
+}
+
+fn parse_list(words: &[&str]) -> Option<Op> {
+    let bytes = |at: usize| Bytes::copy_from_slice(words[at].as_bytes());
+    let number = |at: usize| words[at].parse::<i64>().unwrap();
+    let end = |at: usize| if words[at] == "LEFT" { ListEnd::Left } else { ListEnd::Right };
+    let side = if words[0].starts_with('R') { ListEnd::Right } else { ListEnd::Left };
+    let op = match words[0] {
+        "LPUSH" | "RPUSH" | "LPUSHX" | "RPUSHX" => {
+            let values = (2..words.len()).map(bytes).collect();
+            ListOp::Push { end: side, values, existing: words[0].ends_with('X') }
+        }
+        "LPOP" | "RPOP" => ListOp::Pop { end: side, count: words.get(2).map(|count| count.parse().unwrap()) },
+        "LLEN" => ListOp::Len,
+        "LRANGE" => ListOp::Range { start: number(2), stop: number(3) },
+        "LINDEX" => ListOp::Index { index: number(2) },
+        "LSET" => ListOp::Set { index: number(2), value: bytes(3) },
+        "LINSERT" => ListOp::Insert { before: words[2] == "BEFORE", pivot: bytes(3), value: bytes(4) },
+        "LREM" => ListOp::Rem { count: number(2), value: bytes(3) },
+        "LTRIM" => ListOp::Trim { start: number(2), stop: number(3) },
+        "LMOVE" => ListOp::Move { to: bytes(2), pop: end(3), push: end(4) },
+        "LPOS" => {
+            let option = |name| words.iter().position(|word| *word == name).map(|at| number(at + 1));
+            ListOp::Pos {
+                value: bytes(2),
+                rank: option("RANK").unwrap_or(1),
+                count: option("COUNT").map(i64::unsigned_abs),
+                max_len: option("MAXLEN").unwrap_or(0).unsigned_abs(),
+            }
+        }
+        _ => return None,
+    };
+    Some(op.on(bytes(1)))
 }
 
 fn parse_set(words: &[&str]) -> Op {

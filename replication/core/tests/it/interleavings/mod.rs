@@ -37,6 +37,12 @@ const ALPHABETS: &[Alphabet] = &[
         modelled: true,
     },
     Alphabet {
+        name: "list",
+        commands: &["RPUSH l a$ b$", "LPUSH l c$", "LINSERT l AFTER a0 i$", "LSET l 0 s$", "LPOP l", "DEL l"],
+        questions: &["LRANGE l 0 -1", "LLEN l", "EXISTS l"],
+        modelled: false,
+    },
+    Alphabet {
         name: "deadlines",
         commands: &["SET k v$", "SET k w$ EX 50", "EXPIRE k 100", "EXPIRE k 20", "PERSIST k", "DEL k"],
         questions: &["GET k", "PTTL k", "EXISTS k"],
