@@ -7,11 +7,11 @@
 //! | remote stamp, against our wall clock | what happens |
 //! |---|---|
 //! | up to 500 ms ahead | adopted: our next stamp is greater |
-//! | more than 500 ms ahead | adopted and reported ([`RemoteStamp::Ahead`]): the operator should look at that clock |
-//! | more than 10 s ahead | **not** adopted, reported ([`RemoteStamp::FarAhead`]); the change itself is merged all the same |
+//! | more than 500 ms ahead | merged and reported ([`RemoteStamp::Ahead`]): the operator should look at that clock; adopted up to 500 ms |
+//! | more than 10 s ahead | **not** adopted, reported ([`RemoteStamp::FarAhead`]); links put such changes off until our clock is there |
 //!
-//! Refusing to merge would make contexts differ for ever; refusing to adopt confines the wrong clock to its own stamps. Our
-//! own stamp therefore never exceeds our wall clock by more than 10 s (plus what was issued before our own clock went back).
+//! Our own stamp therefore never exceeds our wall clock by more than 500 ms (plus what was issued before our own clock went
+//! back). What was put off is not lost: its maker keeps it, and sends it again when it is asked.
 
 use std::fmt;
 
@@ -51,6 +51,17 @@ impl Hlc {
         Self::from_ms(wall_ms).max(Self(self.0.saturating_add(1)))
     }
 
+    /// What of this stamp, made elsewhere, our clock may follow: nothing that is far in the future, and never more than
+    /// [`AHEAD_MS`] beyond our wall clock.
+    #[must_use]
+    pub fn adoptable(self, wall_ms: u64) -> Self {
+        match self.judge(wall_ms) {
+            RemoteStamp::Fine => self,
+            RemoteStamp::Ahead { .. } => Self::from_ms(wall_ms + AHEAD_MS),
+            RemoteStamp::FarAhead { .. } => Self::ZERO,
+        }
+    }
+
     /// How this stamp, made elsewhere, stands against our wall clock.
     pub fn judge(self, wall_ms: u64) -> RemoteStamp {
         let ahead_ms = self.ms().saturating_sub(wall_ms);
@@ -75,7 +86,7 @@ impl fmt::Display for Hlc {
 pub enum RemoteStamp {
     /// Within 500 ms, or behind.
     Fine,
-    /// 500 ms to 10 s ahead of us: adopted, worth reporting.
+    /// 500 ms to 10 s ahead of us: adopted in part, worth reporting.
     Ahead {
         /// By how much, in milliseconds.
         ahead_ms: u64,
@@ -110,13 +121,10 @@ impl HlcClock {
         self.last
     }
 
-    /// Takes note of a stamp made elsewhere; adopts it unless it is far in the future.
+    /// Takes note of a stamp made elsewhere; adopts it as far as [`Hlc::adoptable`] says.
     pub fn observe(&mut self, remote: Hlc, wall_ms: u64) -> RemoteStamp {
-        let verdict = remote.judge(wall_ms);
-        if !matches!(verdict, RemoteStamp::FarAhead { .. }) {
-            self.last = self.last.max(remote);
-        }
-        verdict
+        self.last = self.last.max(remote.adoptable(wall_ms));
+        remote.judge(wall_ms)
     }
 }
 
@@ -147,7 +155,8 @@ mod tests {
         assert_eq!(clock.last(), mine);
         assert_eq!(judged(&mut clock, 501), RemoteStamp::Ahead { ahead_ms: 501 });
         assert_eq!(judged(&mut clock, 500), RemoteStamp::Fine);
-        assert_eq!(clock.last(), Hlc::from_ms(1_000_501));
-        assert!(clock.tick(1_000_000) > Hlc::from_ms(1_000_501));
+        assert_eq!(clock.last(), Hlc::from_ms(1_000_500), "followed, but not further than half a second");
+        assert_eq!(judged(&mut clock, 9_000), RemoteStamp::Ahead { ahead_ms: 9_000 });
+        assert!(clock.tick(1_000_000) < Hlc::from_ms(1_000_501));
     }
 }

@@ -153,16 +153,9 @@ impl Delta {
     /// About how many bytes its keys and values take: for bounds on what is held in memory.
     pub fn size_hint(&self) -> usize {
         let change = |change: &Change| {
-            let part = match &change.part {
-                Part::Field(name)
-                | Part::Member(name)
-                | Part::FieldDeadline(name)
-                | Part::Rated(name)
-                | Part::Item(name) => name.len(),
-                Part::Any | Part::Cell | Part::Deadline | Part::Sketch | Part::Key => 0,
-            };
-            let value = if let Some(Value::Text(text)) = &change.put { text.len() } else { 0 };
-            size_of::<Change>() + change.key.len() + part + value + change.removes.len() * size_of::<Dot>()
+            let value = change.put.as_ref().map_or(0, Value::size_hint);
+            let removes = change.removes.len() * size_of::<Dot>();
+            size_of::<Change>() + change.key.len() + change.part.size_hint() + value + removes
         };
         self.changes.iter().map(change).sum()
     }
@@ -273,6 +266,18 @@ impl Change {
 }
 
 impl Part {
+    /// How many bytes its name takes.
+    pub(crate) fn size_hint(&self) -> usize {
+        match self {
+            Self::Field(name)
+            | Self::Member(name)
+            | Self::FieldDeadline(name)
+            | Self::Rated(name)
+            | Self::Item(name) => name.len(),
+            Self::Any | Self::Cell | Self::Deadline | Self::Sketch | Self::Key => 0,
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Any => out.push(0),
@@ -327,6 +332,11 @@ impl Part {
 }
 
 impl Value {
+    /// How many bytes its text takes.
+    pub(crate) fn size_hint(&self) -> usize {
+        if let Self::Text(text) = self { text.len() } else { 0 }
+    }
+
     /// Whether `part` can hold such a value.
     pub(crate) fn fits(&self, part: &Part) -> bool {
         match self {

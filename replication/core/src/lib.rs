@@ -33,8 +33,9 @@ pub use id::{Dot, MAX_SEQ, ReplicaId, VersionVector};
 pub use inbox::{HELD_BYTES, HOLD_MS, Inbox, Offered, Ready};
 pub use op::{Ask, ExpireIf, HashOp, KeyOp, ListEnd, ListOp, Op, SetExpiry, SetIf, SetOp, TextOp, TimeUnit, When};
 pub use partition::{
-    CatchUp, CatchUpRefused, CaughtUp, Executed, ExplainedPart, Explanation, Gone, MAX_CATCH_UP_BYTES, Merged, Now,
-    PURGE_GRACE_MS, PURGE_OWN_GRACE_MS, Partition, PartitionStats, Put, Transaction,
+    Bucket, BucketSum, CatchUp, CatchUpCursor, CatchUpRefused, CaughtUp, Executed, ExplainedPart, Explanation, Gone,
+    KEY_BUCKETS, LEAST_SHIFT, LiveBucket, LiveSums, MAX_CATCH_UP_BYTES, MOST_SHIFT, Merged, NotNext, Now,
+    PURGE_GRACE_MS, PURGE_OWN_GRACE_MS, Partition, PartitionStats, Put, Renamed, Transaction,
 };
 pub use reply::{OpError, Reply};
 pub use rules::{DEFAULT_MAX_VALUE_BYTES, PrefixRule, Rules};

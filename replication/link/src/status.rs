@@ -45,12 +45,40 @@ pub struct PeerStatus {
     pub catch_up_bytes_received: u64,
     /// Connections made since the start.
     pub connects: u64,
+    /// Changes and catch-ups of clocks that ran more than half a second ahead of ours.
+    pub clock_alarms: u64,
+    /// The furthest that any ran ahead, in milliseconds.
+    pub worst_ahead_ms: u64,
+    /// Changes and catch-ups put off because they were stamped more than ten seconds ahead of our clock.
+    pub put_off: u64,
+    /// Partitions of which something is put off at present.
+    pub partitions_put_off: u64,
+    /// Buckets of keys in which we hold something else than the peer, though both have seen the same. Must be 0.
+    pub divergent_buckets: u64,
+    /// Which those are, 64 of them at most.
+    pub divergent: Vec<Divergence>,
     /// The version of the protocol that is spoken; 0 before the first connection.
     pub version: u16,
     /// How often the peer did what it should not, by what it did; each time its link was quarantined.
     pub faults: Vec<(Fault, u64)>,
     /// Why the last one ended, or why none could be made.
     pub last_error: Option<String>,
+}
+
+/// How many keys of a divergent bucket are named, at most.
+pub(crate) const MOST_NAMED: usize = 16;
+/// How many divergent buckets are listed, at most; all are counted.
+const MOST_LISTED: usize = 64;
+
+/// A bucket of keys in which two regions that have seen the same hold different state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Divergence {
+    /// The partition.
+    pub partition: u16,
+    /// The bucket of its keys, of 64.
+    pub bucket: u8,
+    /// The keys that differ, sixteen of them at most, each by its first 256 bytes; empty while they are being found.
+    pub keys: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +89,7 @@ struct Heard {
     version: u16,
     clock_ahead_ms: i64,
     last_error: Option<String>,
+    divergent: Vec<Divergence>,
 }
 
 /// The live numbers of one link.
@@ -77,6 +106,11 @@ pub(crate) struct Gauges {
     pub(crate) catch_ups_received: AtomicU64,
     pub(crate) catch_up_bytes_received: AtomicU64,
     pub(crate) connects: AtomicU64,
+    pub(crate) clock_alarms: AtomicU64,
+    pub(crate) put_off: AtomicU64,
+    partitions_put_off: AtomicU64,
+    worst_ahead_ms: AtomicU64,
+    divergent_buckets: AtomicU64,
     faults: [AtomicU64; Fault::ALL.len()],
     heard: Mutex<Heard>,
 }
@@ -93,6 +127,24 @@ impl Gauges {
     /// How many hellos were heard.
     pub(crate) fn connects(&self) -> u64 {
         self.connects.load(Ordering::Acquire)
+    }
+
+    /// A stamp was ahead of our clock; whether it is the first such, or further than any before.
+    pub(crate) fn alarm(&self, ahead_ms: u64) -> bool {
+        add(&self.clock_alarms, 1);
+        self.worst_ahead_ms.fetch_max(ahead_ms, Ordering::Relaxed) < ahead_ms
+    }
+
+    /// So many partitions have something put off.
+    pub(crate) fn hold(&self, partitions: usize) {
+        self.partitions_put_off.store(partitions as u64, Ordering::Relaxed);
+    }
+
+    /// These buckets differ now.
+    pub(crate) fn diverge(&self, mut named: Vec<Divergence>) {
+        self.divergent_buckets.store(named.len() as u64, Ordering::Release);
+        named.truncate(MOST_LISTED);
+        self.heard().divergent = named;
     }
 
     /// The peer did what it should not.
@@ -150,6 +202,12 @@ impl Gauges {
             catch_ups_received: read(&self.catch_ups_received),
             catch_up_bytes_received: read(&self.catch_up_bytes_received),
             connects: read(&self.connects),
+            clock_alarms: read(&self.clock_alarms),
+            worst_ahead_ms: read(&self.worst_ahead_ms),
+            put_off: read(&self.put_off),
+            partitions_put_off: read(&self.partitions_put_off),
+            divergent_buckets: read(&self.divergent_buckets),
+            divergent: heard.divergent.clone(),
             version: heard.version,
             faults: Fault::ALL.iter().map(|fault| (*fault, read(&self.faults[*fault as usize]))).collect(),
             last_error: heard.last_error.clone(),

@@ -41,10 +41,15 @@ impl<'a> Reader<'a> {
     }
 
     /// A count of things that take at least `each` bytes apiece: no more than the bytes that are left can hold.
-    fn count(&mut self, each: usize) -> Result<usize, Malformed> {
+    pub(crate) fn count(&mut self, each: usize) -> Result<usize, Malformed> {
         let count = self.varint()?;
         let most = self.0.len() / each;
         usize::try_from(count).ok().filter(|count| *count <= most).ok_or(Malformed("a count is too large"))
+    }
+
+    pub(crate) fn partition(&mut self) -> Result<u16, Malformed> {
+        let partition = self.varint()?;
+        u16::try_from(partition).ok().filter(|id| *id < PARTITIONS).ok_or(Malformed("no such partition"))
     }
 
     pub(crate) fn end(&self) -> Result<(), Malformed> {
@@ -60,18 +65,33 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Appends a table of replicas.
+pub(crate) fn encode_replicas(out: &mut Vec<u8>, replicas: &[ReplicaId]) {
+    put_varint(out, replicas.len() as u64);
+    for replica in replicas {
+        out.extend_from_slice(&replica.region.to_le_bytes());
+        out.extend_from_slice(&replica.incarnation.to_le_bytes());
+    }
+}
+
+/// Reads such a table.
+pub(crate) fn decode_replicas(reader: &mut Reader<'_>) -> Result<Vec<ReplicaId>, Malformed> {
+    let mut table = Vec::new();
+    for _ in 0..reader.count(6)? {
+        let region = u16::from_le_bytes(reader.array()?);
+        table.push(ReplicaId { region, incarnation: u32::from_le_bytes(reader.array()?) });
+    }
+    Ok(table)
+}
+
 /// Appends the vectors of some partitions.
 pub(crate) fn encode(out: &mut Vec<u8>, vectors: &[(u16, VersionVector)]) {
     let mut table = BTreeMap::new();
     for (replica, _) in vectors.iter().flat_map(|(_, vv)| vv.iter()) {
         table.insert(replica, 0_u64);
     }
-    put_varint(out, table.len() as u64);
-    for (index, (replica, place)) in table.iter_mut().enumerate() {
-        *place = index as u64;
-        out.extend_from_slice(&replica.region.to_le_bytes());
-        out.extend_from_slice(&replica.incarnation.to_le_bytes());
-    }
+    encode_replicas(out, &table.keys().copied().collect::<Vec<_>>());
+    table.values_mut().enumerate().for_each(|(index, place)| *place = index as u64);
     put_varint(out, vectors.len() as u64);
     for (partition, vv) in vectors {
         put_varint(out, u64::from(*partition));
@@ -85,16 +105,10 @@ pub(crate) fn encode(out: &mut Vec<u8>, vectors: &[(u16, VersionVector)]) {
 
 /// Reads what [`encode`] wrote.
 pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Vec<(u16, VersionVector)>, Malformed> {
-    let mut table = Vec::new();
-    for _ in 0..reader.count(6)? {
-        let region = u16::from_le_bytes(reader.array()?);
-        table.push(ReplicaId { region, incarnation: u32::from_le_bytes(reader.array()?) });
-    }
+    let table = decode_replicas(reader)?;
     let mut vectors = Vec::new();
     for _ in 0..reader.count(2)? {
-        let partition = reader.varint()?;
-        let partition =
-            u16::try_from(partition).ok().filter(|id| *id < PARTITIONS).ok_or(Malformed("no such partition"))?;
+        let partition = reader.partition()?;
         let mut vv = VersionVector::new();
         for _ in 0..reader.count(2)? {
             let index = reader.varint()? as usize;
@@ -108,6 +122,15 @@ pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Vec<(u16, VersionVector)
         vectors.push((partition, vv));
     }
     Ok(vectors)
+}
+
+/// Reads the vector of one partition.
+pub(crate) fn decode_one(reader: &mut Reader<'_>) -> Result<(u16, VersionVector), Malformed> {
+    let mut vectors = decode(reader)?;
+    match (vectors.pop(), vectors.is_empty()) {
+        (Some(one), true) => Ok(one),
+        _ => Err(Malformed("not exactly one partition")),
+    }
 }
 
 #[cfg(test)]

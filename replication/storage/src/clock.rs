@@ -65,12 +65,9 @@ impl SharedHlc {
         }
     }
 
-    /// Adopts a stamp made elsewhere, unless it is far in the future.
+    /// Adopts a stamp made elsewhere, as far as [`Hlc::adoptable`] says.
     pub(crate) fn observe(&self, remote: Hlc, wall_ms: u64) -> RemoteStamp {
-        let verdict = remote.judge(wall_ms);
-        if !matches!(verdict, RemoteStamp::FarAhead { .. }) {
-            self.0.fetch_max(remote.0, Ordering::AcqRel);
-        }
-        verdict
+        self.0.fetch_max(remote.adoptable(wall_ms).0, Ordering::AcqRel);
+        remote.judge(wall_ms)
     }
 }

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use replication_core::{
-    CatchUp, CatchUpRefused, CaughtUp, Delta, Hlc, Merged, Offered, PARTITIONS, RemoteStamp, ReplicaId, VersionVector,
+    CatchUp, CatchUpRefused, CaughtUp, Delta, Hlc, Merged, Offered, PARTITIONS, Partition, RemoteStamp, ReplicaId,
+    VersionVector,
 };
 use tokio::sync::watch;
 
@@ -115,6 +116,11 @@ impl StateStore {
     /// What one partition has seen.
     pub fn version_vector(&self, partition: u16) -> VersionVector {
         self.inner.shards.with(partition, |slot| slot.partition.vv().clone())
+    }
+
+    /// Looks at one partition, under its lock: briefly.
+    pub fn look<R>(&self, partition: u16, look: impl FnOnce(&Partition) -> R) -> R {
+        self.inner.shards.with(partition, |slot| look(&slot.partition))
     }
 
     /// Rises whenever any partition has seen something new.

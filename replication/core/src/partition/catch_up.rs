@@ -93,13 +93,9 @@ impl CatchUp {
 }
 
 impl Partition {
-    /// What a peer with context `peer` lacks.
+    /// What a peer with context `peer` lacks, whole.
     pub fn catch_up_since(&self, peer: &VersionVector) -> CatchUp {
-        let mut early: Vec<Dot> = self.early.iter().copied().collect();
-        early.sort_unstable();
-        let gone = self.gone_since(peer);
-        let puts = self.puts_since(peer);
-        CatchUp { partition: self.id, since: peer.clone(), vv: self.vv.clone(), gone, early, puts }
+        self.catch_up_in_pieces(peer, self.gone_since(peer), usize::MAX).0
     }
 
     /// Takes what a peer found us lacking. All or nothing.
@@ -130,7 +126,8 @@ impl Partition {
         Ok(CaughtUp { added, removed })
     }
 
-    fn puts_since(&self, peer: &VersionVector) -> Vec<Put> {
+    /// The keys that may hold something the peer lacks, in order.
+    pub(super) fn slots_since(&self, peer: &VersionVector) -> Vec<u32> {
         let mut slots: Vec<u32> = Vec::new();
         for (index, track) in self.tracks.iter().enumerate() {
             let known = peer.get(self.replicas.id(index as u16));
@@ -140,43 +137,23 @@ impl Partition {
         }
         slots.sort_unstable();
         slots.dedup();
-        let mut puts = Vec::new();
-        for slot in slots {
-            let mut key = None;
-            self.keys.body(slot).for_each(&self.replicas, &mut |element| {
-                let dot = self.replicas.unpack(element.dot);
-                if !peer.covers(dot) {
-                    let key = key.get_or_insert_with(|| Bytes::copy_from_slice(self.keys.key(slot))).clone();
-                    let (part, value) = (element.part.to_part(), element.value.to_value());
-                    puts.push(Put { key, part, dot, hlc: element.hlc, value });
-                }
-            });
-        }
-        puts
+        slots
     }
 
-    fn gone_since(&self, peer: &VersionVector) -> Gone {
-        let mut gone = Vec::new();
-        for (index, track) in self.tracks.iter().enumerate() {
-            let Some(removals) = track.removals_after(peer.get(self.replicas.id(index as u16))) else {
-                return self.all_but(peer);
-            };
-            gone.extend(removals.map(|dot| self.replicas.unpack(dot)).filter(|dot| peer.covers(*dot)));
-        }
-        gone.sort_unstable();
-        Gone::These(gone)
+    pub(super) fn early_dots(&self) -> Vec<Dot> {
+        let mut early: Vec<Dot> = self.early.iter().copied().collect();
+        early.sort_unstable();
+        early
+    }
+
+    /// From the removal log, or, where it has forgotten too much, as the list of what is left.
+    pub fn gone_since(&self, peer: &VersionVector) -> Gone {
+        self.removals_since(peer).map_or_else(|| self.all_but(peer), Gone::These)
     }
 
     fn all_but(&self, peer: &VersionVector) -> Gone {
         let mut live = Vec::new();
-        for slot in 0..self.keys.slots() {
-            self.keys.body(slot).for_each(&self.replicas, &mut |element| {
-                let dot = self.replicas.unpack(element.dot);
-                if peer.covers(dot) {
-                    live.push(dot);
-                }
-            });
-        }
+        self.each_live_dot(peer, |dot| live.push(dot));
         live.sort_unstable();
         Gone::AllBut(live)
     }

@@ -1,9 +1,52 @@
-//! The running sum over live elements that shows at a glance whether two regions hold the same.
+//! The running sum over live elements that shows at a glance whether two regions hold the same; and, where they do not, sums
+//! over fewer keys and in the end over one, computed when asked for.
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::Dot;
+use super::Partition;
 use crate::types::{HeldRef, PartRef};
+use crate::{Dot, VersionVector};
+
+/// Into how many buckets the keys of a partition fall for [`Partition::key_bucket_sums`].
+pub const KEY_BUCKETS: u8 = 64;
+
+impl Partition {
+    /// What two regions compare: where the first number, that of the context, is equal, the second must be.
+    pub fn audit_sum(&self) -> (u64, u64) {
+        (context_hash(&self.vv), self.digest)
+    }
+
+    /// The sum over live elements, split by key.
+    pub fn key_bucket_sums(&self) -> Vec<u64> {
+        let mut sums = vec![0_u64; usize::from(KEY_BUCKETS)];
+        for slot in self.occupied() {
+            let sum = &mut sums[usize::from(key_bucket(self.keys.key(slot)))];
+            *sum = sum.wrapping_add(self.sum(slot, self.keys.body(slot)));
+        }
+        sums
+    }
+
+    /// The keys of one bucket with their sums, at most `most` of them; in no order.
+    pub fn key_sums(&self, bucket: u8, most: usize) -> Vec<(Bytes, u64)> {
+        let of_bucket = self.occupied().filter(|slot| key_bucket(self.keys.key(*slot)) == bucket);
+        let sum = |slot| (Bytes::copy_from_slice(self.keys.key(slot)), self.sum(slot, self.keys.body(slot)));
+        of_bucket.take(most).map(sum).collect()
+    }
+
+    fn occupied(&self) -> impl Iterator<Item = u32> {
+        (0..self.keys.slots()).filter(|slot| !self.keys.body(*slot).is_empty())
+    }
+}
+
+/// The bucket of a key.
+fn key_bucket(key: &[u8]) -> u8 {
+    (xxh3_64(key) % u64::from(KEY_BUCKETS)) as u8
+}
+
+fn context_hash(vv: &VersionVector) -> u64 {
+    vv.iter().fold(vv.len() as u64, |hash, (replica, seq)| mix(hash, bound(Some(Dot { replica, seq }))))
+}
 
 /// A hash of one live element: where it is, who wrote it, what it says. The dot alone would name it; the rest makes the sum see
 /// damaged memory and reused identities too.

@@ -21,6 +21,8 @@ mod codec;
 mod digest;
 mod explain;
 mod housekeeping;
+mod pieces;
+mod reconcile;
 mod transaction;
 
 use std::collections::HashSet;
@@ -30,8 +32,11 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use catch_up::{CatchUp, CatchUpRefused, CaughtUp, Gone, MAX_CATCH_UP_BYTES, Put};
+pub use digest::KEY_BUCKETS;
 pub use explain::{ExplainedPart, Explanation};
 pub use housekeeping::{PURGE_GRACE_MS, PURGE_OWN_GRACE_MS};
+pub use pieces::{CatchUpCursor, NotNext, Renamed};
+pub use reconcile::{Bucket, BucketSum, LEAST_SHIFT, LiveBucket, LiveSums, MOST_SHIFT};
 pub use transaction::Transaction;
 
 use crate::dots::Replicas;

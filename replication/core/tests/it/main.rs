@@ -12,4 +12,5 @@ mod holding;
 mod housekeeping;
 mod interleavings;
 mod laws;
+mod pieces;
 mod support;

@@ -1,16 +1,16 @@
 //! The catch-up lane, outgoing: what the peer lacks, partition by partition, by version vector. The cost is that of
 //! the changed elements, however long the peer was away and however much there is in all.
+//!
+//! This file decides which partition is next and how many may be under way; `ladder.rs` makes what is sent of one. A
+//! peer that comes back is asked to bear a bounded amount at a time, beside its clients and ours: so many partitions
+//! and bytes that it has not confirmed, one partition in pieces, and a share of the link (lanes.rs).
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use replication_core::{PARTITIONS, VersionVector};
 
-use super::{Conn, Context, lacks::Lacks, lanes::Lane, live::FIRST_ROUND};
-use crate::{
-    frame::{Frame, MAX_FRAME},
-    status::add,
-};
+use super::{Conn, Context, lacks::Lacks, ladder::Ladder, lanes::Lane, live::FIRST_ROUND};
+use crate::frame::Frame;
 
 /// What may be on its way to a peer and not confirmed yet: so much a receiver is asked to bear besides its clients.
 const IN_FLIGHT_PARTITIONS: usize = 128;
@@ -28,7 +28,7 @@ impl Pending {
         Self([u64::MAX; PARTITIONS as usize / 64])
     }
 
-    fn clear(&mut self, partition: u16) {
+    pub(crate) fn clear(&mut self, partition: u16) {
         self.0[usize::from(partition / 64)] &= !(1 << (partition % 64));
     }
 
@@ -60,6 +60,7 @@ pub(crate) struct CatchUps {
     wants: BTreeMap<u16, VersionVector>,
     in_flight: BTreeMap<u16, Sent>,
     in_flight_bytes: usize,
+    pub(crate) ladder: Ladder,
     lacks: Lacks,
     look_at: u64,
 }
@@ -71,6 +72,7 @@ impl CatchUps {
             wants: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             in_flight_bytes: 0,
+            ladder: Ladder::default(),
             lacks: Lacks::default(),
             look_at: now_ms + Lacks::EVERY_MS,
         }
@@ -99,7 +101,8 @@ impl CatchUps {
         }
     }
 
-    fn sent(&mut self, partition: u16, vv: VersionVector, bytes: usize, now_ms: u64) {
+    /// A catch-up that leads to `vv` is on its way.
+    pub(crate) fn sent(&mut self, partition: u16, vv: VersionVector, bytes: usize, now_ms: u64) {
         self.forget(partition);
         self.in_flight_bytes += bytes;
         self.in_flight.insert(partition, Sent { vv, bytes, at_ms: now_ms });
@@ -116,13 +119,13 @@ impl CatchUps {
     }
 
     fn is_idle(&self) -> bool {
-        self.round.is_none() && self.wants.is_empty()
+        self.round.is_none() && self.wants.is_empty() && self.ladder.is_idle()
     }
 
     /// When there is something to do though nothing comes.
     pub(crate) fn wake_at(&self) -> u64 {
         let expires = self.in_flight.values().map(|sent| sent.at_ms + FORGET_AFTER_MS).min();
-        self.look_at.min(expires.filter(|_| !self.is_idle()).unwrap_or(u64::MAX))
+        self.look_at.min(expires.filter(|_| !self.is_idle()).unwrap_or(u64::MAX)).min(self.ladder.wake_at())
     }
 }
 
@@ -140,43 +143,40 @@ impl Conn {
                 }
             }
         }
-        while self.lanes.room(Lane::CatchUp) && self.catch_ups.has_room() && self.step(cx) {}
+        while self.lanes.room(Lane::CatchUp) && self.step(cx) {}
     }
 
-    /// One partition; false when there is nothing to do.
+    /// One partition, or one piece of one; false when there is nothing to do.
     fn step(&mut self, cx: &Context<'_>) -> bool {
+        if self.climb(cx) {
+            return true;
+        }
+        if !self.catch_ups.has_room() || !self.catch_ups.ladder.has_room() {
+            return false;
+        }
         if let Some((partition, has)) = self.catch_ups.wants.pop_first() {
-            self.send_catch_up(cx, partition, &has);
+            self.catch_up(cx, partition, &has);
             return true;
         }
         let Some(round) = self.catch_ups.round else { return false };
         if round.next == PARTITIONS {
+            if !self.catch_ups.ladder.is_idle() {
+                return false;
+            }
             self.catch_ups.round = None;
             self.say(Lane::CatchUp, &Frame::Done(round.number), None);
             return true;
         }
         let partition = round.next;
         self.catch_ups.round = Some(Round { next: partition + 1, ..round });
-        // First this, then the look at the state: a change made in between goes out live, one made before is seen.
-        self.pending.clear(partition);
         let has = cx.store.acked(cx.peer.id, partition);
-        if !has.dominates(&cx.store.version_vector(partition)) {
-            self.send_catch_up(cx, partition, &has);
+        // Own changes made from here on go out live. Where there is something to catch up, that holds from the moment
+        // at which its end is made.
+        if has.dominates(&cx.store.version_vector(partition)) {
+            self.pending.clear(partition);
+        } else {
+            self.catch_up(cx, partition, &has);
         }
         true
-    }
-
-    fn send_catch_up(&mut self, cx: &Context<'_>, partition: u16, has: &VersionVector) {
-        let catch_up = cx.store.catch_up_since(partition, has);
-        let mut body = Vec::new();
-        catch_up.encode(&mut body);
-        if body.len() > MAX_FRAME - 2 {
-            tracing::error!(partition, bytes = body.len(), "a partition is too large to be sent");
-            return;
-        }
-        add(&cx.gauges.catch_ups_sent, 1);
-        add(&cx.gauges.catch_up_bytes_sent, body.len());
-        self.catch_ups.sent(partition, catch_up.vv, body.len(), cx.now_ms);
-        self.say(Lane::CatchUp, &Frame::CatchUp(Bytes::from(body)), Some(cx.store.pending_mark()));
     }
 }

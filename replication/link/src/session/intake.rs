@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use bytes::Bytes;
-use replication_core::{CatchUp, Delta};
-use replication_storage::{CatchUpError, Offer};
+use replication_core::{Delta, Hlc, RemoteStamp};
+use replication_storage::Offer;
 
 use super::{
     Conn, Context,
@@ -99,7 +99,7 @@ impl Conn {
         Ok(())
     }
 
-    fn took_in(&mut self, cx: &Context<'_>, bytes: usize, catch_up: bool) {
+    pub(crate) fn took_in(&mut self, cx: &Context<'_>, bytes: usize, catch_up: bool) {
         self.live.ack_soon(cx.now_ms, catch_up);
         self.intake.unpersisted += bytes;
         if self.intake.unpersisted >= UNPERSISTED_BYTES {
@@ -110,6 +110,10 @@ impl Conn {
 
     fn take(&mut self, cx: &Context<'_>, delta: Delta, bytes: impl FnOnce() -> Bytes) -> Result<(), End> {
         let partition = delta.partition;
+        // What follows on something that was put off is put off with it.
+        if self.guard.has(partition) || self.puts_off(cx, partition, [(delta.replica, delta.hlc)].into_iter()) {
+            return Ok(());
+        }
         match cx.store.offer(delta) {
             Offer::Applied | Offer::Held | Offer::Duplicate => {}
             Offer::Gap | Offer::Full => {
@@ -132,34 +136,27 @@ impl Conn {
         self.believe(cx);
     }
 
-    pub(crate) fn on_catch_up(&mut self, cx: &Context<'_>, body: &Bytes) -> Result<(), End> {
-        let Some((catch_up, _)) = CatchUp::decode(body)? else {
-            return Err(End::garbage("a catch-up is cut off"));
-        };
-        self.took_in(cx, body.len(), true);
-        add(&cx.gauges.catch_ups_received, 1);
-        add(&cx.gauges.catch_up_bytes_received, body.len());
-        match cx.store.apply_catch_up(&catch_up) {
-            Ok(_) => {
-                self.intake.asked.remove(&catch_up.partition);
-                self.retry(cx, catch_up.partition)?;
-                self.believe(cx);
-                Ok(())
-            }
-            // Made for what we had before we lost something: asked for again with what we have.
-            Err(CatchUpError::Refused(_)) => {
-                self.ask(cx, catch_up.partition);
-                Ok(())
-            }
-            Err(CatchUpError::Persist(error)) => Err(End::Plain(error.to_string())),
+    /// What was lacking of a partition is here.
+    pub(crate) fn caught_up(&mut self, cx: &Context<'_>, partition: u16) -> Result<(), End> {
+        self.intake.asked.remove(&partition);
+        self.retry(cx, partition)?;
+        self.believe(cx);
+        Ok(())
+    }
+
+    /// Drops what was put by of a partition.
+    pub(crate) fn forget_put_by(&mut self, partition: u16) {
+        if let Some(put_by) = self.intake.put_by.remove(&partition) {
+            self.intake.put_by_bytes -= put_by.deltas.iter().map(Bytes::len).sum::<usize>();
         }
+        self.intake.asked.remove(&partition);
     }
 
     /// Tries what was put by of a partition again, now that more of it is here.
     fn retry(&mut self, cx: &Context<'_>, partition: u16) -> Result<(), End> {
         let Some(put_by) = self.intake.put_by.remove(&partition) else { return Ok(()) };
+        self.intake.put_by_bytes -= put_by.deltas.iter().map(Bytes::len).sum::<usize>();
         for bytes in put_by.deltas {
-            self.intake.put_by_bytes -= bytes.len();
             if let Some((delta, _)) = Delta::decode(&bytes)? {
                 self.take(cx, delta, || bytes.clone())?;
             }
@@ -171,7 +168,7 @@ impl Conn {
     }
 
     /// Asks the peer for what is lacking of a partition, unless that was asked just now.
-    fn ask(&mut self, cx: &Context<'_>, partition: u16) {
+    pub(crate) fn ask(&mut self, cx: &Context<'_>, partition: u16) {
         if self.intake.asked.get(&partition).is_some_and(|at_ms| cx.now_ms < at_ms + ASK_AGAIN_MS) {
             return;
         }
@@ -196,9 +193,11 @@ impl Conn {
 
     /// Believes the last mark if nothing is open.
     fn believe(&mut self, cx: &Context<'_>) {
-        let complete = self.intake.is_complete();
+        let complete = self.intake.is_complete() && self.guard.is_clear();
         cx.gauges.live.store(complete, Ordering::Release);
-        if complete && let Some((mark, came_ms)) = self.intake.early.take() {
+        // A mark from the far future would promise that future.
+        let sane = |hlc: Hlc| !matches!(hlc.judge(cx.store.now_ms()), RemoteStamp::FarAhead { .. });
+        if complete && let Some((mark, came_ms)) = self.intake.early.take_if(|(mark, _)| sane(mark.hlc)) {
             let mark = Mark { age_ms: mark.age_ms.saturating_add(cx.now_ms - came_ms), ..mark };
             cx.gauges.marked(mark, self.rtt_ms, cx.now_ms);
             cx.store.note_watermark(cx.peer.id, mark.hlc);

@@ -15,9 +15,13 @@
 //! - what a slow or dead peer costs is bounded: the lanes' windows, 4 MiB of deltas put by, and one frame in the making;
 //! - the machine never waits: it does what it can and says what would let it do more.
 
+mod assembly;
+mod audit;
 mod catch_up;
+mod guard;
 mod intake;
 mod lacks;
+mod ladder;
 pub(crate) mod lanes;
 mod live;
 mod trust;
@@ -29,7 +33,10 @@ use replication_core::{PARTITIONS, VersionVector};
 use replication_storage::{StateStore, WriteMark};
 
 use self::{
+    assembly::Assembly,
+    audit::Audit,
     catch_up::{CatchUps, Pending},
+    guard::Guard,
     intake::Intake,
     lanes::{Lane, Lanes, Next},
     live::Live,
@@ -133,6 +140,9 @@ struct Conn {
     live: Live,
     catch_ups: CatchUps,
     intake: Intake,
+    assembly: Assembly,
+    guard: Guard,
+    audit: Audit,
     rtt_ms: Option<f64>,
 }
 
@@ -177,7 +187,7 @@ impl Session {
     /// When to say [`Input::Tick`] though nothing happens; in the milliseconds of [`handle`](Self::handle).
     pub fn wake_at(&self) -> Option<u64> {
         let conn = self.conn.as_ref()?;
-        Some(conn.greeting_until.unwrap_or_else(|| conn.live.wake_at().min(conn.catch_ups.wake_at())))
+        Some(conn.greeting_until.unwrap_or_else(|| conn.wake_at()))
     }
 
     /// Whether a [`Input::Tick`] is welcome when the store has written more; if not, one is due soon anyway.
@@ -256,7 +266,9 @@ impl Conn {
         let changes = store.changes();
         let mut seen = Vec::new();
         store.changed_partitions(&mut seen);
-        let vectors = (0..PARTITIONS).zip(store.version_vectors()).collect();
+        let vectors: Vec<(u16, VersionVector)> = (0..PARTITIONS).zip(store.version_vectors()).collect();
+        let begun = vectors.iter().filter(|(_, vv)| !vv.is_empty()).map(|(partition, _)| *partition).collect();
+        let audit = Audit::new(cx.now_ms, seen.clone(), begun);
         let newest = if version == 1 { 1 } else { NEWEST };
         let (world, now_ms) = (store.world().to_owned(), store.now_ms());
         let hello = Hello { version: newest, world, replica: store.replica(), now_ms, vectors };
@@ -269,16 +281,27 @@ impl Conn {
             live: Live::new(position, seen, changes),
             catch_ups: CatchUps::new(cx.now_ms),
             intake: Intake::new(),
+            assembly: Assembly::default(),
+            guard: Guard::default(),
+            audit,
             rtt_ms: None,
         };
         conn.say(Lane::Control, &Frame::Hello(hello), Some(store.pending_mark()));
         conn
     }
 
-    /// Queues a frame. Version 1 has no control lane.
-    fn say(&mut self, lane: Lane, frame: &Frame, needs: Option<WriteMark>) {
+    /// Queues a frame; says how many bytes it has. Version 1 has no control lane.
+    fn say(&mut self, lane: Lane, frame: &Frame, needs: Option<WriteMark>) -> usize {
         let lane = if self.version == 1 && lane == Lane::Control { Lane::Live } else { lane };
-        self.lanes.push(lane, frame.encode(self.version), needs);
+        let bytes = frame.encode(self.version);
+        let length = bytes.len();
+        self.lanes.push(lane, bytes, needs);
+        length
+    }
+
+    fn wake_at(&self) -> u64 {
+        let (live, catch_ups) = (self.live.wake_at(), self.catch_ups.wake_at());
+        live.min(catch_ups).min(self.guard.wake_at()).min(self.audit.wake_at())
     }
 
     fn take_notice(&mut self, cx: &Context<'_>, input: Input) -> Result<(), End> {
@@ -305,7 +328,9 @@ impl Conn {
     fn work(&mut self, cx: &Context<'_>) -> Result<(), End> {
         if self.greeting_until.is_none() {
             self.work_live(cx);
+            self.work_guard(cx);
             self.work_catch_up(cx);
+            self.work_audit(cx);
         }
         Ok(())
     }
@@ -356,35 +381,43 @@ impl Conn {
     }
 
     fn on_frame(&mut self, cx: &Context<'_>, lane: Lane, frame: Frame) -> Result<(), End> {
-        let control = if self.version == 1 { Lane::Live } else { Lane::Control };
+        let belongs = match &frame {
+            Frame::Batch(_) | Frame::Mark(_) | Frame::Begin(_) => Lane::Live,
+            Frame::CatchUp(_) | Frame::Done(_) | Frame::Piece(_) | Frame::Sums(_) | Frame::Live(_) => Lane::CatchUp,
+            _ if self.version == 1 => Lane::Live,
+            _ => Lane::Control,
+        };
+        if lane != belongs {
+            return Err(End::garbage("a frame on a lane where it does not belong"));
+        }
         match frame {
-            Frame::Batch(body) if lane == Lane::Live => self.on_batch(cx, &body),
-            Frame::Mark(mark) if lane == Lane::Live => {
-                self.on_mark(cx, mark);
-                Ok(())
-            }
-            Frame::Begin(round) if lane == Lane::Live => {
-                self.intake.begin(round);
-                Ok(())
-            }
-            Frame::Ack(vectors) if lane == control => {
-                for (partition, vv) in vectors {
-                    cx.store.note_acked(cx.peer.id, partition, &vv);
-                    self.catch_ups.acked(partition, &vv);
-                }
-                Ok(())
-            }
-            Frame::Want(vectors) if lane == control => {
+            Frame::Hello(_) => return Err(End::garbage("a second hello")),
+            Frame::Batch(body) => return self.on_batch(cx, &body),
+            Frame::CatchUp(body) => return self.on_catch_up(cx, &body),
+            Frame::Piece(body) => return self.on_piece(cx, &body),
+            Frame::Mark(mark) => self.on_mark(cx, mark),
+            Frame::Begin(round) => self.intake.begin(round),
+            Frame::Done(round) => self.on_done(cx, round),
+            Frame::Ack(vectors) => self.on_ack(cx, &vectors),
+            Frame::Want(vectors) => {
                 vectors.into_iter().for_each(|(partition, vv)| self.catch_ups.want(partition, vv));
-                Ok(())
             }
-            Frame::CatchUp(body) if lane == Lane::CatchUp => self.on_catch_up(cx, &body),
-            Frame::Done(round) if lane == Lane::CatchUp => {
-                self.on_done(cx, round);
-                Ok(())
-            }
-            Frame::Hello(_) => Err(End::garbage("a second hello")),
-            _ => Err(End::garbage("a frame on a lane where it does not belong")),
+            Frame::Sums(sums) => self.on_sums(cx, &sums),
+            Frame::Differing(differing) => self.on_differing(cx, &differing),
+            Frame::Live(live) => self.on_live(cx, &live),
+            Frame::Digests(digests) => self.on_digests(cx, digests),
+            Frame::AskBuckets(partition) => self.on_ask_buckets(cx, partition),
+            Frame::Buckets(sums) => self.on_buckets(cx, &sums),
+            Frame::AskKeys(ask) => self.on_ask_keys(cx, ask),
+            Frame::Keys(keys) => self.on_keys(cx, keys),
+        }
+        Ok(())
+    }
+
+    fn on_ack(&mut self, cx: &Context<'_>, vectors: &[(u16, VersionVector)]) {
+        for (partition, vv) in vectors {
+            cx.store.note_acked(cx.peer.id, *partition, vv);
+            self.catch_ups.acked(*partition, vv);
         }
     }
 }

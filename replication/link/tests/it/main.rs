@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
+mod guards;
 mod healing;
+mod ladder;
+mod net;
 mod strangers;
 mod together;
 mod world;

@@ -8,10 +8,16 @@
 //! Which version is spoken is settled before the first frame (by ALPN) and, among newer ones, by the hello: the lower
 //! of the two newest. A version is read and written for as long as one release speaks it: see the golden files.
 
+mod audit;
+mod reconcile;
+
 use bytes::{Buf, Bytes, BytesMut};
 use replication_core::{Hlc, ReplicaId, VersionVector};
 
 use crate::vectors::{self, Malformed, Reader, put_varint};
+
+pub(crate) use audit::{AskKeys, BucketSums, Digest, KeySums, MOST_KEY_BYTES, MOST_KEYS};
+pub(crate) use reconcile::{Differing, Live, MOST_NUMBERS, Sums};
 
 /// The newest version of the protocol that this build speaks.
 pub const NEWEST: u16 = 2;
@@ -51,6 +57,24 @@ pub(crate) enum Frame {
     CatchUp(Bytes),
     /// The catch-up round of this number is complete.
     Done(u64),
+    /// From version 2: part of what was lacking of one partition; a [`Frame::CatchUp`] ends it.
+    Piece(Bytes),
+    /// From version 2: what lives here of what you have, in sums.
+    Sums(Sums),
+    /// From version 2: where those sums are not ours.
+    Differing(Differing),
+    /// From version 2: what lives there; what else you have there is gone.
+    Live(Live),
+    /// From version 2: the sums of some partitions.
+    Digests(Vec<Digest>),
+    /// From version 2: the speaker wants the sums of a partition's key buckets.
+    AskBuckets(u16),
+    /// From version 2: those sums.
+    Buckets(BucketSums),
+    /// From version 2: the speaker wants the sums of a bucket's keys.
+    AskKeys(AskKeys),
+    /// From version 2: those sums.
+    Keys(KeySums),
 }
 
 /// A watermark.
@@ -71,6 +95,17 @@ const WANT: u8 = 5;
 const BEGIN: u8 = 6;
 const CATCH_UP: u8 = 7;
 const DONE: u8 = 8;
+const PIECE: u8 = 9;
+const SUMS: u8 = 10;
+const DIFFERING: u8 = 11;
+const LIVE: u8 = 12;
+const DIGESTS: u8 = 13;
+const ASK_BUCKETS: u8 = 14;
+const BUCKETS: u8 = 15;
+const ASK_KEYS: u8 = 16;
+const KEYS: u8 = 17;
+/// The last kind of frame that version 1 has.
+const LAST_OF_1: u8 = DONE;
 
 impl Frame {
     fn tag(&self) -> u8 {
@@ -83,6 +118,15 @@ impl Frame {
             Self::Begin(_) => BEGIN,
             Self::CatchUp(_) => CATCH_UP,
             Self::Done(_) => DONE,
+            Self::Piece(_) => PIECE,
+            Self::Sums(_) => SUMS,
+            Self::Differing(_) => DIFFERING,
+            Self::Live(_) => LIVE,
+            Self::Digests(_) => DIGESTS,
+            Self::AskBuckets(_) => ASK_BUCKETS,
+            Self::Buckets(_) => BUCKETS,
+            Self::AskKeys(_) => ASK_KEYS,
+            Self::Keys(_) => KEYS,
         }
     }
 
@@ -101,7 +145,7 @@ impl Frame {
     fn encode_body(&self, out: &mut Vec<u8>) {
         match self {
             Self::Hello(hello) => hello.encode(out),
-            Self::Batch(body) | Self::CatchUp(body) => out.extend_from_slice(body),
+            Self::Batch(body) | Self::CatchUp(body) | Self::Piece(body) => out.extend_from_slice(body),
             Self::Mark(mark) => {
                 out.extend_from_slice(&mark.hlc.0.to_le_bytes());
                 put_varint(out, mark.age_ms);
@@ -109,6 +153,14 @@ impl Frame {
             }
             Self::Ack(vectors) | Self::Want(vectors) => vectors::encode(out, vectors),
             Self::Begin(round) | Self::Done(round) => put_varint(out, *round),
+            Self::Sums(sums) => sums.encode(out),
+            Self::Differing(differing) => differing.encode(out),
+            Self::Live(live) => live.encode(out),
+            Self::Digests(digests) => audit::encode_digests(out, digests),
+            Self::AskBuckets(partition) => put_varint(out, u64::from(*partition)),
+            Self::Buckets(sums) => sums.encode(out),
+            Self::AskKeys(ask) => ask.encode(out),
+            Self::Keys(keys) => keys.encode(out),
         }
     }
 
@@ -120,11 +172,15 @@ impl Frame {
         if version >= 2 && body.get_u8() != 0 {
             return Err(Malformed("a frame with unknown flags"));
         }
+        if version == 1 && tag > LAST_OF_1 {
+            return Err(Malformed("a frame of a kind that version 1 does not have"));
+        }
         let mut reader = Reader(&body);
         let frame = match tag {
             HELLO => return Hello::decode(version, &mut reader).map(Self::Hello),
             BATCH => return Ok(Self::Batch(body.clone())),
             CATCH_UP => return Ok(Self::CatchUp(body.clone())),
+            PIECE => return Ok(Self::Piece(body.clone())),
             MARK => Self::Mark(Mark {
                 hlc: Hlc(u64::from_le_bytes(reader.array()?)),
                 age_ms: reader.varint()?,
@@ -134,6 +190,14 @@ impl Frame {
             WANT => Self::Want(vectors::decode(&mut reader)?),
             BEGIN => Self::Begin(reader.varint()?),
             DONE => Self::Done(reader.varint()?),
+            SUMS => Self::Sums(Sums::decode(&mut reader)?),
+            DIFFERING => Self::Differing(Differing::decode(&mut reader)?),
+            LIVE => Self::Live(Live::decode(&mut reader)?),
+            DIGESTS => Self::Digests(audit::decode_digests(&mut reader)?),
+            ASK_BUCKETS => Self::AskBuckets(reader.partition()?),
+            BUCKETS => Self::Buckets(BucketSums::decode(&mut reader)?),
+            ASK_KEYS => Self::AskKeys(AskKeys::decode(&mut reader)?),
+            KEYS => Self::Keys(KeySums::decode(&mut reader)?),
             _ => return Err(Malformed("a frame of an unknown kind")),
         };
         reader.end()?;
