@@ -160,7 +160,7 @@ impl Execute for Held<'_, '_> {
 impl Session {
     /// Nothing is answered before `mark` is persisted.
     pub(crate) fn note(&mut self, mark: WriteMark) {
-        self.unpersisted = self.unpersisted.max(Some(mark));
+        self.unpersisted = Some(self.unpersisted.map_or(mark, |earlier| earlier.join(mark)));
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the World says about keys by their prefix, as far as state depends on it: who wins when an add meets a remove, and how
-//! large a value may be.
+//! What the World says about keys by their prefix, as far as state depends on it: who wins when an add meets a remove, how large
+//! a value may be, and how durable a change is before it is acknowledged.
 //!
 //! Rules decide what a write *puts* (a remove under remove-wins leaves a mark), never how elements are merged or read: regions
 //! that hold different rules for a while still converge.
@@ -22,6 +22,8 @@ pub struct Rules {
 pub struct PrefixRule {
     /// A remove beats adds that it did not observe: for sessions and revocations.
     pub remove_wins: bool,
+    /// A change is acknowledged only once it is synced to the disk, whatever the store does otherwise.
+    pub always_synced: bool,
 }
 
 /// Longest value by default, in bytes.
@@ -59,8 +61,8 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_decides() {
-        let wins = PrefixRule { remove_wins: true };
-        let adds = PrefixRule { remove_wins: false };
+        let wins = PrefixRule { remove_wins: true, ..PrefixRule::default() };
+        let adds = PrefixRule::default();
         let rules =
             Rules::new(100, [("s:".into(), wins), ("s:open:".into(), adds), ("x".into(), adds), ("x".into(), wins)]);
         for (key, expected) in [("s:1", wins), ("s:open:1", adds), ("t", adds), ("x1", wins), ("", adds)] {

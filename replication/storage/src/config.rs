@@ -37,7 +37,7 @@ pub struct StoreConfig {
     pub world: String,
     /// The region's number in the World.
     pub region: u16,
-    /// When a write counts as written.
+    /// When a write counts as written, unless the rules ask for more by the key's prefix.
     pub durability: Durability,
     /// What the World says about keys by their prefix.
     pub rules: Arc<Rules>,

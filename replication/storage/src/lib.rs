@@ -21,6 +21,7 @@ mod identity;
 mod journal;
 mod keeper;
 mod luck;
+mod mark;
 mod recovery;
 mod remote;
 mod ring;
@@ -36,10 +37,11 @@ pub use error::{CatchUpError, OpenError, PersistError};
 pub use files::{Access, Files, Hold, Locked, OpenFile, RealFiles};
 pub use journal::TornTail;
 pub use luck::Luck;
+pub use mark::WriteMark;
 pub use recovery::{RecoveryReport, set_aside};
 pub use remote::Offer;
 pub use ring::{LocalDelta, Tail};
-pub use store::{Executed, StateStore, WriteMark};
+pub use store::{Executed, StateStore};
 pub use watch::PartitionWatch;
 
 #[cfg(test)]

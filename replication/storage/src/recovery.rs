@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use replication_core::{CatchUp, Delta, Hlc, Merged, PARTITIONS, Partition, ReplicaId, Rules};
+use replication_core::{CatchUp, Delta, Hlc, Merged, PARTITIONS, Partition, ReplicaId};
 
 use crate::{
     Files, Hold, OpenError, StoreConfig, TornTail,
@@ -146,7 +146,7 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
     let in_doubt = doubt(files, known.as_ref(), &replayed, last, reached);
     if in_doubt.is_some() && known.is_some() {
         me.incarnation = identity::new_incarnation(&config.luck);
-        replay.partitions = renamed(dir, &replay.partitions, me, &config.rules)?;
+        replay.partitions = renamed(dir, &replay.partitions, me)?;
     }
     let mut identity = Identity {
         world: config.world.clone(),
@@ -227,13 +227,8 @@ fn doubt(
     }
 }
 
-fn renamed(
-    dir: &Path,
-    partitions: &[Partition],
-    me: ReplicaId,
-    rules: &Arc<Rules>,
-) -> Result<Vec<Partition>, OpenError> {
-    let renamed: Result<Vec<_>, _> = partitions.iter().map(|partition| shard::rename(partition, me, rules)).collect();
+fn renamed(dir: &Path, partitions: &[Partition], me: ReplicaId) -> Result<Vec<Partition>, OpenError> {
+    let renamed: Result<Vec<_>, _> = partitions.iter().map(|partition| shard::rename(partition, me)).collect();
     renamed.map_err(|e| OpenError::Incomplete { dir: dir.into(), what: format!("a partition cannot be renamed: {e}") })
 }
 

@@ -230,8 +230,7 @@ impl StateStore {
         // All locks: no change may be made under the old name once one has been made under the new.
         let mut shards = inner.shards.all();
         for slot in shards.iter_mut().flat_map(|shard| shard.iter_mut()) {
-            slot.partition =
-                shard::rename(&slot.partition, me, &inner.config.rules).map_err(|e| damaged(e.to_string()))?;
+            slot.partition = shard::rename(&slot.partition, me).map_err(|e| damaged(e.to_string()))?;
         }
         inner.incarnation.store(incarnation, Ordering::Release);
         tracing::warn!(replica = %me, why, "the state goes on under a new name");

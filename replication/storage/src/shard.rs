@@ -59,10 +59,10 @@ impl Shards {
 }
 
 /// The same state under a new name: what is in it stays, what is written from now on is the new replica's.
-pub(crate) fn rename(partition: &Partition, me: ReplicaId, rules: &Arc<Rules>) -> Result<Partition, DecodeError> {
+pub(crate) fn rename(partition: &Partition, me: ReplicaId) -> Result<Partition, DecodeError> {
     let mut bytes = Vec::new();
     partition.encode_state(&mut bytes);
-    let (mut partition, _) = Partition::decode_state(&bytes, me)?;
-    partition.set_rules(rules.clone());
-    Ok(partition)
+    let (mut renamed, _) = Partition::decode_state(&bytes, me)?;
+    renamed.set_rules(partition.rules().clone());
+    Ok(renamed)
 }

@@ -10,13 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use replication_core::{
-    Explanation, Hlc, Now, Op, OpError, PARTITIONS, ReplicaId, Reply, Transaction, VersionVector, partition_of,
+    Explanation, Hlc, Now, Op, OpError, PARTITIONS, ReplicaId, Reply, Rules, Transaction, VersionVector, partition_of,
 };
 use tokio::time::Instant;
 
 use crate::{
-    Durability, Hold, OpenError, PartitionDigest, PersistError, RecoveryReport, StateDigest, StoreConfig, StoreStats,
-    Threads,
+    Hold, OpenError, PartitionDigest, PersistError, RecoveryReport, StateDigest, StoreConfig, StoreStats, WriteMark,
     clock::SharedHlc,
     identity::Identity,
     journal::{Journal, record::Kind},
@@ -26,10 +25,6 @@ use crate::{
     watch::Changes,
     watermarks::Watermarks,
 };
-
-/// "Everything up to here": what a write waits for before it is acknowledged. Later marks cover earlier ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WriteMark(pub(crate) u64);
 
 /// What a command answered.
 #[derive(Debug)]
@@ -140,7 +135,7 @@ impl StateStore {
             let done = slot.partition.execute(op, now);
             let mark = done.delta.map(|delta| {
                 inner.last_write.fetch_max(now.stamp.0, Ordering::AcqRel);
-                WriteMark(inner.push_local(id, &delta))
+                inner.mark(slot.partition.rules(), &delta, inner.push_local(id, &delta))
             });
             Executed { reply: done.reply, mark }
         })
@@ -160,7 +155,7 @@ impl StateStore {
             let (result, delta) = slot.partition.transact(now, body);
             let mark = delta.map(|delta| {
                 inner.last_write.fetch_max(now.stamp.0, Ordering::AcqRel);
-                WriteMark(inner.push_local(partition, &delta))
+                inner.mark(slot.partition.rules(), &delta, inner.push_local(partition, &delta))
             });
             (result, mark)
         })
@@ -172,49 +167,9 @@ impl StateStore {
         self.inner.shards.with(partition_of(key), |slot| slot.partition.fingerprint(key, now_ms))
     }
 
-    /// Waits until everything up to `mark` is written (everysec) or synced (always). An error means that it may not be
-    /// acknowledged; the journal goes on trying.
-    pub async fn persist(&self, mark: WriteMark) -> Result<(), PersistError> {
-        let inner = &*self.inner;
-        if inner.config.threads == Threads::None {
-            return self.persist_now(mark);
-        }
-        if inner.config.durability == Durability::Always {
-            if inner.journal.synced() >= mark.0 {
-                return Ok(());
-            }
-            inner.sync_bell.ring();
-            return inner.journal.wait_synced(mark.0).await;
-        }
-        if inner.journal.written() >= mark.0 {
-            return Ok(());
-        }
-        // Whoever else is ready to run executes first, then one write(2) serves them all.
-        tokio::task::yield_now().await;
-        if inner.journal.written() >= mark.0 {
-            return Ok(());
-        }
-        inner.journal.write_pending().map(|_| ())
-    }
-
-    /// [`persist`](Self::persist) of everything that was executed before the call.
-    pub async fn persist_pending(&self) -> Result<(), PersistError> {
-        self.persist(self.pending_mark()).await
-    }
-
-    /// The mark of everything that was executed before the call.
-    pub fn pending_mark(&self) -> WriteMark {
-        WriteMark(self.inner.journal.end())
-    }
-
-    /// [`persist`](Self::persist) on this thread, which blocks while the disk works: for callers without a runtime.
-    pub fn persist_now(&self, mark: WriteMark) -> Result<(), PersistError> {
-        let journal = &self.inner.journal;
-        match self.inner.config.durability {
-            Durability::Always if journal.synced() < mark.0 => journal.sync(),
-            Durability::EverySecond if journal.written() < mark.0 => journal.write_pending().map(|_| ()),
-            _ => Ok(()),
-        }
+    /// Sets what the World says about keys, from now on.
+    pub fn set_rules(&self, rules: &Arc<Rules>) {
+        self.inner.shards.each(|_, slot| slot.partition.set_rules(rules.clone()));
     }
 
     /// Does whatever upkeep is due by the store's clock, on this thread: syncs the journal, purges and settles, releases

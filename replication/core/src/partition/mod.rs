@@ -153,6 +153,11 @@ impl Partition {
         self.rules = rules;
     }
 
+    /// The rules that commands follow.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
     /// Its number.
     pub fn id(&self) -> u16 {
         self.id

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, thread};
 
-use replication_core::{Hlc, KeyOp, OpError, PARTITIONS, TextOp, TimeUnit, When};
+use replication_core::{Hlc, KeyOp, OpError, PARTITIONS, PrefixRule, Rules, TextOp, TimeUnit, When};
 
 use super::*;
 use crate::{Access, Durability, Files, RealFiles, WriteMark};
@@ -13,7 +13,7 @@ fn a_write_is_read_back_and_a_read_leaves_no_mark() {
     let store = open(&dir);
     assert_eq!(get(&store, "k"), None);
     let done = store.execute(&set("k", "v"));
-    assert_eq!((done.reply, done.mark), (Reply::Ok, Some(WriteMark(1))));
+    assert_eq!((done.reply, done.mark), (Reply::Ok, Some(WriteMark { written: 1, synced: 0 })));
     assert_eq!(get(&store, "k").as_deref(), Some("v"));
     assert!(store.execute(&TextOp::Get.on(b("k"))).mark.is_none());
     assert!(store.execute(&del("nothing")).mark.is_none(), "what changes nothing writes nothing");
@@ -36,6 +36,35 @@ async fn persist_returns_when_the_mark_is_written_or_synced() {
         }
         store.persist_pending().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_prefix_asks_for_a_sync_and_one_serves_all_who_wait() {
+    let disk = disk::Disk::default();
+    let always = PrefixRule { always_synced: true, ..PrefixRule::default() };
+    let rules = Arc::new(Rules::new(1 << 20, [("pay:".into(), always)]));
+    let dir = Path::new("/state");
+    let (store, _) = open_with(StoreConfig { files: Arc::new(disk.clone()), rules, ..config(dir, 1) });
+    let once = store.execute(&set("pay:1", "v")).mark.unwrap();
+    let seldom = store.execute(&set("cart:1", "v")).mark.unwrap();
+    assert_eq!((once.synced, seldom.synced), (1, 0));
+    assert_eq!(seldom.join(once), WriteMark { written: 2, synced: 1 });
+    store.persist(seldom.join(once)).await.unwrap();
+    assert_eq!(store.stats().unwritten, 0);
+    let (syncs, mut waiting) = (disk.syncs(), Vec::new());
+    for n in 0..50 {
+        let mark = store.execute(&set(&format!("pay:{n}"), "v")).mark.unwrap();
+        waiting.push(tokio::spawn({
+            let store = store.clone();
+            async move { store.persist(mark).await }
+        }));
+    }
+    for persisted in waiting {
+        persisted.await.unwrap().unwrap();
+    }
+    assert_eq!(store.stats().unsynced, 0);
+    let syncs = disk.syncs() - syncs;
+    assert!((1..10).contains(&syncs), "{syncs} syncs for 50 who waited together");
 }
 
 #[tokio::test]

@@ -72,6 +72,7 @@ struct State {
     locks: BTreeSet<PathBuf>,
     boot: u32,
     steps: u64,
+    syncs: u64,
     fault: Option<(Range<u64>, Fault)>,
     stopped: bool,
 }
@@ -88,6 +89,11 @@ impl Disk {
     /// Calls made so far.
     pub(crate) fn steps(&self) -> u64 {
         self.state().steps
+    }
+
+    /// Files synced so far.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.state().syncs
     }
 
     /// Does wrong at the calls with these numbers.
@@ -251,6 +257,7 @@ impl OpenFile for DiskFile {
 
     fn sync(&self) -> io::Result<()> {
         let (mut state, fault) = self.disk.step()?;
+        state.syncs += 1;
         let inode = &mut state.inodes[self.inode];
         match fault {
             Some(Fault::Stop) => Err(gone()),
