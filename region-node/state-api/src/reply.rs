@@ -1,8 +1,9 @@
 //! The store's answers on the wire.
 
-use replication_core::Reply;
+use bytes::Bytes;
+use replication_core::{Reply, Score};
 
-use crate::resp::Writer;
+use crate::resp::{Protocol, Writer};
 
 impl Writer {
     /// Writes what the store answered.
@@ -28,7 +29,29 @@ impl Writer {
                 self.set(members.len());
                 members.iter().for_each(|member| self.bulk(member));
             }
+            Reply::Score(score) => self.score(score.0),
+            Reply::Scored(rows) => self.scored(rows),
             Reply::Error(error) => self.error(&error.to_string()),
         }
+    }
+
+    /// Members with their scores: pairs in version 3, one flat list in version 2.
+    pub(crate) fn scored(&mut self, rows: &[(Bytes, Score)]) {
+        let flat = self.protocol() == Protocol::Resp2;
+        self.array(if flat { rows.len() * 2 } else { rows.len() });
+        for (member, score) in rows {
+            if !flat {
+                self.array(2);
+            }
+            self.bulk(member);
+            self.score(score.0);
+        }
+    }
+
+    #[allow(dead_code, reason = "the sorted set commands answer with it")]
+    /// Members without their scores.
+    pub(crate) fn members(&mut self, rows: &[(Bytes, Score)]) {
+        self.array(rows.len());
+        rows.iter().for_each(|(member, _)| self.bulk(member));
     }
 }

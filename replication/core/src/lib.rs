@@ -31,7 +31,11 @@ pub use delta::{Change, Count, Deadline, Delta, Floor, MAX_DELTA_BYTES, Part, Sc
 pub use hash::{PARTITIONS, partition_of};
 pub use id::{Dot, MAX_SEQ, ReplicaId, VersionVector};
 pub use inbox::{HELD_BYTES, HOLD_MS, Inbox, Offered, Ready};
-pub use op::{Ask, ExpireIf, HashOp, KeyOp, ListEnd, ListOp, Op, SetExpiry, SetIf, SetOp, TextOp, TimeUnit, When};
+pub use op::{
+    AddIf, Aggregate, Ask, Combine, ExpireIf, HashOp, KeyOp, ListEnd, ListOp, NameBound, Op, Recipe, ScoreBound,
+    Select, SetExpiry, SetIf, SetOp, Span, TextOp, TimeUnit, When, ZsetOp,
+};
+pub use ops::combine_scores;
 pub use partition::{
     Bucket, BucketSum, CatchUp, CatchUpCursor, CatchUpRefused, CaughtUp, Executed, ExplainedPart, Explanation, Gone,
     KEY_BUCKETS, LEAST_SHIFT, LiveBucket, LiveSums, MAX_CATCH_UP_BYTES, MOST_SHIFT, Merged, NotNext, Now,

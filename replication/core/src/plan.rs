@@ -107,6 +107,12 @@ impl<'a> Plan<'a> {
         if let Some(members) = full.members.as_ref().filter(|_| keep != Kind::Set) {
             members.for_each(&mut |add| clearing.removes.push(self.replicas.unpack(add.dot)));
         }
+        if let Some(zset) = full.zset.as_ref().filter(|_| keep != Kind::Zset) {
+            for (member, cell) in zset.cells() {
+                let part = Part::Rated(Bytes::copy_from_slice(member));
+                cell.clear(self.replicas, self.me, &part, &mut clearing);
+            }
+        }
         if let Some(list) = full.list.as_ref().filter(|_| keep != Kind::List) {
             list.for_each(&mut |text| clearing.removes.push(self.replicas.unpack(text.dot)));
         }

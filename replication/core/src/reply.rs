@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{MAX_COMMAND_BYTES, MAX_KEY_BYTES};
+use crate::{MAX_COMMAND_BYTES, MAX_KEY_BYTES, Score};
 
 /// An answer in no particular protocol; RESP2 flattens `Map` and `Set` into arrays, RESP3 does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub enum Reply {
     Map(Vec<(Bytes, Bytes)>),
     /// Members (SMEMBERS), in no particular order.
     Set(Vec<Bytes>),
+    /// A sorted set member's score.
+    Score(Score),
+    /// Members with their scores, in order (ZRANGE); version 2 of the protocol has them in one flat list.
+    Scored(Vec<(Bytes, Score)>),
     /// The op was refused and changed nothing.
     Error(OpError),
 }
@@ -63,6 +67,15 @@ pub enum OpError {
     /// The arguments of one command together are over the limit.
     #[error("ERR command is longer than {MAX_COMMAND_BYTES} bytes, split it")]
     CommandTooLarge,
+    /// What a command would write (a union, a copy) is more than one change may hold.
+    #[error("ERR the result is larger than {MAX_COMMAND_BYTES} bytes, too large to be written as one change")]
+    ResultTooLarge,
+    /// More random choices than one command may make.
+    #[error("ERR value is out of range, value must between -{0} and {0}")]
+    TooManyDraws(u64),
+    /// ZINCRBY from one infinity to the other.
+    #[error("ERR resulting score is not a number (NaN)")]
+    NotANumber,
     /// This replica has used up its dots (2^48 changes in one partition); a new incarnation has a fresh supply.
     #[error("ERR replica has run out of change numbers, restart the region to take a new incarnation")]
     OutOfDots,

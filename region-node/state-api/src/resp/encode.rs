@@ -3,7 +3,7 @@
 //! Version 3 has maps, sets, doubles, texts and a null of its own; to a client of version 2 they are
 //! arrays and bulk strings.
 
-use super::Decimal;
+use super::{Decimal, Double};
 
 /// The protocol version of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,6 +102,15 @@ impl Writer {
     /// A number that is not whole.
     pub(crate) fn double(&mut self, value: f64) {
         let text = value.to_string();
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp3 => self.line(b',', text.as_bytes()),
+        }
+    }
+
+    /// A sorted set member's score, in the digits that Redis gives it.
+    pub(crate) fn score(&mut self, value: f64) {
+        let text = Double::new(value);
         match self.protocol {
             Protocol::Resp2 => self.bulk(text.as_bytes()),
             Protocol::Resp3 => self.line(b',', text.as_bytes()),

@@ -3,7 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
-use super::{Decimal, Decoder, Limits, Step, Writer, decode::ProtocolError, parse_i64, split_words};
+use super::{
+    Decimal, Decoder, Double, Limits, Step, Writer, decode::ProtocolError, parse_bound, parse_f64, parse_i64,
+    split_words,
+};
 
 /// Feeds `pieces` one after the other; gives the commands that came out, and the error that ended the stream, if any.
 fn decode(pieces: &[&[u8]], limits: &Limits) -> (Vec<Vec<Vec<u8>>>, Option<ProtocolError>) {
@@ -203,5 +206,64 @@ fn noise_neither_panics_nor_grows() {
             }
         }
         assert!(buffer.capacity() <= 64 << 10, "the buffer grew to {} bytes", buffer.capacity());
+    }
+}
+
+#[test]
+fn floats_are_written_as_redis_writes_them() {
+    for (value, text) in [
+        (0.0, "0"),
+        (-0.0, "-0"),
+        (1.5, "1.5"),
+        (-3.0, "-3"),
+        (0.1, "0.10000000000000001"),
+        (0.3, "0.29999999999999999"),
+        (1e16, "10000000000000000"),
+        (12_345_678_901_234_567.0, "12345678901234568"),
+        (1e17, "1e+17"),
+        (123_456_789_012_345_678.0, "1.2345678901234568e+17"),
+        (0.000_01, "1.0000000000000001e-05"),
+        (0.000_1, "0.0001"),
+        (0.012_5, "0.012500000000000001"),
+        (1e300, "1.0000000000000001e+300"),
+        (-5e-324, "-4.9406564584124654e-324"),
+        (1234.5678, "1234.5678"),
+        (f64::MAX, "1.7976931348623157e+308"),
+        (f64::INFINITY, "inf"),
+        (f64::NEG_INFINITY, "-inf"),
+    ] {
+        assert_eq!(std::str::from_utf8(Double::new(value).as_bytes()).unwrap(), text);
+    }
+}
+
+#[test]
+fn floats_are_read_as_redis_reads_them() {
+    for (text, value) in [
+        ("1", 1.0),
+        ("+5", 5.0),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("-1e3", -1000.0),
+        ("0x10", 16.0),
+        ("0X1.8p3", 12.0),
+        ("-0x.8", -0.5),
+        ("0x123456789abcdef01", 20_988_295_479_420_645_120.0),
+        ("Infinity", f64::INFINITY),
+        ("-inf", f64::NEG_INFINITY),
+        ("0e999", 0.0),
+        ("0x0p-9999", 0.0),
+    ] {
+        assert_eq!(parse_f64(text.as_bytes()), Some(value), "{text}");
+        assert_eq!(parse_bound(text.as_bytes()), Some(value), "{text}");
+    }
+    for text in ["nan", "-", "+", ".", "e5", "1e", "1 ", "1_0", "0x", "0xg", "0x1p", "infinite", "1.2.3", "--1"] {
+        assert_eq!(parse_f64(text.as_bytes()), None, "{text}");
+        assert_eq!(parse_bound(text.as_bytes()), None, "{text}");
+    }
+    // Only the ends of ranges take these.
+    for (text, value) in
+        [("", 0.0), (" 7", 7.0), ("1e400", f64::INFINITY), ("-1e-400", 0.0), ("0x1p9999", f64::INFINITY)]
+    {
+        assert_eq!((parse_f64(text.as_bytes()), parse_bound(text.as_bytes())), (None, Some(value)), "{text}");
     }
 }

@@ -11,14 +11,16 @@ mod key;
 mod list;
 mod set;
 mod text;
+mod zset;
 
 use bytes::Bytes;
 
 pub use hash::HashOp;
 pub use key::{ExpireIf, KeyOp, TimeUnit, When};
 pub use list::{ListEnd, ListOp};
-pub use set::SetOp;
+pub use set::{Combine, SetOp};
 pub use text::{SetExpiry, SetIf, TextOp};
+pub use zset::{AddIf, Aggregate, NameBound, Recipe, ScoreBound, Select, Span, ZsetOp};
 
 /// One data command.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +40,7 @@ pub enum Ask {
     Hash(HashOp),
     Set(SetOp),
     List(ListOp),
+    Zset(ZsetOp),
 }
 
 impl Op {
@@ -49,6 +52,7 @@ impl Op {
             Ask::Hash(op) => op.is_write(),
             Ask::Set(op) => op.is_write(),
             Ask::List(op) => op.is_write(),
+            Ask::Zset(op) => op.is_write(),
         }
     }
 
@@ -57,6 +61,7 @@ impl Op {
         match &self.ask {
             Ask::Key(op) => op.other_keys(),
             Ask::List(op) => op.other_keys(),
+            Ask::Zset(op) => op.other_keys(),
             Ask::Text(_) | Ask::Hash(_) | Ask::Set(_) => &[],
         }
     }
@@ -69,6 +74,7 @@ impl Op {
             Ask::Hash(op) => op.each_argument(visit),
             Ask::Set(op) => op.each_argument(visit),
             Ask::List(op) => op.each_argument(visit),
+            Ask::Zset(op) => op.each_argument(visit),
         }
     }
 }
@@ -84,4 +90,4 @@ macro_rules! asked_of_a_key {
         }
     )+};
 }
-asked_of_a_key!(KeyOp => Key, TextOp => Text, HashOp => Hash, SetOp => Set, ListOp => List);
+asked_of_a_key!(KeyOp => Key, TextOp => Text, HashOp => Hash, SetOp => Set, ListOp => List, ZsetOp => Zset);

@@ -2,6 +2,17 @@
 
 use bytes::Bytes;
 
+/// What is made of several sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combine {
+    /// What is in all of them.
+    Inter,
+    /// What is in any of them.
+    Union,
+    /// What is in the first and in none of the others.
+    Diff,
+}
+
 /// What can be asked of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(

@@ -5,11 +5,17 @@ mod expiry;
 mod hash;
 mod key;
 mod list;
+mod luck;
 mod set;
 mod string;
+mod zset;
+mod zset_algebra;
+mod zset_range;
 
 use bytes::Bytes;
 use hashbrown::HashSet;
+
+pub use zset_algebra::combine_scores;
 
 use crate::keyspace::Keyspace;
 use crate::plan::Plan;
@@ -29,7 +35,6 @@ pub(crate) struct Scene<'a> {
     pub(crate) view: View,
     pub(crate) now_ms: u64,
     /// The shell's random word, another one for each command.
-    #[expect(dead_code, reason = "commands that choose at random come with the next types")]
     pub(crate) luck: u64,
     #[expect(dead_code, reason = "remove-wins comes with the next types")]
     pub(crate) rules: &'a Rules,
@@ -60,6 +65,7 @@ pub(crate) fn run(op: &Op, scene: &mut Scene<'_>) -> Answer {
         Ask::Hash(ask) => hash::run(ask, scene),
         Ask::Set(ask) => set::run(ask, scene),
         Ask::List(ask) => list::run(ask, scene),
+        Ask::Zset(ask) => zset::run(ask, scene),
     }
 }
 
@@ -97,6 +103,11 @@ impl<'a> Scene<'a> {
             kind if kind == want => Ok(true),
             _ => Err(OpError::WrongType),
         }
+    }
+
+    /// Plans the removal of the key in hand.
+    fn drop_key(&mut self) {
+        self.plan.clear_key(self.body);
     }
 
     /// Opens the key for a write of `want`: a key that is not there, or past its deadline, starts from nothing (what is left

@@ -7,7 +7,7 @@ use super::{Answer, Scene, distinct};
 use crate::delta::{Part, Value};
 use crate::types::set::Members;
 use crate::types::{Body, Kind};
-use crate::{Dot, Reply, SetOp};
+use crate::{Dot, MAX_COMMAND_BYTES, OpError, Reply, SetOp};
 
 pub(super) fn run(ask: &SetOp, scene: &mut Scene<'_>) -> Answer {
     match ask {
@@ -63,6 +63,21 @@ fn is_member(scene: &Scene<'_>, member: &[u8]) -> Answer {
 fn len(scene: &Scene<'_>) -> Answer {
     let members = if scene.has(Kind::Set)? { scene.body.members() } else { None };
     Ok(Reply::Int(members.map_or(0, Members::len) as i64))
+}
+
+impl Scene<'_> {
+    /// Refuses to plan a copy of so many elements, of these sizes, as one change that is larger than any command may be.
+    pub(super) fn check_size(&self, sizes: impl Iterator<Item = usize>) -> Result<(), OpError> {
+        const EACH: usize = 64; // what an element takes beside its text
+        let mut total = 0usize;
+        for size in sizes {
+            total = total.saturating_add(size + EACH);
+            if total > MAX_COMMAND_BYTES {
+                return Err(OpError::ResultTooLarge);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn observed(scene: &Scene<'_>, body: &Body, member: &[u8]) -> SmallVec<[Dot; 1]> {

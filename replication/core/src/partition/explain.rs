@@ -98,7 +98,15 @@ impl Partition {
                 Some((_, item)) => self.judge_siblings(item.texts(), element),
                 None => HIDDEN,
             },
-            PartRef::FieldDeadline(_) | PartRef::Rated(_) | PartRef::Sketch | PartRef::Key => HIDDEN,
+            PartRef::Rated(_) if view.kind != Kind::Zset => match element.value {
+                HeldRef::Floor(_) => FLOOR,
+                _ => HIDDEN,
+            },
+            PartRef::Rated(member) => match full.zset.as_ref().and_then(|zset| zset.cell(member)) {
+                Some(cell) => self.judge_cell(cell, element),
+                None => HIDDEN,
+            },
+            PartRef::FieldDeadline(_) | PartRef::Sketch | PartRef::Key => HIDDEN,
             PartRef::Deadline => match ttl::in_force(&full.deadlines, view.anchor) {
                 Some(in_force) if in_force.dot == element.dot => {
                     (true, "the latest of the deadlines given to what shows")

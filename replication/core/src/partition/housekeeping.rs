@@ -84,4 +84,9 @@ fn plan_settle(body: &Body, plan: &mut Plan<'_>) {
             cell.plan_settle(plan, Part::Field(Bytes::copy_from_slice(field)));
         }
     }
+    for (member, cell) in full.zset.iter().flat_map(|zset| zset.cells()) {
+        if cell.unsettled(plan.me) {
+            cell.plan_settle(plan, Part::Rated(Bytes::copy_from_slice(member)));
+        }
+    }
 }

@@ -168,6 +168,10 @@ impl<R: Register> Cell<R> {
 
     /// Plans a register in place of all that is observed here.
     pub(crate) fn plan_set(&self, plan: &mut Plan<'_>, part: &Part, register: Value) {
+        if let Some((dot, _)) = self.only_register() {
+            plan.put(part.clone(), SmallVec::from_buf([plan.replicas.unpack(dot)]), register);
+            return;
+        }
         let mut clearing = Clearing::default();
         self.clear(plan.replicas, plan.me, part, &mut clearing);
         plan.put(part.clone(), clearing.removes.into(), register);
@@ -246,6 +250,11 @@ impl Tally {
         }
         let at = self.floors.iter().position(|tagged| tagged.dot == dot)?;
         Some(Held::Floor(self.floors.swap_remove(at).value))
+    }
+
+    /// The sum of all that `me` has counted since it started, resets or not.
+    pub(crate) fn own_sum(&self, replicas: &Replicas, me: ReplicaId) -> i128 {
+        self.own_count(replicas, me).map_or(0, |count| count.value.sum)
     }
 
     fn own_count(&self, replicas: &Replicas, me: ReplicaId) -> Option<&Tagged<Count>> {

@@ -74,7 +74,6 @@ pub(crate) fn from_f64(number: f64) -> Option<i128> {
 }
 
 /// The float nearest to a decimal.
-#[allow(dead_code, reason = "sorted sets read with it as they come")]
 pub(crate) fn to_f64(decimal: i128) -> f64 {
     const SAFE: u128 = 1 << 53;
     if decimal % ONE == 0 {

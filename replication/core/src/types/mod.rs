@@ -13,6 +13,7 @@
 //! |---|---|
 //! | cell, hash field | see `cell.rs`: greatest stamp, plus what everybody counted |
 //! | set member | there if any put is live (add wins) |
+//! | sorted set member | as a cell: greatest stamp, plus what everybody counted (see `zset.rs`) |
 //! | list element | greatest stamp; the others are there in the order of their positions (see `list.rs`) |
 //! | deadline | the latest, of those given to the value that shows (see `ttl.rs`) |
 //! | types side by side | the type of the live part with the greatest stamp |
@@ -31,6 +32,7 @@ pub(crate) mod set;
 mod submap;
 pub(crate) mod ttl;
 mod view;
+pub(crate) mod zset;
 
 use bytes::Bytes;
 
@@ -43,6 +45,7 @@ use hash::Fields;
 use list::List;
 use set::Members;
 pub(crate) use view::{Kind, View};
+use zset::Zset;
 
 /// A value as it lies in memory.
 #[derive(Clone, Debug)]
@@ -118,6 +121,7 @@ pub(crate) struct Full {
     pub(crate) fields: Option<Box<Fields>>,
     pub(crate) members: Option<Box<Members>>,
     pub(crate) list: Option<Box<List>>,
+    pub(crate) zset: Option<Box<Zset>>,
     pub(crate) deadlines: Siblings<Deadline>,
 }
 
@@ -215,9 +219,13 @@ impl Body {
                 full.deadlines.push(Tagged { dot, hlc, value: deadline });
                 full.deadlines.len() > 1
             }
+            (Part::Rated(member), value) => {
+                let zset = full.zset.get_or_insert_default();
+                zset.insert(member, Tagged { dot, hlc, value }, replicas)
+            }
             // Decoder and planner make no such pair (`Value::fits`).
             (Part::Deadline | Part::Any, _) => false,
-            (Part::FieldDeadline(_) | Part::Rated(_) | Part::Item(_) | Part::Sketch | Part::Key, _) => false,
+            (Part::FieldDeadline(_) | Part::Item(_) | Part::Sketch | Part::Key, _) => false,
         }
     }
 
@@ -257,8 +265,16 @@ impl Body {
                 }
                 taken.map(Held::Text)
             }
+            PartRef::Rated(member) => {
+                let zset = full.zset.as_mut()?;
+                let taken = zset.take(member, dot, replicas, false);
+                if zset.is_empty() {
+                    full.zset = None;
+                }
+                taken
+            }
             PartRef::Deadline => take(&mut full.deadlines, dot).map(Held::Deadline),
-            PartRef::FieldDeadline(_) | PartRef::Rated(_) | PartRef::Sketch | PartRef::Key => None,
+            PartRef::FieldDeadline(_) | PartRef::Sketch | PartRef::Key => None,
         }
     }
 
@@ -284,6 +300,9 @@ impl Body {
                 if let Some(list) = &full.list {
                     list.for_each(visit);
                 }
+                if let Some(zset) = &full.zset {
+                    zset.for_each(visit);
+                }
                 for Tagged { dot, hlc, value } in &full.deadlines {
                     let value = HeldRef::Deadline(value);
                     visit(Element { part: PartRef::Deadline, dot: *dot, hlc: *hlc, value });
@@ -295,7 +314,7 @@ impl Body {
     /// Goes back to the smallest shape that holds what is there. Call once after a round of changes.
     pub(crate) fn narrow(&mut self, replicas: &Replicas) {
         let Self::Full(full) = self else { return };
-        if full.fields.is_some() || full.members.is_some() || full.list.is_some() {
+        if full.fields.is_some() || full.members.is_some() || full.list.is_some() || full.zset.is_some() {
             return;
         }
         if full.cell.is_empty() && full.deadlines.is_empty() {

@@ -37,6 +37,11 @@ impl Members {
         self.members.get(member).map_or(&[], |adds| &adds[..])
     }
 
+    /// Whether clients see the member.
+    pub(crate) fn has(&self, member: &[u8]) -> bool {
+        !self.adds(member).is_empty()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.members.iter().map(|(member, _)| member)
     }

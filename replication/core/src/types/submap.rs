@@ -49,24 +49,59 @@ impl<V: Default> SubMap<V> {
     }
 
     pub(super) fn get_or_insert(&mut self, name: &[u8]) -> &mut V {
-        let at = self.find(name).unwrap_or_else(|| self.push(name));
+        let at = self.place_or_insert(name);
         &mut self.entries[at].1
     }
 
+    /// Where an entry lies: good until the next removal.
+    pub(super) fn place(&self, name: &[u8]) -> Option<usize> {
+        self.find(name)
+    }
+
+    pub(super) fn place_or_insert(&mut self, name: &[u8]) -> usize {
+        self.find(name).unwrap_or_else(|| self.push(name))
+    }
+
+    /// The entry at a place.
+    pub(super) fn at(&self, place: usize) -> Option<(&[u8], &V)> {
+        self.entries.get(place).map(|(name, value)| (name.as_slice(), value))
+    }
+
+    pub(super) fn at_mut(&mut self, place: usize) -> Option<&mut V> {
+        self.entries.get_mut(place).map(|(_, value)| value)
+    }
+
+    /// About `count` entries of a walk through all, and the cursor to go on with: 0 begins, a returned 0 ends.
+    ///
+    /// The walk goes from the last place to the first, and the cursor says how many are left. Removing an entry moves only entries
+    /// from behind it forwards, and new ones come last: so whatever is there from the first page to the last is shown.
+    pub(super) fn page(&self, cursor: u64, count: usize) -> (u64, impl Iterator<Item = (&[u8], &V)>) {
+        let len = self.entries.len();
+        let end = if cursor == 0 { len } else { usize::try_from(cursor).unwrap_or(len).min(len) };
+        let start = end.saturating_sub(count.max(1));
+        (start as u64, self.entries[start..end].iter().rev().map(|(name, value)| (name.as_slice(), value)))
+    }
+
     pub(super) fn remove(&mut self, name: &[u8]) {
-        let Some(at) = self.find(name) else { return };
-        let Some(index) = self.index.as_mut() else {
-            self.entries.remove(at);
-            return;
-        };
-        let last = self.entries.len() - 1;
-        let hash = index.hasher.hash_one(name);
-        if let Ok(entry) = index.places.find_entry(hash, |&place| place as usize == at) {
-            entry.remove();
+        match self.find(name) {
+            Some(at) if self.index.is_none() => drop(self.entries.remove(at)), // keeps the order of insertion
+            Some(at) => self.swap_remove(at),
+            None => {}
         }
-        let moved = index.hasher.hash_one(self.entries[last].0.as_slice());
-        if let Some(place) = index.places.find_mut(moved, |&place| place as usize == last) {
-            *place = at as u32;
+    }
+
+    /// Removes the entry at a place; the last entry takes the place.
+    pub(super) fn swap_remove(&mut self, at: usize) {
+        let last = self.entries.len() - 1;
+        if let Some(index) = self.index.as_mut() {
+            let hash = index.hasher.hash_one(self.entries[at].0.as_slice());
+            if let Ok(entry) = index.places.find_entry(hash, |&place| place as usize == at) {
+                entry.remove();
+            }
+            let moved = index.hasher.hash_one(self.entries[last].0.as_slice());
+            if let Some(place) = index.places.find_mut(moved, |&place| place as usize == last) {
+                *place = at as u32;
+            }
         }
         self.entries.swap_remove(at);
     }

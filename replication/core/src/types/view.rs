@@ -12,6 +12,7 @@ pub(crate) enum Kind {
     Hash,
     Set,
     List,
+    Zset,
 }
 
 impl Kind {
@@ -23,6 +24,7 @@ impl Kind {
             Self::Hash => "hash",
             Self::Set => "set",
             Self::List => "list",
+            Self::Zset => "zset",
         }
     }
 }
@@ -85,7 +87,8 @@ impl Full {
         let hash = self.fields.as_ref().filter(|fields| fields.has_visible()).map(|_| Kind::Hash);
         let set = self.members.as_ref().map(|_| Kind::Set);
         let list = self.list.as_ref().map(|_| Kind::List);
-        let kinds = [text, hash, set, list];
+        let zset = self.zset.as_ref().filter(|zset| zset.has_visible()).map(|_| Kind::Zset);
+        let kinds = [text, hash, set, list, zset];
         let mut present = kinds.into_iter().flatten();
         match (present.next(), present.next()) {
             (None, _) => (Kind::None, false),
@@ -104,6 +107,7 @@ impl Full {
             Kind::Hash => self.fields.as_ref().and_then(|fields| fields.rank(replicas)),
             Kind::Set => self.members.as_ref().and_then(|members| members.rank(replicas)),
             Kind::List => self.list.as_ref().and_then(|list| list.rank(replicas)),
+            Kind::Zset => self.zset.as_ref().and_then(|zset| zset.rank(replicas)),
         }
     }
 }

@@ -5,7 +5,7 @@ use expect_test::expect;
 use proptest::prelude::*;
 use replication_core::{
     CatchUp, Change, Count, Deadline, DecodeError, Delta, Dot, Floor, Gone, Hlc, MAX_DELTA_BYTES, MAX_SEQ, Part,
-    Partition, Put, ReplicaId, Value, VersionVector,
+    Partition, Put, ReplicaId, Score, Value, VersionVector,
 };
 
 use crate::support::{Region, START_MS, replica};
@@ -38,6 +38,12 @@ fn cell_value() -> impl Strategy<Value = Value> {
     prop_oneof![bytes().prop_map(Value::Text), count, floor]
 }
 
+fn score_value() -> impl Strategy<Value = Value> {
+    let score = any::<f64>().prop_filter("no score is NaN", |score| !score.is_nan());
+    let counted = cell_value().prop_filter("a text is no score", |value| !matches!(value, Value::Text(_)));
+    prop_oneof![score.prop_map(|score| Value::Score(Score(score))), counted]
+}
+
 /// List positions: paths of steps of five small integers, of a byte each.
 fn position() -> impl Strategy<Value = Bytes> {
     prop::collection::vec(prop::array::uniform5(0x40..=0xbfu8), 1..4).prop_map(|steps| steps.concat().into())
@@ -52,6 +58,7 @@ fn placed() -> impl Strategy<Value = (Part, Value)> {
         (bytes(), cell_value()).prop_map(|(field, value)| (Part::Field(field), value)),
         bytes().prop_map(|member| (Part::Member(member), Value::Member)),
         deadline,
+        (bytes(), score_value()).prop_map(|(member, value)| (Part::Rated(member), value)),
         (position(), bytes()).prop_map(|(position, text)| (Part::Item(position), Value::Text(text))),
     ]
 }

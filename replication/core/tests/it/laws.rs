@@ -71,7 +71,7 @@ fn command() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec!["k", "l"]);
     let text = prop::sample::select(vec!["1", "5", "x", "a-text-too-long-to-lie-inside-its-slot"]);
     let name = prop::sample::select(vec!["a", "b", "c"]);
-    (key, text, name, 0..24u8, -3..5i64).prop_map(|(key, text, name, which, n)| match which {
+    (key, text, name, 0..34u8, -3..5i64).prop_map(|(key, text, name, which, n)| match which {
         0 => format!("SET {key} {text}"),
         1 => format!("SET {key} {text} PX {}", n.unsigned_abs() * 1000 + 1),
         2 => format!("SET {key} {text} KEEPTTL"),
@@ -92,6 +92,15 @@ fn command() -> impl Strategy<Value = String> {
         20 => format!("LREM {key} {n} {name}"),
         21 => format!("LTRIM {key} {n} -2"),
         22 => format!("LMOVE {key} {} {} RIGHT", if n < 0 { "k" } else { "l" }, if n == 0 { "RIGHT" } else { "LEFT" }),
+        24 => format!("ZADD {key} {n} {name}"),
+        25 => format!("ZADD {key} {n}.5 {name} 1e300 c"),
+        26 => format!("ZINCRBY {key} {n} {name}"),
+        27 => format!("ZINCRBY {key} {n}.1 {name}"),
+        28 => format!("ZREM {key} {name} b"),
+        29 => format!("ZPOPMIN {key}"),
+        30 => format!("ZREMRANGEBYSCORE {key} {n} +inf"),
+        31 => format!("ZUNIONSTORE {key} 2 k l WEIGHTS 1 {n}"),
+        32 => format!("ZRANGESTORE {key} k 0 1 REV"),
         _ => format!("RPOP {key}"),
     })
 }
@@ -240,10 +249,11 @@ impl World {
     }
 
     fn replies(&mut self, region: usize) -> Vec<String> {
-        let questions = ["TYPE", "GET", "PTTL", "HGETALL", "HLEN", "SMEMBERS", "SCARD", "LLEN", "LRANGE"];
+        let questions =
+            ["TYPE", "GET", "PTTL", "HGETALL", "HLEN", "SMEMBERS", "SCARD", "LLEN", "LRANGE", "ZCARD", "ZRANGE"];
         let asked = ["k", "l"].into_iter().flat_map(|key| {
             questions.map(|question| match question {
-                "LRANGE" => format!("LRANGE {key} 0 -1"),
+                "LRANGE" | "ZRANGE" => format!("{question} {key} 0 -1"),
                 _ => format!("{question} {key}"),
             })
         });

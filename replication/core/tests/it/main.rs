@@ -14,3 +14,4 @@ mod interleavings;
 mod laws;
 mod pieces;
 mod support;
+mod zset_words;

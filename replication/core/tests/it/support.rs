@@ -114,7 +114,10 @@ pub(crate) fn parse(command: &str) -> Op {
         "SMEMBERS" => SetOp::Members.on(key),
         "SISMEMBER" => SetOp::IsMember { member: bytes(2) }.on(key),
         "SCARD" => SetOp::Card.on(key),
-        word => parse_list(&words).unwrap_or_else(|| panic!("no such command: {word} in {command:?}")),
+        word => {
+            let op = parse_list(&words).or_else(|| crate::zset_words::parse(&words));
+            op.unwrap_or_else(|| panic!("no such command: {word} in {command:?}"))
+        }
     }
 }
 
@@ -198,6 +201,13 @@ pub(crate) fn show(reply: Reply) -> String {
         Reply::Int(n) => n.to_string(),
         Reply::Bulk(bytes) => text(&bytes),
         Reply::Status(word) => word.to_owned(),
+        Reply::Score(score) if score.0.is_finite() && score.0.abs() > 1e15 => format!("{:e}", score.0),
+        Reply::Score(score) => score.0.to_string(),
+        Reply::Scored(rows) => {
+            let rows: Vec<String> =
+                rows.iter().map(|(member, score)| format!("{}={}", text(member), score.0)).collect();
+            format!("[{}]", rows.join(" "))
+        }
         Reply::Array(items) => format!("[{}]", items.into_iter().map(show).collect::<Vec<_>>().join(" ")),
         Reply::Map(pairs) => {
             sorted(pairs.iter().map(|(field, value)| format!("{}={}", text(field), text(value))).collect())

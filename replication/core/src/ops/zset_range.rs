@@ -1,0 +1,191 @@
+//! The Z commands on stretches: ZRANGE in all its forms, ZCOUNT, ZREMRANGEBY…, pops, ZRANDMEMBER, ZSCAN.
+//!
+//! Every stretch is turned into a range of ranks first, in logarithmic time; from there on scores, names and ranks are alike.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::luck::{Luck, MAX_DRAWS};
+use super::{Answer, Scene, zset::plan_removal, zset_algebra};
+use crate::delta::Score;
+use crate::types::zset::Zset;
+use crate::{NameBound, OpError, Reply, ScoreBound, Select, Span};
+
+/// A sorted set up to here is shown whole by one ZSCAN, in order, as Redis does with small ones.
+const SHOWN_WHOLE: usize = 128;
+
+impl Span {
+    /// The ranks of the stretch, counted from the smallest; `rev`: its own ranks are counted from the greatest.
+    fn ranks(&self, zset: &Zset, rev: bool) -> Range<usize> {
+        match self {
+            Self::Ranks(start, stop) => {
+                let ranks = normal(*start, *stop, zset.len());
+                if rev { zset.len() - ranks.end..zset.len() - ranks.start } else { ranks }
+            }
+            Self::Scores(min, max) => {
+                let start = zset.count_before(|score, _| min.is_above(score));
+                let end = zset.count_before(|score, _| !max.is_below(score));
+                start..end.max(start)
+            }
+            Self::Names(min, max) => {
+                let start = zset.count_before(|_, name| min.is_above(name));
+                let end = zset.count_before(|_, name| !max.is_below(name));
+                start..end.max(start)
+            }
+        }
+    }
+}
+
+/// Redis's indexes, both included and negative from the end, as a range within `0..len`.
+fn normal(start: i64, stop: i64, len: usize) -> Range<usize> {
+    let len = len as i64;
+    let from_end = |index: i64| if index < 0 { index.saturating_add(len) } else { index };
+    let start = from_end(start).clamp(0, len);
+    let end = from_end(stop).saturating_add(1).clamp(start, len);
+    start as usize..end as usize
+}
+
+impl ScoreBound {
+    /// As a lower end: whether that score lies before the stretch.
+    fn is_above(self, score: f64) -> bool {
+        if self.open { score <= self.score.0 } else { score < self.score.0 }
+    }
+
+    /// As an upper end: whether that score lies behind the stretch.
+    fn is_below(self, score: f64) -> bool {
+        if self.open { score >= self.score.0 } else { score > self.score.0 }
+    }
+}
+
+impl NameBound {
+    /// As a lower end: whether that name lies before the stretch.
+    fn is_above(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Lowest => false,
+            Self::Highest => true,
+            Self::With(end) => name < &end[..],
+            Self::Without(end) => name <= &end[..],
+        }
+    }
+
+    /// As an upper end: whether that name lies behind the stretch.
+    fn is_below(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Lowest => true,
+            Self::Highest => false,
+            Self::With(end) => name > &end[..],
+            Self::Without(end) => name >= &end[..],
+        }
+    }
+}
+
+impl Select {
+    /// The selected ranks, counted from the smallest.
+    fn ranks(&self, zset: &Zset) -> Range<usize> {
+        let ranks = self.span.ranks(zset, self.rev);
+        let (skip, take) = match self.limit {
+            Some((skip, _)) if skip < 0 => return 0..0,
+            Some((skip, take)) => (skip as usize, usize::try_from(take).unwrap_or(usize::MAX)),
+            None => return ranks,
+        };
+        let skip = skip.min(ranks.len());
+        let take = take.min(ranks.len() - skip);
+        if self.rev {
+            let end = ranks.end - skip;
+            end - take..end
+        } else {
+            let start = ranks.start + skip;
+            start..start + take
+        }
+    }
+
+    fn rows(&self, zset: &Zset) -> Vec<(Bytes, Score)> {
+        let rows = zset.range(self.ranks(zset));
+        if self.rev { rows.rev().map(copied).collect() } else { rows.map(copied).collect() }
+    }
+}
+
+pub(super) fn copied((member, score): (&[u8], f64)) -> (Bytes, Score) {
+    (Bytes::copy_from_slice(member), Score(score))
+}
+
+pub(super) fn range(scene: &Scene<'_>, select: &Select) -> Answer {
+    Ok(Reply::Scored(scene.zset()?.map_or_else(Vec::new, |zset| select.rows(zset))))
+}
+
+pub(super) fn count(scene: &Scene<'_>, span: &Span) -> Answer {
+    Ok(Reply::Int(scene.zset()?.map_or(0, |zset| span.ranks(zset, false).len()) as i64))
+}
+
+/// What is stored is a new value, as if it had been deleted and added: concurrent changes to either set do not meet in it.
+pub(super) fn store(scene: &mut Scene<'_>, source: &Bytes, select: &Select) -> Answer {
+    let zset = zset_algebra::Side::look(scene, source)?.into_zset()?;
+    let rows = zset.map_or_else(Vec::new, |zset| select.rows(zset));
+    zset_algebra::overwrite(scene, rows)
+}
+
+pub(super) fn remove(scene: &mut Scene<'_>, span: &Span) -> Answer {
+    let Some(zset) = scene.zset()? else { return Ok(Reply::Int(0)) };
+    let doomed: Vec<Bytes> =
+        zset.range(span.ranks(zset, false)).map(|(member, _)| Bytes::copy_from_slice(member)).collect();
+    plan_removal(scene, &doomed.iter().collect::<Vec<_>>())?;
+    Ok(Reply::Int(doomed.len() as i64))
+}
+
+pub(super) fn pop(scene: &mut Scene<'_>, max: bool, count: u64) -> Answer {
+    let Some(zset) = scene.zset()? else { return Ok(Reply::Scored(Vec::new())) };
+    let count = usize::try_from(count).unwrap_or(usize::MAX).min(zset.len());
+    let rows: Vec<(Bytes, Score)> = if max {
+        zset.range(zset.len() - count..zset.len()).rev().map(copied).collect()
+    } else {
+        zset.range(0..count).map(copied).collect()
+    };
+    plan_removal(scene, &rows.iter().map(|(member, _)| member).collect::<Vec<_>>())?;
+    Ok(Reply::Scored(rows))
+}
+
+pub(super) fn random(scene: &Scene<'_>, count: i64) -> Answer {
+    let Some(zset) = scene.zset()? else { return Ok(Reply::Scored(Vec::new())) };
+    let (mut luck, len) = (Luck::new(scene.luck), zset.len());
+    let times = count.unsigned_abs();
+    let ranks = if count >= 0 {
+        luck.distinct(usize::try_from(times).unwrap_or(usize::MAX), len)
+    } else if times > MAX_DRAWS {
+        return Err(OpError::TooManyDraws(MAX_DRAWS));
+    } else {
+        (0..times).map(|_| luck.below(len)).collect()
+    };
+    let rows = ranks.into_iter().flat_map(|rank| zset.range(rank..rank + 1)).map(copied);
+    Ok(Reply::Scored(rows.collect()))
+}
+
+pub(super) fn scan(scene: &Scene<'_>, cursor: u64, count: usize) -> Answer {
+    let (next, page) = match scene.zset()? {
+        None => (0, Vec::new()),
+        Some(zset) if zset.len() <= SHOWN_WHOLE => (0, zset.iter().map(copied).collect()),
+        Some(zset) => {
+            let (next, page) = zset.page(cursor, count);
+            (next, page.map(copied).collect())
+        }
+    };
+    Ok(Reply::Array(vec![Reply::Int(next as i64), Reply::Scored(page)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexes_are_redis_s() {
+        let check = |start, stop, expected| assert_eq!(normal(start, stop, 5), expected, "{start} {stop}");
+        check(0, -1, 0..5);
+        check(1, 2, 1..3);
+        check(-2, -1, 3..5);
+        check(-100, 100, 0..5);
+        check(3, 1, 3..3);
+        check(7, 9, 5..5);
+        check(0, -9, 0..0);
+        check(i64::MIN, i64::MAX, 0..5);
+    }
+}
