@@ -7,6 +7,7 @@
 
 mod clients;
 mod differential;
+mod kills;
 mod limits;
 mod port;
 mod server;
