@@ -10,10 +10,30 @@ pub(crate) struct Difference {
     applies: fn(&Command, &Value, &Value) -> bool,
 }
 
-pub(crate) const DIFFERENCES: &[Difference] = &[Difference {
-    what: "`SCAN` from a cursor with a sign, or from an empty one",
-    applies: |command, ours, _| command.name() == "SCAN" && ours.is("-ERR invalid cursor"),
-}];
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        what: "one command, or one `MULTI`, over keys of several partitions",
+        applies: |_, ours, _| matches!(ours, Value::Line(line) if line.starts_with(b"-CROSSSLOT ")),
+    },
+    Difference {
+        what: "`KEYS`, `SCAN`, `DBSIZE`, `RANDOMKEY` inside `MULTI`",
+        applies: |_, ours, _| {
+            let line = ours.to_string();
+            let command = ["keys", "scan", "dbsize", "randomkey"].into_iter().find(|command| line.contains(command));
+            command.is_some() && line.ends_with("is not allowed inside a transaction")
+        },
+    },
+    Difference {
+        what: "`EXEC` after a write that left a `WATCH`ed key as it was, such as `SADD` of a member",
+        applies: |command, ours, theirs| {
+            command.name() == "EXEC" && ours.items().is_empty() && matches!(theirs, Value::Many(..))
+        },
+    },
+    Difference {
+        what: "`SCAN` from a cursor with a sign, or from an empty one",
+        applies: |command, ours, _| command.name() == "SCAN" && ours.is("-ERR invalid cursor"),
+    },
+];
 
 /// The difference that explains these replies.
 pub(crate) fn find(command: &Command, ours: &Value, theirs: &Value) -> Option<&'static Difference> {

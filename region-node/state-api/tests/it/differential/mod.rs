@@ -72,7 +72,7 @@ fn explore(pair: &mut Pair, forms: &[&Form], seed: u64, part: u64) -> Option<(&'
     pair.hello(if part.is_multiple_of(2) { "2" } else { "3" });
     pair.clear();
     let tag = if part % 5 == 4 { String::new() } else { format!("{{{}}}", part % 7) };
-    let mut source = Source::new(forms, tag, has_transactions(forms), Luck::new(seed, part));
+    let mut source = Source::new(forms, tag, Luck::new(seed, part));
     let steps: Vec<Step> = (0..PART).map(|_| source.step()).collect();
     let mismatch = pair.play(&steps).err()?;
     let failing = steps[..=mismatch.step].to_vec();
@@ -88,10 +88,6 @@ fn blamed(steps: &[Step], mismatch: &Mismatch) -> &'static str {
     let lines = steps.iter().flat_map(|step| &step.0);
     let last = lines.map(|line| line.command.form).rfind(|form| !form.is_empty());
     if mismatch.command.form.is_empty() { last.unwrap_or_default() } else { mismatch.command.form }
-}
-
-fn has_transactions(forms: &[&Form]) -> bool {
-    forms.iter().any(|form| form.text == "MULTI")
 }
 
 fn describe(part: u64, steps: &[Step], mismatch: &Mismatch) -> String {

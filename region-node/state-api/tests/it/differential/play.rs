@@ -18,8 +18,8 @@ pub(crate) struct Pair {
     theirs: [Wire; 2],
     /// Commands compared so far.
     pub(crate) compared: usize,
-    /// Commands whose replies differed as documented.
-    pub(crate) allowed: usize,
+    /// Replies differed as documented: from there on the two states may differ.
+    apart: bool,
 }
 
 /// Two replies that do not agree.
@@ -34,12 +34,12 @@ pub(crate) struct Mismatch {
 
 /// Where a transaction is: what it has queued so far.
 #[derive(Default)]
-struct Queue(Option<Vec<Mode>>);
+struct Queue(Option<Vec<Command>>);
 
 impl Pair {
     pub(crate) fn connect(ours: std::net::SocketAddr, theirs: std::net::SocketAddr) -> Self {
         let two = |address| [Wire::connect(address), Wire::connect(address)];
-        Self { ours: two(ours), theirs: two(theirs), compared: 0, allowed: 0 }
+        Self { ours: two(ours), theirs: two(theirs), compared: 0, apart: false }
     }
 
     /// Chooses the version of the protocol.
@@ -61,8 +61,11 @@ impl Pair {
         (Value::parse(&ours.reply()), Value::parse(&theirs.reply()))
     }
 
-    /// Removes every key on both sides. They must have had the same ones.
+    /// Forgets transactions and removes every key on both sides.
     pub(crate) fn clear(&mut self) {
+        for word in ["DISCARD", "UNWATCH"] {
+            self.ask(&[word.as_bytes().to_vec()]);
+        }
         let keys = self.ask(&[b"KEYS".to_vec(), b"*".to_vec()]);
         for (wire, keys) in [(&mut self.ours[0], keys.0), (&mut self.theirs[0], keys.1)] {
             for key in keys.leaves() {
@@ -86,7 +89,10 @@ impl Pair {
                         let (ours, theirs) = self.ask_on(1, &line.command.words);
                         self.compare(at, &line.command, line.command.mode, &ours, &theirs)?;
                     }
-                    (_, true) => self.talk(at, &line.command)?,
+                    (_, true) => {
+                        self.talk(at, &line.command)?;
+                        self.rejoin(&mut queue);
+                    }
                     _ => batch.push((at, &line.command)),
                 }
             }
@@ -104,12 +110,24 @@ impl Pair {
             .map(|_| (Value::parse(&self.ours[0].reply()), Value::parse(&self.theirs[0].reply())))
             .collect();
         for ((at, command), (ours, theirs)) in batch.drain(..).zip(replies) {
-            match queue.modes_of(command, &theirs) {
-                Some(modes) => self.compare_each(at, command, &modes, &ours, &theirs)?,
+            if self.apart {
+                continue;
+            }
+            match queue.run_by(command, &theirs) {
+                Some(queued) => self.compare_each(at, command, &queued, &ours, &theirs)?,
                 None => self.compare(at, command, command.mode, &ours, &theirs)?,
             }
         }
+        self.rejoin(queue);
         Ok(())
+    }
+
+    /// Where the states may differ, both begin anew.
+    fn rejoin(&mut self, queue: &mut Queue) {
+        if std::mem::take(&mut self.apart) {
+            *queue = Queue::default();
+            self.clear();
+        }
     }
 
     fn compare(
@@ -125,7 +143,7 @@ impl Pair {
             return Ok(());
         }
         if allowed::find(command, ours, theirs).is_some() {
-            self.allowed += 1;
+            self.apart = true;
             return Ok(());
         }
         Err(Mismatch { step, command: command.clone(), ours: ours.to_string(), theirs: theirs.to_string() })
@@ -136,18 +154,16 @@ impl Pair {
         &mut self,
         step: usize,
         exec: &Command,
-        modes: &[Mode],
+        queued: &[Command],
         ours: &Value,
         theirs: &Value,
     ) -> Result<(), Mismatch> {
         match (ours, theirs) {
             (Value::Many(_, our_items), Value::Many(_, their_items)) if our_items.len() == their_items.len() => {
-                let agreed = our_items.iter().zip(their_items).zip(modes);
-                if agreed.into_iter().all(|((ours, theirs), mode)| agree(*mode, ours, theirs)) {
-                    self.compared += modes.len();
-                    return Ok(());
+                for ((command, ours), theirs) in queued.iter().zip(our_items).zip(their_items) {
+                    self.compare(step, command, command.mode, ours, theirs)?;
                 }
-                Err(Mismatch { step, command: exec.clone(), ours: ours.to_string(), theirs: theirs.to_string() })
+                Ok(())
             }
             _ => self.compare(step, exec, Mode::Exact, ours, theirs),
         }
@@ -166,8 +182,8 @@ impl Pair {
 }
 
 impl Queue {
-    /// Follows a transaction along; for an EXEC gives the modes of what was queued.
-    fn modes_of(&mut self, command: &Command, theirs: &Value) -> Option<Vec<Mode>> {
+    /// Follows a transaction along; for an EXEC gives what was queued.
+    fn run_by(&mut self, command: &Command, theirs: &Value) -> Option<Vec<Command>> {
         let queued = theirs.is("+QUEUED");
         match (command.name().as_str(), &mut self.0) {
             ("MULTI", _) => {
@@ -179,8 +195,8 @@ impl Queue {
                 *queue = None;
                 None
             }
-            (_, Some(modes)) if queued => {
-                modes.push(command.mode);
+            (_, Some(commands)) if queued => {
+                commands.push(command.clone());
                 None
             }
             _ => None,

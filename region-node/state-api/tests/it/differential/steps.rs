@@ -31,20 +31,21 @@ pub(crate) struct Source<'a> {
     blocking: Vec<&'a Form>,
     words: Words,
     luck: Luck,
-    transactions: bool,
+    /// Whether all keys lie in one partition, as those of a transaction must.
+    one_partition: bool,
 }
 
 impl<'a> Source<'a> {
     /// `tag` empty: keys lie anywhere, so only commands that work key by key are taken.
-    pub(crate) fn new(forms: &[&'a Form], tag: String, transactions: bool, luck: Luck) -> Self {
+    pub(crate) fn new(forms: &[&'a Form], tag: String, luck: Luck) -> Self {
         let usable = forms.iter().filter(|form| !form.slot || !tag.is_empty());
         let (blocking, direct): (Vec<&Form>, Vec<&Form>) = usable.copied().partition(|form| form.blocking);
         let forms = direct.into_iter().flat_map(|form| std::iter::repeat_n(form, form.weight)).collect();
-        Self { forms, blocking, transactions: transactions && !tag.is_empty(), words: Words::new(tag), luck }
+        Self { forms, blocking, one_partition: !tag.is_empty(), words: Words::new(tag), luck }
     }
 
     pub(crate) fn step(&mut self) -> Step {
-        if self.transactions && self.luck.below(1000) < TRANSACTIONS {
+        if self.one_partition && self.luck.below(1000) < TRANSACTIONS {
             return self.transaction();
         }
         let command = self.command();
@@ -59,22 +60,33 @@ impl<'a> Source<'a> {
 
     /// A word too few, too many, or another one.
     fn mistaken(&mut self, form: &Form, mut command: Command) -> Command {
-        let luck = &mut self.luck;
+        let (luck, tag) = (&mut self.luck, self.words.tag.as_bytes());
+        let key_first = command.words.get(1).is_some_and(|word| word.starts_with(tag));
         let odd = if form.has_time() { ODD_TIMES } else { ODD };
         let at = 1 + luck.below(command.words.len());
         match luck.below(5) {
             0 if at < command.words.len() && !form.has_time() => drop(command.words.remove(at)),
-            0 => drop(command.words.pop().filter(|_| command.words.len() > 1)),
-            1 => command.words.push(luck.pick(odd).to_vec()),
+            0 if command.words.len() > 1 => drop(command.words.pop()),
+            1 => {
+                let is_key = command.words.last().is_some_and(|word| word.starts_with(tag));
+                command.words.push([if is_key { tag } else { b"" }, luck.pick::<&[u8]>(odd)].concat());
+            }
             2 if command.words.len() > 2 && !form.has_time() => {
                 let last = command.words.len() - 1;
                 command.words.swap(at.min(last), 1 + luck.below(last));
             }
-            _ if at < command.words.len() => command.words[at] = luck.pick(odd).to_vec(),
+            _ if at < command.words.len() => {
+                let is_key = command.words[at].starts_with(tag);
+                command.words[at] = [if is_key { tag } else { b"" }, luck.pick::<&[u8]>(odd)].concat();
+            }
             _ => command.words[0].make_ascii_lowercase(),
         }
-        if command.words.is_empty() {
-            command.words.push(b"PING".to_vec());
+        // A wrong word where a key belongs is a key of the same partition.
+        if let Some(word) = command.words.get_mut(1)
+            && key_first
+            && !word.starts_with(tag)
+        {
+            *word = [tag, word].concat();
         }
         command
     }

@@ -49,7 +49,7 @@ fn said(text: String) -> Value {
 fn scan(command: &Command, ours: &mut Wire, theirs: &mut Wire, row: usize) -> Result<(), Disagreement> {
     let at = if command.name() == "SCAN" { 1 } else { 2 };
     let cursor = command.words.get(at).map(Vec::as_slice);
-    if !matches!(cursor, Some(b"0" | b"-0" | b"007" | b"abc" | b"")) && command.words.len() > at {
+    if !matches!(cursor, Some(b"0" | b"abc" | b"")) && command.words.len() > at {
         // A cursor that nobody gave out: each may begin where it likes.
         let (ours, theirs) = (ask(ours, &command.words), ask(theirs, &command.words));
         return if ours.is_error() == theirs.is_error() { Ok(()) } else { disagreement(ours, theirs) };

@@ -91,7 +91,7 @@ impl Ledger {
         match self.luck(8) {
             0 | 1 => (Sent::Set(number), vec![format!("SET last:{owner} {number}")]),
             2 | 3 => (Sent::Incr, vec![format!("INCR count:{owner}")]),
-            4 if super::TRANSACTIONS => {
+            4 => {
                 let (a, b) = (format!("{{pair:{owner}}}a"), format!("{{pair:{owner}}}b"));
                 let words =
                     ["MULTI".to_owned(), format!("SET {a} {number}"), format!("SET {b} {number}"), "EXEC".into()];

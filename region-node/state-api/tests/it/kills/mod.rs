@@ -26,7 +26,6 @@ use self::{
 const REGIONS: u16 = 3;
 /// Clients of each region.
 const CLIENTS: usize = 2;
-const TRANSACTIONS: bool = false;
 /// How long regions may take to agree.
 const PATIENCE: Duration = Duration::from_secs(60);
 
