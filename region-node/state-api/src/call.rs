@@ -176,6 +176,14 @@ fn run(args: &[Bytes], session: &mut Session, server: &Server, out: &mut Writer)
     handler(&mut Call { command, args, session, server, out, transaction: None })
 }
 
+/// An EXEC that cannot be understood ends its transaction all the same.
+fn abort(session: &mut Session, why: &Refusal) -> Refusal {
+    session.multi = None;
+    session.watched.clear();
+    let why = why.0.trim_start_matches("ERR ");
+    Refusal(format!("EXECABORT Transaction discarded because of: {why}").into())
+}
+
 /// Finds the command and checks what can be checked without running it.
 fn prepare(args: &[Bytes], session: &mut Session) -> Result<&'static Command, Refusal> {
     let name = &args[0];
@@ -195,7 +203,8 @@ fn prepare(args: &[Bytes], session: &mut Session) -> Result<&'static Command, Re
     }
     session.last = Some(command);
     if !command.accepts(args.len()) {
-        return Err(Refusal::arity(command.name));
+        let refusal = Refusal::arity(command.name);
+        return Err(if command.name == "exec" { abort(session, &refusal) } else { refusal });
     }
     if !session.authenticated && !command.is(flag::NO_AUTH) {
         return Err("NOAUTH Authentication required.".into());
