@@ -54,6 +54,8 @@ pub(crate) enum Verb {
     Drill(DrillArgs),
     /// Check a world file
     World(WorldFileArgs),
+    /// Check a region's state on disk
+    State(StateArgs),
     /// The built-in demo shop
     #[command(hide = true)]
     DemoApp(DemoAppArgs),
@@ -309,6 +311,21 @@ pub(crate) enum WorldFileWhat {
         /// How many regions
         #[arg(long, default_value = "3", value_parser = parse_regions)]
         regions: usize,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    #[command(subcommand)]
+    pub(crate) what: StateWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateWhat {
+    /// Read all of a state directory, of a region that does not run, and say whether it is whole
+    Verify {
+        /// The directory, or a region's data directory
+        dir: PathBuf,
     },
 }
 

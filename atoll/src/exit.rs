@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Failed,
     /// The command line or a file is wrong.
     Usage,
+    /// `state verify`: whole, but for an end that the next start cuts off.
+    Torn,
     /// A drill's own code: 2 VACUOUS, 3 ABORTED, 4 HARNESS, 5 ROLLBACK-INCOMPLETE.
     Drill(u8),
 }
@@ -21,6 +23,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Torn => 3,
             Exit::Drill(code) => code,
         })
     }

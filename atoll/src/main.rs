@@ -49,6 +49,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Undrain(args) => output::block_on(verbs::overrides::undrain(args, world)),
         Verb::Override(args) => output::block_on(verbs::overrides::set(args, world)),
         Verb::Drill(args) => output::block_on(verbs::drill::run(args, world)),
+        Verb::State(args) => verbs::state::run(&args, &world),
         Verb::World(args) => verbs::world::run(&args),
     }
 }

@@ -1,8 +1,9 @@
-//! The verbs that speak to a running world.
+//! The verbs that speak to a running world, or look at its files.
 
 pub(crate) mod drill;
 pub(crate) mod explain;
 pub(crate) mod overrides;
 pub(crate) mod reach;
+pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod world;

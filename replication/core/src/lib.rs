@@ -39,7 +39,7 @@ pub use ops::combine_scores;
 pub use partition::{
     Bucket, BucketSum, CatchUp, CatchUpCursor, CatchUpRefused, CaughtUp, Executed, ExplainedPart, Explanation, Gone,
     KEY_BUCKETS, LEAST_SHIFT, LiveBucket, LiveSums, MAX_CATCH_UP_BYTES, MOST_SHIFT, Merged, NotNext, Now,
-    PURGE_GRACE_MS, PURGE_OWN_GRACE_MS, Partition, PartitionStats, Put, Renamed, Transaction,
+    PURGE_GRACE_MS, PURGE_OWN_GRACE_MS, Partition, PartitionStats, Put, Renamed, Transaction, TypeCount,
 };
 pub use reply::{OpError, Reply};
 pub use rules::{DEFAULT_MAX_VALUE_BYTES, PrefixRule, Rules};

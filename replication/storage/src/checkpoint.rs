@@ -149,12 +149,17 @@ pub(crate) struct Loaded {
     pub(crate) partitions: Vec<Partition>,
 }
 
-/// Reads the newest checkpoint of `dir`, and removes what an interrupted one left.
-pub(crate) fn load(files: &dyn Files, dir: &Path, owner: &Owner, me: ReplicaId) -> Result<Option<Loaded>, OpenError> {
+/// Removes what an interrupted checkpoint left.
+pub(crate) fn remove_unfinished(files: &dyn Files, dir: &Path) -> Result<(), OpenError> {
     let leftover = dir.join("checkpoint.new");
-    if files.exists(&leftover).map_err(OpenError::io("read", &leftover))? {
-        files.remove(&leftover).map_err(OpenError::io("remove", &leftover))?;
+    match files.remove(&leftover) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(OpenError::io("remove", &leftover)(e)),
+        _ => Ok(()),
     }
+}
+
+/// Reads the newest checkpoint of `dir`.
+pub(crate) fn load(files: &dyn Files, dir: &Path, owner: &Owner, me: ReplicaId) -> Result<Option<Loaded>, OpenError> {
     let Some(position) = segment::numbered(files, dir, EXTENSION)?.last().copied() else { return Ok(None) };
     let path = path(dir, position);
     let bytes = files.read(&path).map_err(OpenError::io("read", &path))?;

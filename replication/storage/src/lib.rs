@@ -22,11 +22,13 @@ mod journal;
 mod keeper;
 mod luck;
 mod mark;
+mod reading;
 mod recovery;
 mod remote;
 mod ring;
 mod shard;
 mod store;
+mod verify;
 mod watch;
 mod watermarks;
 
@@ -42,6 +44,7 @@ pub use recovery::{RecoveryReport, set_aside};
 pub use remote::Offer;
 pub use ring::{LocalDelta, Tail};
 pub use store::{Executed, StateStore};
+pub use verify::{TypeCount, Verified, verify};
 pub use watch::PartitionWatch;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Opening a directory: the last checkpoint, then the journal behind it, then the question whether this is surely all
-//! that was ever said from here. If not, the state goes on under a new name and peers give back what is missing.
+//! Opening a directory. If what is read from it is not surely all that was ever said from there, the state goes on under a
+//! new name, and peers give back what is missing.
 
 use std::{
     collections::BTreeMap,
@@ -11,18 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use replication_core::{CatchUp, Delta, Hlc, Merged, PARTITIONS, Partition, ReplicaId};
+use replication_core::{Partition, ReplicaId};
 
 use crate::{
-    Files, Hold, OpenError, StoreConfig, TornTail,
-    checkpoint::{self, Last, Loaded, Marks},
+    Hold, OpenError, StoreConfig, TornTail,
+    checkpoint::{self, Last},
     clock::SharedHlc,
     identity::{self, Found, Identity},
-    journal::{
-        self, Journal, Owner, Reached, Replayed,
-        record::{Kind, Record},
-    },
+    journal::{self, Journal, Owner},
     keeper::Bell,
+    reading::{self, Reading, Replay},
     shard::{self, Shards},
     store::{Counters, Inner},
     watermarks::Watermarks,
@@ -73,58 +71,6 @@ fn with_number(dir: &Path, name: &std::ffi::OsStr, n: u32) -> PathBuf {
     dir.with_file_name(name)
 }
 
-/// What the journal is read into.
-struct Replay {
-    partitions: Vec<Partition>,
-    marks: Marks,
-    last_local: Hlc,
-    me: ReplicaId,
-}
-
-impl Replay {
-    fn take(&mut self, record: &Record<'_>) -> Result<(), String> {
-        match record.kind {
-            Kind::Delta => self.delta(record.payload),
-            Kind::CatchUp => self.catch_up(record.payload),
-            Kind::Watermarks => {
-                let marks = Marks::decode(record.payload).ok_or("watermarks that cannot be read")?;
-                self.marks.last = self.marks.last.max(marks.last);
-                self.marks.regions.extend(marks.regions);
-                Ok(())
-            }
-            Kind::Partition | Kind::End => Err("a record that belongs into a checkpoint".into()),
-            Kind::Synced => Ok(()),
-        }
-    }
-
-    fn delta(&mut self, payload: &[u8]) -> Result<(), String> {
-        let (delta, _) = Delta::decode(payload).map_err(|e| e.to_string())?.ok_or("a delta that is cut off")?;
-        self.marks.last = self.marks.last.max(delta.hlc);
-        if delta.replica == self.me {
-            self.last_local = self.last_local.max(delta.hlc);
-        }
-        match self.partition(delta.partition)?.merge(&delta) {
-            Merged::Applied | Merged::Duplicate => Ok(()),
-            Merged::Gap { have, got } => {
-                Err(format!("change {got} of replica {} follows change {have}: some are missing", delta.replica))
-            }
-            Merged::WrongPartition => Err("a change that belongs to another partition".into()),
-        }
-    }
-
-    fn catch_up(&mut self, payload: &[u8]) -> Result<(), String> {
-        let (catch_up, _) = CatchUp::decode(payload).map_err(|e| e.to_string())?.ok_or("a catch-up that is cut off")?;
-        self.partition(catch_up.partition)?.apply_catch_up(&catch_up).map_err(|e| e.to_string())?;
-        Ok(())
-    }
-
-    fn partition(&mut self, id: u16) -> Result<&mut Partition, String> {
-        self.partitions
-            .get_mut(usize::from(id))
-            .ok_or_else(|| format!("a change of partition {id}, which does not exist"))
-    }
-}
-
 pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenError> {
     let started = Instant::now();
     let (files, dir) = (&*config.files, &config.dir);
@@ -137,13 +83,9 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
     };
     let mut me = ReplicaId { region: config.region, incarnation };
     let owner = Owner::new(&config.world, config.region, incarnation);
-    let loaded = checkpoint::load(files, dir, &owner, me)?;
-    let (mut replay, last) = begin(loaded, me);
-    let from = last.map_or(0, |last| last.position);
-    let power_failed = known.as_ref().is_none_or(|known| known.power_failed(files));
-    let replayed = journal::replay(files, dir, &owner, from, power_failed, &mut |record| replay.take(record))?;
-    let reached = Reached::load(files, dir)?;
-    let in_doubt = doubt(files, known.as_ref(), &replayed, last, reached);
+    let reading = reading::read(files, dir, &owner, me, known.as_ref())?;
+    checkpoint::remove_unfinished(files, dir)?;
+    let Reading { mut replay, last, replayed, in_doubt, sync_lost } = reading;
     if in_doubt.is_some() && known.is_some() {
         me.incarnation = identity::new_incarnation(&config.luck);
         replay.partitions = renamed(dir, &replay.partitions, me)?;
@@ -168,7 +110,6 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
         keys: replay.partitions.iter().map(Partition::len).sum(),
         took: started.elapsed(),
     };
-    let sync_lost = !power_failed && reached.is_some_and(|reached| reached.sync_lost);
     let journal = Journal::resume(setting(&config, me), &replayed, report.in_doubt.is_some(), sync_lost)?;
     Ok((assemble(config, hold, identity, journal, replay, last.unwrap_or_default()), report))
 }
@@ -184,47 +125,6 @@ fn known_identity(config: &StoreConfig) -> Result<Option<Found>, OpenError> {
         return Err(OpenError::OtherRegion { dir, found: identity.region, want: config.region });
     }
     Ok(Some(found))
-}
-
-fn begin(loaded: Option<Loaded>, me: ReplicaId) -> (Replay, Option<Last>) {
-    match loaded {
-        Some(Loaded { last, marks, partitions }) => {
-            (Replay { partitions, last_local: marks.last, marks, me }, Some(last))
-        }
-        None => {
-            let partitions = (0..PARTITIONS).map(|id| Partition::new(id, me)).collect();
-            (Replay { partitions, marks: Marks::default(), last_local: Hlc::ZERO, me }, None)
-        }
-    }
-}
-
-/// Why it is not certain that everything ever said from this directory is still in it.
-fn doubt(
-    files: &dyn Files,
-    known: Option<&Found>,
-    replayed: &Replayed,
-    checkpoint: Option<Last>,
-    reached: Option<Reached>,
-) -> Option<String> {
-    if let Some(torn) = &replayed.torn {
-        return Some(format!("{} was cut off at byte {}: {}", torn.file.display(), torn.offset, torn.what));
-    }
-    let Some(known) = known else {
-        let something = replayed.last.is_some() || checkpoint.is_some();
-        return something.then(|| "the file `identity` cannot be read".into());
-    };
-    if let Some(doubt) = known.doubt(files) {
-        return Some(doubt.into());
-    }
-    let end = replayed.end;
-    match reached {
-        _ if replayed.last.is_none() => Some("the journal is not there".into()),
-        None => Some("the note of how far the journal had got cannot be read".into()),
-        Some(Reached { position, .. }) if position > end => {
-            Some(format!("the journal ends at position {end} and had got to {position} before"))
-        }
-        Some(_) => None,
-    }
 }
 
 fn renamed(dir: &Path, partitions: &[Partition], me: ReplicaId) -> Result<Vec<Partition>, OpenError> {

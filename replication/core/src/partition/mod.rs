@@ -17,6 +17,7 @@
 
 mod apply;
 mod catch_up;
+mod census;
 mod codec;
 mod digest;
 mod explain;
@@ -32,6 +33,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use catch_up::{CatchUp, CatchUpRefused, CaughtUp, Gone, MAX_CATCH_UP_BYTES, Put};
+pub use census::TypeCount;
 pub use digest::KEY_BUCKETS;
 pub use explain::{ExplainedPart, Explanation};
 pub use housekeeping::{PURGE_GRACE_MS, PURGE_OWN_GRACE_MS};

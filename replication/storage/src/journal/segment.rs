@@ -99,6 +99,16 @@ pub(crate) fn check_header(kind: FileKind, owner: &Owner, file: &Path, bytes: &[
     Ok(word(40))
 }
 
+/// Whose file begins with `bytes`; `None` if its header is not whole.
+pub(crate) fn owner_of(bytes: &[u8]) -> Option<Owner> {
+    let head: &[u8; HEADER] = bytes.first_chunk()?;
+    (xxh3_64(&head[..48]).to_le_bytes() == head[48..]).then(|| Owner {
+        world: u128::from_le_bytes(head[24..40].try_into().unwrap_or_default()),
+        region: u16::from_le_bytes([head[12], head[13]]),
+        incarnation: u32::from_le_bytes([head[16], head[17], head[18], head[19]]),
+    })
+}
+
 /// The path of the segment that begins at `position`.
 pub(crate) fn path(dir: &Path, position: u64) -> PathBuf {
     dir.join(format!("{position:020}.{EXTENSION}"))
