@@ -13,6 +13,7 @@ mod clock;
 mod delta;
 mod dots;
 mod hash;
+mod hll;
 mod id;
 mod inbox;
 mod keyspace;
@@ -29,11 +30,13 @@ mod wire;
 pub use clock::{AHEAD_MS, FAR_AHEAD_MS, Hlc, HlcClock, RemoteStamp};
 pub use delta::{Change, Count, Deadline, Delta, Floor, MAX_DELTA_BYTES, Part, Score, Value};
 pub use hash::{PARTITIONS, partition_of};
+pub use hll::count_sketches;
 pub use id::{Dot, MAX_SEQ, ReplicaId, VersionVector};
 pub use inbox::{HELD_BYTES, HOLD_MS, Inbox, Offered, Ready};
 pub use op::{
-    AddIf, Aggregate, Ask, Combine, ExpireIf, HashOp, KeyOp, ListEnd, ListOp, NameBound, Op, Recipe, ScoreBound,
-    Select, SetExpiry, SetIf, SetOp, Span, TextOp, TimeUnit, When, ZsetOp,
+    AddIf, Aggregate, Ask, BitField, BitRange, BitUnit, BitsOp, Bitwise, Combine, ExpireIf, FieldAsk, GetExpiry,
+    HashOp, KeyOp, ListEnd, ListOp, NameBound, Op, Overflow, Recipe, ScoreBound, Select, SetExpiry, SetIf, SetOp,
+    SketchOp, Span, TextOp, TimeUnit, When, ZsetOp,
 };
 pub use ops::combine_scores;
 pub use partition::{

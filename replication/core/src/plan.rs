@@ -116,6 +116,9 @@ impl<'a> Plan<'a> {
         if let Some(list) = full.list.as_ref().filter(|_| keep != Kind::List) {
             list.for_each(&mut |text| clearing.removes.push(self.replicas.unpack(text.dot)));
         }
+        if let Some(sketches) = full.sketches.as_ref().filter(|_| keep != Kind::Sketch) {
+            clearing.removes.extend(sketches.dots().map(|dot| self.replicas.unpack(dot)));
+        }
         clearing
     }
 

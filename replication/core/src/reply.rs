@@ -43,6 +43,27 @@ pub enum OpError {
     /// HINCRBY on a field that is no 64-bit integer.
     #[error("ERR hash value is not an integer")]
     HashNotAnInteger,
+    /// INCRBYFLOAT of what is no number.
+    #[error("ERR value is not a valid float")]
+    NotAFloat,
+    /// INCRBYFLOAT beyond all numbers.
+    #[error("ERR increment would produce NaN or Infinity")]
+    NotFinite,
+    /// A string that a command in place would make longer than the limit; the words are Redis's.
+    #[error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")]
+    StringTooLong,
+    /// A bit beyond the longest string.
+    #[error("ERR bit offset is not an integer or out of range")]
+    BitOffset,
+    /// LCS of what is no string.
+    #[error("ERR The specified keys must contain string values")]
+    NotStrings,
+    /// A string that is no HyperLogLog.
+    #[error("WRONGTYPE Key is not a valid HyperLogLog string value.")]
+    NotASketch,
+    /// A HyperLogLog whose registers are damaged.
+    #[error("INVALIDOBJ Corrupted HLL object detected")]
+    CorruptSketch,
     /// The sum would leave the range of a 64-bit integer.
     #[error("ERR increment or decrement would overflow")]
     Overflow,

@@ -6,20 +6,24 @@
 //!
 //! One file per family: a new command is a variant there, and its answer a function in `ops/`.
 
+mod bits;
 mod hash;
 mod key;
 mod list;
 mod set;
+mod sketch;
 mod text;
 mod zset;
 
 use bytes::Bytes;
 
+pub use bits::{BitField, BitRange, BitUnit, BitsOp, Bitwise, FieldAsk, Overflow};
 pub use hash::HashOp;
 pub use key::{ExpireIf, KeyOp, TimeUnit, When};
 pub use list::{ListEnd, ListOp};
 pub use set::{Combine, SetOp};
-pub use text::{SetExpiry, SetIf, TextOp};
+pub use sketch::SketchOp;
+pub use text::{GetExpiry, SetExpiry, SetIf, TextOp};
 pub use zset::{AddIf, Aggregate, NameBound, Recipe, ScoreBound, Select, Span, ZsetOp};
 
 /// One data command.
@@ -37,10 +41,12 @@ pub struct Op {
 pub enum Ask {
     Key(KeyOp),
     Text(TextOp),
+    Bits(BitsOp),
     Hash(HashOp),
     Set(SetOp),
     List(ListOp),
     Zset(ZsetOp),
+    Sketch(SketchOp),
 }
 
 impl Op {
@@ -49,10 +55,12 @@ impl Op {
         match &self.ask {
             Ask::Key(op) => op.is_write(),
             Ask::Text(op) => op.is_write(),
+            Ask::Bits(op) => op.is_write(),
             Ask::Hash(op) => op.is_write(),
             Ask::Set(op) => op.is_write(),
             Ask::List(op) => op.is_write(),
             Ask::Zset(op) => op.is_write(),
+            Ask::Sketch(op) => op.is_write(),
         }
     }
 
@@ -62,7 +70,10 @@ impl Op {
             Ask::Key(op) => op.other_keys(),
             Ask::List(op) => op.other_keys(),
             Ask::Zset(op) => op.other_keys(),
-            Ask::Text(_) | Ask::Hash(_) | Ask::Set(_) => &[],
+            Ask::Text(op) => op.other_keys(),
+            Ask::Bits(op) => op.other_keys(),
+            Ask::Sketch(op) => op.other_keys(),
+            Ask::Hash(_) | Ask::Set(_) => &[],
         }
     }
 
@@ -71,10 +82,12 @@ impl Op {
         match &self.ask {
             Ask::Key(op) => op.other_keys().iter().for_each(visit),
             Ask::Text(op) => op.each_argument(visit),
+            Ask::Bits(op) => op.other_keys().iter().for_each(visit),
             Ask::Hash(op) => op.each_argument(visit),
             Ask::Set(op) => op.each_argument(visit),
             Ask::List(op) => op.each_argument(visit),
             Ask::Zset(op) => op.each_argument(visit),
+            Ask::Sketch(op) => op.each_argument(visit),
         }
     }
 }
@@ -90,4 +103,7 @@ macro_rules! asked_of_a_key {
         }
     )+};
 }
-asked_of_a_key!(KeyOp => Key, TextOp => Text, HashOp => Hash, SetOp => Set, ListOp => List, ZsetOp => Zset);
+asked_of_a_key!(
+    KeyOp => Key, TextOp => Text, BitsOp => Bits, HashOp => Hash, SetOp => Set, ListOp => List, ZsetOp => Zset,
+    SketchOp => Sketch
+);

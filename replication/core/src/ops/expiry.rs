@@ -26,12 +26,17 @@ pub(super) fn expire(scene: &mut Scene<'_>, when: When, condition: ExpireIf) -> 
     if scene.view.present() == Kind::None || !condition.allows(scene.view.deadline_ms, at_ms) {
         return Ok(Reply::Int(0));
     }
+    expire_at(scene, at_ms);
+    Ok(Reply::Int(1))
+}
+
+/// Gives a key that is there a deadline; one that is past removes the key.
+pub(super) fn expire_at(scene: &mut Scene<'_>, at_ms: u64) {
     if at_ms <= scene.now_ms {
         scene.plan.clear_key(scene.body);
     } else {
         plan_deadline(scene, at_ms);
     }
-    Ok(Reply::Int(1))
 }
 
 pub(super) fn persist(scene: &mut Scene<'_>) -> Reply {

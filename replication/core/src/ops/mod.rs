@@ -1,13 +1,19 @@
 //! What each command answers and plans, one file per family. Read the key, answer, write down the changes; nothing here
 //! touches state.
 
+mod bitfield;
+mod bits;
+mod counter;
 mod expiry;
 mod hash;
 mod key;
 mod list;
 mod luck;
 mod set;
+mod sketch;
 mod string;
+mod strings;
+mod text;
 mod zset;
 mod zset_algebra;
 mod zset_range;
@@ -21,7 +27,7 @@ use crate::keyspace::Keyspace;
 use crate::plan::Plan;
 use crate::types::cell::Reading;
 use crate::types::{Body, Kind, View, decimal};
-use crate::{Ask, KeyOp, MAX_COMMAND_BYTES, MAX_KEY_BYTES, Op, OpError, Reply, Rules, TextOp};
+use crate::{Ask, KeyOp, MAX_COMMAND_BYTES, MAX_KEY_BYTES, Op, OpError, Reply, Rules};
 
 static EMPTY: Body = Body::Empty;
 
@@ -36,7 +42,6 @@ pub(crate) struct Scene<'a> {
     pub(crate) now_ms: u64,
     /// The shell's random word, another one for each command.
     pub(crate) luck: u64,
-    #[expect(dead_code, reason = "remove-wins comes with the next types")]
     pub(crate) rules: &'a Rules,
     /// The changes so far; the key in hand is [`Plan::key`].
     pub(crate) plan: Plan<'a>,
@@ -56,15 +61,12 @@ pub(crate) fn run(op: &Op, scene: &mut Scene<'_>) -> Answer {
             KeyOp::Ttl { unit } => Ok(expiry::ttl(scene, *unit)),
             KeyOp::Persist => Ok(expiry::persist(scene)),
         },
-        Ask::Text(ask) => match ask {
-            TextOp::Get => string::get(scene),
-            TextOp::Set { value, expiry, condition, get } => string::set(scene, value, *expiry, *condition, *get),
-            TextOp::GetDel => string::get_del(scene),
-            TextOp::Incr { by } => string::incr(scene, *by),
-        },
+        Ask::Text(ask) => string::run(ask, scene),
+        Ask::Bits(ask) => bits::run(ask, scene),
         Ask::Hash(ask) => hash::run(ask, scene),
         Ask::Set(ask) => set::run(ask, scene),
         Ask::List(ask) => list::run(ask, scene),
+        Ask::Sketch(ask) => sketch::run(ask, scene),
         Ask::Zset(ask) => zset::run(ask, scene),
     }
 }

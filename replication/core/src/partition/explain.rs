@@ -106,7 +106,9 @@ impl Partition {
                 Some(cell) => self.judge_cell(cell, element),
                 None => HIDDEN,
             },
-            PartRef::FieldDeadline(_) | PartRef::Sketch | PartRef::Key => HIDDEN,
+            PartRef::Sketch if view.kind != Kind::Sketch => HIDDEN,
+            PartRef::Sketch => (true, "one region's part of the union"),
+            PartRef::FieldDeadline(_) | PartRef::Key => HIDDEN,
             PartRef::Deadline => match ttl::in_force(&full.deadlines, view.anchor) {
                 Some(in_force) if in_force.dot == element.dot => {
                     (true, "the latest of the deadlines given to what shows")

@@ -41,7 +41,7 @@
 //!
 //! Sums are exact decimals in 128 bits (`decimal.rs`): integers and fractions add up in any order to the same. Concurrent
 //! increments may leave the 64-bit range; such a value reads as the nearest 64-bit integer, and increments that would leave
-//! the range are refused where they are made.
+//! the range are refused where they are made. INCRBYFLOAT beyond that range, or of what is no such decimal, writes a text instead.
 
 use smallvec::SmallVec;
 

@@ -15,6 +15,7 @@
 //! | set member | there if any put is live (add wins) |
 //! | sorted set member | as a cell: greatest stamp, plus what everybody counted (see `zset.rs`) |
 //! | list element | greatest stamp; the others are there in the order of their positions (see `list.rs`) |
+//! | sketch | all of them united, see `sketch.rs` |
 //! | deadline | the latest, of those given to the value that shows (see `ttl.rs`) |
 //! | types side by side | the type of the live part with the greatest stamp |
 //!
@@ -22,6 +23,8 @@
 
 pub(crate) mod cell;
 pub(crate) mod decimal;
+pub(crate) mod extended;
+pub(crate) mod float;
 pub(crate) mod hash;
 pub(crate) mod list;
 pub(crate) mod position;
@@ -29,6 +32,7 @@ pub(crate) mod position;
 pub(crate) mod ranked;
 pub(crate) mod register;
 pub(crate) mod set;
+pub(crate) mod sketch;
 mod submap;
 pub(crate) mod ttl;
 mod view;
@@ -44,6 +48,7 @@ use cell::Cell;
 use hash::Fields;
 use list::List;
 use set::Members;
+use sketch::Sketches;
 pub(crate) use view::{Kind, View};
 use zset::Zset;
 
@@ -122,6 +127,7 @@ pub(crate) struct Full {
     pub(crate) members: Option<Box<Members>>,
     pub(crate) list: Option<Box<List>>,
     pub(crate) zset: Option<Box<Zset>>,
+    pub(crate) sketches: Option<Box<Sketches>>,
     pub(crate) deadlines: Siblings<Deadline>,
 }
 
@@ -215,6 +221,10 @@ impl Body {
             (Part::Item(position), Held::Text(value)) => {
                 full.list.get_or_insert_default().insert(position, Tagged { dot, hlc, value })
             }
+            (Part::Sketch, Held::Text(value)) => {
+                full.sketches.get_or_insert_default().insert(Tagged { dot, hlc, value });
+                false // sketches unite
+            }
             (Part::Deadline, Held::Deadline(deadline)) => {
                 full.deadlines.push(Tagged { dot, hlc, value: deadline });
                 full.deadlines.len() > 1
@@ -273,8 +283,16 @@ impl Body {
                 }
                 taken
             }
+            PartRef::Sketch => {
+                let sketches = full.sketches.as_mut()?;
+                let taken = sketches.take(dot);
+                if sketches.is_empty() {
+                    full.sketches = None;
+                }
+                taken
+            }
             PartRef::Deadline => take(&mut full.deadlines, dot).map(Held::Deadline),
-            PartRef::FieldDeadline(_) | PartRef::Sketch | PartRef::Key => None,
+            PartRef::FieldDeadline(_) | PartRef::Key => None,
         }
     }
 
@@ -303,6 +321,9 @@ impl Body {
                 if let Some(zset) = &full.zset {
                     zset.for_each(visit);
                 }
+                if let Some(sketches) = &full.sketches {
+                    sketches.for_each(visit);
+                }
                 for Tagged { dot, hlc, value } in &full.deadlines {
                     let value = HeldRef::Deadline(value);
                     visit(Element { part: PartRef::Deadline, dot: *dot, hlc: *hlc, value });
@@ -314,7 +335,9 @@ impl Body {
     /// Goes back to the smallest shape that holds what is there. Call once after a round of changes.
     pub(crate) fn narrow(&mut self, replicas: &Replicas) {
         let Self::Full(full) = self else { return };
-        if full.fields.is_some() || full.members.is_some() || full.list.is_some() || full.zset.is_some() {
+        let Full { cell: _, fields, members, list, zset, sketches, deadlines: _ } = &**full;
+        let plain = fields.is_none() && members.is_none() && list.is_none() && zset.is_none() && sketches.is_none();
+        if !plain {
             return;
         }
         if full.cell.is_empty() && full.deadlines.is_empty() {
@@ -329,6 +352,14 @@ impl Body {
         };
         if let Some(text) = full.cell.take(dot).and_then(Held::into_text) {
             *self = Self::Lean(Lean { dot, hlc, deadline_ms, text });
+        }
+    }
+
+    /// The sketches held, whether they show or not.
+    pub(crate) fn sketches(&self) -> Option<&Sketches> {
+        match self {
+            Self::Full(full) => full.sketches.as_deref(),
+            Self::Empty | Self::Lean(_) => None,
         }
     }
 

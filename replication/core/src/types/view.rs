@@ -9,6 +9,8 @@ use crate::types::{Body, Full, ttl};
 pub(crate) enum Kind {
     None,
     Text,
+    /// A HyperLogLog: to clients a string too.
+    Sketch,
     Hash,
     Set,
     List,
@@ -20,7 +22,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "none",
-            Self::Text => "string",
+            Self::Text | Self::Sketch => "string",
             Self::Hash => "hash",
             Self::Set => "set",
             Self::List => "list",
@@ -88,7 +90,8 @@ impl Full {
         let set = self.members.as_ref().map(|_| Kind::Set);
         let list = self.list.as_ref().map(|_| Kind::List);
         let zset = self.zset.as_ref().filter(|zset| zset.has_visible()).map(|_| Kind::Zset);
-        let kinds = [text, hash, set, list, zset];
+        let sketch = self.sketches.as_ref().map(|_| Kind::Sketch);
+        let kinds = [text, hash, set, list, zset, sketch];
         let mut present = kinds.into_iter().flatten();
         match (present.next(), present.next()) {
             (None, _) => (Kind::None, false),
@@ -104,6 +107,7 @@ impl Full {
         match kind {
             Kind::None => None,
             Kind::Text => self.cell.rank(replicas),
+            Kind::Sketch => self.sketches.as_ref().and_then(|sketches| sketches.rank(replicas)),
             Kind::Hash => self.fields.as_ref().and_then(|fields| fields.rank(replicas)),
             Kind::Set => self.members.as_ref().and_then(|members| members.rank(replicas)),
             Kind::List => self.list.as_ref().and_then(|list| list.rank(replicas)),

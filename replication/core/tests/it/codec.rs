@@ -57,6 +57,7 @@ fn placed() -> impl Strategy<Value = (Part, Value)> {
         cell_value().prop_map(|value| (Part::Cell, value)),
         (bytes(), cell_value()).prop_map(|(field, value)| (Part::Field(field), value)),
         bytes().prop_map(|member| (Part::Member(member), Value::Member)),
+        bytes().prop_map(|sketch| (Part::Sketch, Value::Text(sketch))),
         deadline,
         (bytes(), score_value()).prop_map(|(member, value)| (Part::Rated(member), value)),
         (position(), bytes()).prop_map(|(position, text)| (Part::Item(position), Value::Text(text))),

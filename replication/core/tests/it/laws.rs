@@ -105,11 +105,26 @@ fn command() -> impl Strategy<Value = String> {
     })
 }
 
+/// Commands that write strings as a whole, count fractions, and sketches.
+fn string_command() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec!["k", "l"]);
+    let text = prop::sample::select(vec!["1", "x", "a-text-too-long-to-lie-inside-its-slot"]);
+    (key, text, 0..8u8, -3..5i64).prop_map(|(key, text, which, n)| match which {
+        0 => format!("INCRBYFLOAT {key} {n}.25"),
+        1 => format!("APPEND {key} {text}"),
+        2 => format!("SETBIT {key} 9 {}", n & 1),
+        3 => format!("BITOP OR {key} k l"),
+        4 => format!("MSET {key} {text} l {n}"),
+        5 | 6 => format!("PFADD {key} a {n}"),
+        _ => format!("PFMERGE {key} k l"),
+    })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let region = 0..REGIONS;
     let pair = (0..REGIONS, 1..REGIONS).prop_map(|(from, hop)| (from, (from + hop) % REGIONS));
     prop_oneof![
-        8 => (region.clone(), command(), 0..3000u64)
+        8 => (region.clone(), prop_oneof![4 => command(), 1 => string_command()], 0..3000u64)
             .prop_map(|(region, command, skew_ms)| Step::Command { region, command, skew_ms }),
         8 => pair.clone().prop_map(|(from, to)| Step::Deliver { from, to }),
         1 => (pair.clone(), any::<prop::sample::Index>()).prop_map(|((from, to), nth)| Step::Repeat { from, to, nth }),
@@ -249,8 +264,10 @@ impl World {
     }
 
     fn replies(&mut self, region: usize) -> Vec<String> {
-        let questions =
-            ["TYPE", "GET", "PTTL", "HGETALL", "HLEN", "SMEMBERS", "SCARD", "LLEN", "LRANGE", "ZCARD", "ZRANGE"];
+        let questions = [
+            "TYPE", "GET", "PTTL", "HGETALL", "HLEN", "SMEMBERS", "SCARD", "LLEN", "LRANGE", "ZCARD", "ZRANGE",
+            "PFCOUNT",
+        ];
         let asked = ["k", "l"].into_iter().flat_map(|key| {
             questions.map(|question| match question {
                 "LRANGE" | "ZRANGE" => format!("{question} {key} 0 -1"),
@@ -294,7 +311,7 @@ proptest! {
 
     #[test]
     fn any_order_that_keeps_each_replicas_own_gives_the_same_state(
-        commands in prop::collection::vec((0..REGIONS, command()), 1..40),
+        commands in prop::collection::vec((0..REGIONS, prop_oneof![4 => command(), 1 => string_command()]), 1..40),
         choices in prop::collection::vec(0..REGIONS, 200),
     ) {
         let mut world = World::new();

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use replication_core::{
-    Delta, ExpireIf, HashOp, Hlc, HlcClock, KeyOp, ListEnd, ListOp, Now, Op, Partition, ReplicaId, Reply, SetExpiry,
-    SetIf, SetOp, TextOp, TimeUnit, When,
+    BitField, BitRange, BitUnit, BitsOp, Bitwise, Delta, ExpireIf, FieldAsk, GetExpiry, HashOp, Hlc, HlcClock, KeyOp,
+    ListEnd, ListOp, Now, Op, Overflow, Partition, ReplicaId, Reply, SetExpiry, SetIf, SetOp, SketchOp, TextOp,
+    TimeUnit, When,
 };
 
 /// The wall clock at the start of every test, in milliseconds: small, so that tables can be read.
@@ -94,6 +95,23 @@ pub(crate) fn parse(command: &str) -> Op {
         "PEXPIRE" => expire(key, When::In(number(2), TimeUnit::Millis), &words[3..]),
         "EXPIREAT" => expire(key, When::At(number(2), TimeUnit::Seconds), &words[3..]),
         "PEXPIREAT" => expire(key, When::At(number(2), TimeUnit::Millis), &words[3..]),
+        "GETEX" => TextOp::GetEx { expiry: get_expiry(&words[2..]) }.on(key),
+        "APPEND" => TextOp::Append { value: bytes(2) }.on(key),
+        "STRLEN" => TextOp::StrLen.on(key),
+        "GETRANGE" => TextOp::GetRange { start: number(2), end: number(3) }.on(key),
+        "SETRANGE" => TextOp::SetRange { offset: number(2) as u64, value: bytes(3) }.on(key),
+        "INCRBYFLOAT" => TextOp::IncrByFloat { by: bytes(2) }.on(key),
+        "MGET" => TextOp::MGet { others: rest(2) }.on(key),
+        "MSET" | "MSETNX" => {
+            let (keys, values): (Vec<Bytes>, Vec<Bytes>) =
+                rest(1).chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).unzip();
+            TextOp::MSet { others: keys[1..].to_vec(), values, if_absent: words[0] == "MSETNX" }.on(key)
+        }
+        "GETBIT" | "SETBIT" | "BITCOUNT" | "BITPOS" | "BITFIELD" => bits(&words).on(key),
+        "BITOP" => bit_op(words[1], rest(3)).on(bytes(2)),
+        "PFADD" => SketchOp::Add { elements: rest(2) }.on(key),
+        "PFCOUNT" => SketchOp::Count { others: rest(2) }.on(key),
+        "PFMERGE" => SketchOp::Merge { sources: rest(2) }.on(key),
         "INCR" => TextOp::Incr { by: 1 }.on(key),
         "DECR" => TextOp::Incr { by: -1 }.on(key),
         "INCRBY" => TextOp::Incr { by: number(2) }.on(key),
@@ -181,6 +199,80 @@ fn parse_set(words: &[&str]) -> Op {
         at += 1;
     }
     TextOp::Set { value: bytes(2), expiry, condition, get }.on(bytes(1))
+}
+
+fn get_expiry(options: &[&str]) -> GetExpiry {
+    match options {
+        [] => GetExpiry::Keep,
+        ["PERSIST"] => GetExpiry::Persist,
+        ["PX", ms] => GetExpiry::Deadline(When::In(ms.parse().unwrap(), TimeUnit::Millis)),
+        ["PXAT", ms] => GetExpiry::Deadline(When::At(ms.parse().unwrap(), TimeUnit::Millis)),
+        other => panic!("GETEX … {other:?}"),
+    }
+}
+
+fn bits(words: &[&str]) -> BitsOp {
+    let number = |at: usize| words[at].parse::<i64>().unwrap_or_else(|_| panic!("{words:?}"));
+    let range = |at: usize| {
+        let unit = if words.contains(&"BIT") { BitUnit::Bits } else { BitUnit::Bytes };
+        (words.len() > at).then(|| BitRange {
+            start: number(at),
+            end: (words.len() > at + 1).then(|| number(at + 1)),
+            unit,
+        })
+    };
+    match words[0] {
+        "GETBIT" => BitsOp::Get { offset: number(2) as u64 },
+        "SETBIT" => BitsOp::Set { offset: number(2) as u64, on: number(3) == 1 },
+        "BITCOUNT" => BitsOp::Count { range: range(2) },
+        "BITPOS" => BitsOp::Pos { on: number(2) == 1, range: range(3) },
+        _ => BitsOp::Field { steps: bit_fields(&words[2..]) },
+    }
+}
+
+fn bit_fields(mut words: &[&str]) -> Vec<(BitField, FieldAsk)> {
+    let (mut steps, mut overflow) = (Vec::new(), Overflow::Wrap);
+    let field = |kind: &str, offset: &str| BitField {
+        offset: offset.parse().unwrap(),
+        bits: kind[1..].parse().unwrap(),
+        signed: kind.starts_with('i'),
+    };
+    while let [what, first, rest @ ..] = words {
+        words = rest;
+        match (*what, rest) {
+            ("OVERFLOW", _) => {
+                overflow = match *first {
+                    "WRAP" => Overflow::Wrap,
+                    "SAT" => Overflow::Saturate,
+                    _ => Overflow::Fail,
+                }
+            }
+            ("GET", [offset, rest @ ..]) => {
+                steps.push((field(first, offset), FieldAsk::Get));
+                words = rest;
+            }
+            ("SET", [offset, value, rest @ ..]) => {
+                steps.push((field(first, offset), FieldAsk::Set { value: value.parse().unwrap(), overflow }));
+                words = rest;
+            }
+            ("INCRBY", [offset, by, rest @ ..]) => {
+                steps.push((field(first, offset), FieldAsk::Incr { by: by.parse().unwrap(), overflow }));
+                words = rest;
+            }
+            other => panic!("BITFIELD … {other:?}"),
+        }
+    }
+    steps
+}
+
+fn bit_op(how: &str, sources: Vec<Bytes>) -> BitsOp {
+    let how = match how {
+        "AND" => Bitwise::And,
+        "OR" => Bitwise::Or,
+        "XOR" => Bitwise::Xor,
+        _ => Bitwise::Not,
+    };
+    BitsOp::Combine { how, sources }
 }
 
 fn expire(key: Bytes, when: When, flags: &[&str]) -> Op {
