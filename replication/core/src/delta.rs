@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::types::decimal::ONE;
 use crate::types::position::{self, MAX_POSITION_BYTES};
-use crate::wire::{self, Kind, Reader, put_bytes, put_varint};
+use crate::wire::{self, Kind, Reader, TooNew, put_bytes, put_varint};
 use crate::{DecodeError, Dot, Hlc, MAX_KEY_BYTES, MAX_SEQ, MAX_VALUE_BYTES, PARTITIONS, ReplicaId, VersionVector};
 
 /// The longest delta frame, in bytes. A command's arguments are bounded far below it ([`crate::MAX_COMMAND_BYTES`]); the rest is
@@ -162,7 +162,21 @@ impl Delta {
 
     /// Appends one frame to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        wire::write_frame(out, Kind::Delta, |out| {
+        self.encode_as(wire::VERSION, out);
+    }
+
+    /// Appends one frame that a reader of `version` understands.
+    ///
+    /// # Errors
+    /// That version has no words for it; `out` is as it was.
+    pub fn encode_version(&self, version: u8, out: &mut Vec<u8>) -> Result<(), TooNew> {
+        self.changes.iter().try_for_each(|change| understood(version, &change.part, change.put.as_ref()))?;
+        self.encode_as(version, out);
+        Ok(())
+    }
+
+    fn encode_as(&self, version: u8, out: &mut Vec<u8>) {
+        wire::write_frame(version, out, Kind::Delta, |out| {
             put_varint(out, u64::from(self.partition));
             wire::put_replica(out, self.replica);
             put_varint(out, self.first_seq);
@@ -207,6 +221,15 @@ impl Delta {
             return Err(DecodeError::Malformed("a change number out of range"));
         }
         Ok(delta)
+    }
+}
+
+/// Whether a reader of `version` knows such a part and such a value.
+pub(crate) fn understood(version: u8, part: &Part, value: Option<&Value>) -> Result<(), TooNew> {
+    let what = part.new_in_2().or_else(|| value.and_then(Value::new_in_2));
+    match what {
+        Some(what) if version < 2 => Err(TooNew { what, needs: 2 }),
+        _ => Ok(()),
     }
 }
 
@@ -266,6 +289,18 @@ impl Change {
 }
 
 impl Part {
+    /// What it is, if version 2 brought it.
+    fn new_in_2(&self) -> Option<&'static str> {
+        match self {
+            Self::Any | Self::Cell | Self::Field(_) | Self::Member(_) | Self::Deadline => None,
+            Self::FieldDeadline(_) => Some("deadlines of hash fields"),
+            Self::Rated(_) => Some("sorted sets"),
+            Self::Item(_) => Some("lists"),
+            Self::Sketch => Some("HyperLogLogs"),
+            Self::Key => Some("removal marks"),
+        }
+    }
+
     /// How many bytes its name takes.
     pub(crate) fn size_hint(&self) -> usize {
         match self {
@@ -332,6 +367,18 @@ impl Part {
 }
 
 impl Value {
+    /// What it is, if version 2 brought it.
+    fn new_in_2(&self) -> Option<&'static str> {
+        let whole = |sums: &[i128]| unit_of(sums) == ONE;
+        match self {
+            Self::Text(_) | Self::Member | Self::Deadline(_) => None,
+            Self::Count(count) => (!whole(&[count.sum, count.base_sum])).then_some("counters with fractions"),
+            Self::Floor(floor) => (!whole(&[floor.sum])).then_some("counters with fractions"),
+            Self::Score(_) => Some("sorted sets"),
+            Self::Revoked => Some("removal marks"),
+        }
+    }
+
     /// How many bytes its text takes.
     pub(crate) fn size_hint(&self) -> usize {
         if let Self::Text(text) = self { text.len() } else { 0 }

@@ -46,7 +46,7 @@ pub use partition::{
 };
 pub use reply::{OpError, Reply};
 pub use rules::{DEFAULT_MAX_VALUE_BYTES, PrefixRule, Rules};
-pub use wire::DecodeError;
+pub use wire::{DecodeError, TooNew};
 
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 64 * 1024;

@@ -57,11 +57,21 @@ pub enum DecodeError {
     Incomplete,
 }
 
-/// Appends one frame whose body `fill` writes.
-pub(crate) fn write_frame(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
+/// Something that a reader of an older version would not understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} need version {needs} of the format")]
+pub struct TooNew {
+    /// What it is, in the plural.
+    pub what: &'static str,
+    /// The first version that has it.
+    pub needs: u8,
+}
+
+/// Appends one frame whose body `fill` writes. The caller knows that `version` has words for all of it.
+pub(crate) fn write_frame(version: u8, out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEAD]);
-    out.extend_from_slice(&[VERSION, kind as u8]);
+    out.extend_from_slice(&[version, kind as u8]);
     fill(out);
     let sum = xxh3_64(&out[start + HEAD..]);
     out.extend_from_slice(&sum.to_le_bytes());

@@ -28,4 +28,4 @@ pub use config::{LinkConfig, Peer};
 pub use frame::{NEWEST, OLDEST};
 pub use session::{Fault, Input, Output, Session, lanes::Lane};
 pub use start::{LinkHandle, LinkView, StartError, start};
-pub use status::{Divergence, PeerStatus};
+pub use status::{Divergence, LAG_CLASSES_MS, LagHistogram, PeerStatus};

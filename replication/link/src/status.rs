@@ -23,6 +23,8 @@ pub struct PeerStatus {
     /// How old the newest thing is that may be missing here: what the other region acknowledged earlier than this is
     /// visible. In milliseconds; `None` if nothing was ever heard.
     pub lag_ms: Option<u64>,
+    /// How the lags of all marks were distributed: what p99 is taken from.
+    pub lags: LagHistogram,
     /// By how much the other region's wall clock is ahead of ours, in milliseconds, give or take the round trip.
     pub clock_ahead_ms: i64,
     /// Changes made here that the other region has not confirmed.
@@ -31,8 +33,14 @@ pub struct PeerStatus {
     pub sent_bytes: u64,
     /// Bytes received, since the start; catch-ups included.
     pub received_bytes: u64,
+    /// Bytes that packing has spared of those sent.
+    pub spared_bytes: u64,
+    /// Bytes that wait here to be sent; bounded.
+    pub waiting_bytes: u64,
     /// Changes sent live.
     pub sent_deltas: u64,
+    /// Bytes they took on the wire.
+    pub live_bytes_sent: u64,
     /// Changes received live.
     pub received_deltas: u64,
     /// Partitions whose lack was sent.
@@ -59,6 +67,8 @@ pub struct PeerStatus {
     pub divergent: Vec<Divergence>,
     /// The version of the protocol that is spoken; 0 before the first connection.
     pub version: u16,
+    /// Why the peer gets nothing from us though the link is up: `peer too old for …`.
+    pub held_off: Option<String>,
     /// How often the peer did what it should not, by what it did; each time its link was quarantined.
     pub faults: Vec<(Fault, u64)>,
     /// Why the last one ended, or why none could be made.
@@ -81,15 +91,44 @@ pub struct Divergence {
     pub keys: Vec<Vec<u8>>,
 }
 
+/// Upper ends of the classes in which lags are counted, in milliseconds; what is above them all makes a class more.
+pub const LAG_CLASSES_MS: [u64; 15] = [1, 2, 5, 10, 15, 20, 30, 50, 75, 100, 150, 250, 500, 1_000, 5_000];
+
+/// How often a lag fell into each class, since the start: one sample for each mark that could be believed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LagHistogram {
+    /// Samples up to each of [`LAG_CLASSES_MS`], and beyond.
+    pub counts: [u64; LAG_CLASSES_MS.len() + 1],
+    /// The sum of all samples, in milliseconds.
+    pub sum_ms: u64,
+}
+
+impl LagHistogram {
+    /// The upper end of the class in which the sample at `share` of all of them lies (0.99 for p99), in milliseconds;
+    /// `None` without samples, [`u64::MAX`] beyond all classes.
+    pub fn quantile_ms(&self, share: f64) -> Option<u64> {
+        let total: u64 = self.counts.iter().sum();
+        let rank = (share.clamp(0.0, 1.0) * total as f64).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        let class = self.counts.iter().position(|count| {
+            seen += count;
+            seen >= rank
+        })?;
+        Some(LAG_CLASSES_MS.get(class).copied().unwrap_or(u64::MAX))
+    }
+}
+
 #[derive(Debug, Default)]
 struct Heard {
     /// When the last mark came that counts, and what it said.
     mark: Option<(u64, Mark)>,
     rtt_ms: Option<f64>,
     version: u16,
+    held_off: Option<String>,
     clock_ahead_ms: i64,
     last_error: Option<String>,
     divergent: Vec<Divergence>,
+    lags: LagHistogram,
 }
 
 /// The live numbers of one link.
@@ -99,6 +138,9 @@ pub(crate) struct Gauges {
     pub(crate) live: AtomicBool,
     pub(crate) sent_bytes: AtomicU64,
     pub(crate) received_bytes: AtomicU64,
+    pub(crate) spared_bytes: AtomicU64,
+    waiting_bytes: AtomicU64,
+    pub(crate) live_bytes_sent: AtomicU64,
     pub(crate) sent_deltas: AtomicU64,
     pub(crate) received_deltas: AtomicU64,
     pub(crate) catch_ups_sent: AtomicU64,
@@ -135,6 +177,16 @@ impl Gauges {
         self.worst_ahead_ms.fetch_max(ahead_ms, Ordering::Relaxed) < ahead_ms
     }
 
+    /// The peer is too old for what there is.
+    pub(crate) fn held_off(&self, why: String) {
+        self.heard().held_off = Some(why);
+    }
+
+    /// So many bytes wait to be sent.
+    pub(crate) fn waiting(&self, bytes: usize) {
+        self.waiting_bytes.store(bytes as u64, Ordering::Relaxed);
+    }
+
     /// So many partitions have something put off.
     pub(crate) fn hold(&self, partitions: usize) {
         self.partitions_put_off.store(partitions as u64, Ordering::Relaxed);
@@ -158,6 +210,7 @@ impl Gauges {
         let mut heard = self.heard();
         heard.clock_ahead_ms = clock_ahead_ms;
         heard.version = version;
+        heard.held_off = None;
         heard.last_error = None;
     }
 
@@ -176,6 +229,10 @@ impl Gauges {
         let mut heard = self.heard();
         heard.mark = Some((now_ms, mark));
         heard.rtt_ms = rtt_ms;
+        let lag = lag_ms(mark, 0, rtt_ms.unwrap_or(0.0), true);
+        let class = LAG_CLASSES_MS.partition_point(|end_ms| *end_ms < lag);
+        heard.lags.counts[class] += 1;
+        heard.lags.sum_ms = heard.lags.sum_ms.saturating_add(lag);
     }
 
     pub(crate) fn status(&self, peer: &Peer, unconfirmed: u64, now_ms: u64) -> PeerStatus {
@@ -191,10 +248,14 @@ impl Gauges {
             lag_ms: heard
                 .mark
                 .map(|(came_ms, mark)| lag_ms(mark, now_ms.saturating_sub(came_ms), heard.rtt_ms.unwrap_or(0.0), live)),
+            lags: heard.lags,
             clock_ahead_ms: heard.clock_ahead_ms,
             unconfirmed,
             sent_bytes: read(&self.sent_bytes),
             received_bytes: read(&self.received_bytes),
+            spared_bytes: read(&self.spared_bytes),
+            waiting_bytes: read(&self.waiting_bytes),
+            live_bytes_sent: read(&self.live_bytes_sent),
             sent_deltas: read(&self.sent_deltas),
             received_deltas: read(&self.received_deltas),
             catch_ups_sent: read(&self.catch_ups_sent),
@@ -209,6 +270,7 @@ impl Gauges {
             divergent_buckets: read(&self.divergent_buckets),
             divergent: heard.divergent.clone(),
             version: heard.version,
+            held_off: heard.held_off.clone(),
             faults: Fault::ALL.iter().map(|fault| (*fault, read(&self.faults[*fault as usize]))).collect(),
             last_error: heard.last_error.clone(),
         }
@@ -226,6 +288,19 @@ fn lag_ms(mark: Mark, since_ms: u64, rtt_ms: f64, live: bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles_are_the_ends_of_their_classes() {
+        let mut lags = LagHistogram::default();
+        assert_eq!(lags.quantile_ms(0.99), None);
+        (lags.counts[3], lags.counts[7]) = (99, 1);
+        assert_eq!(
+            (lags.quantile_ms(0.5), lags.quantile_ms(0.99), lags.quantile_ms(1.0)),
+            (Some(10), Some(10), Some(50))
+        );
+        lags.counts[LAG_CLASSES_MS.len()] = 100;
+        assert_eq!(lags.quantile_ms(0.9), Some(u64::MAX));
+    }
 
     #[test]
     fn lag_is_time_under_way_while_marks_are_punctual_and_grows_when_they_are_not() {

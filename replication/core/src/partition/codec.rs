@@ -1,8 +1,8 @@
 //! Catch-ups and whole partitions as bytes. A checkpoint is a catch-up for a peer that has nothing, so one codec serves both.
 
-use crate::delta::{Part, Value, read_hlc, read_partition};
+use crate::delta::{Part, Value, read_hlc, read_partition, understood};
 use crate::partition::catch_up::{CatchUp, Gone, MAX_CATCH_UP_BYTES, Put};
-use crate::wire::{self, Kind, Reader, put_bytes, put_varint};
+use crate::wire::{self, Kind, Reader, TooNew, put_bytes, put_varint};
 use crate::{DecodeError, MAX_KEY_BYTES, Partition, ReplicaId, VersionVector};
 
 const NEW_KEY: u8 = 0;
@@ -11,7 +11,7 @@ const SAME_KEY: u8 = 1;
 impl Partition {
     /// Appends one checksummed frame with the whole state, for checkpoints. The removal log is not part of it.
     pub fn encode_state(&self, out: &mut Vec<u8>) {
-        self.catch_up_since(&VersionVector::new()).encode_as(Kind::State, out);
+        self.catch_up_since(&VersionVector::new()).encode_as(wire::VERSION, Kind::State, out);
     }
 
     /// Reads such a frame from the head of `bytes` and tells how many bytes it took. `me` may be another incarnation than the one
@@ -30,7 +30,17 @@ impl Partition {
 impl CatchUp {
     /// Appends one frame to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        self.encode_as(Kind::CatchUp, out);
+        self.encode_as(wire::VERSION, Kind::CatchUp, out);
+    }
+
+    /// Appends one frame that a reader of `version` understands.
+    ///
+    /// # Errors
+    /// That version has no words for it; `out` is as it was.
+    pub fn encode_version(&self, version: u8, out: &mut Vec<u8>) -> Result<(), TooNew> {
+        self.puts.iter().try_for_each(|put| understood(version, &put.part, Some(&put.value)))?;
+        self.encode_as(version, Kind::CatchUp, out);
+        Ok(())
     }
 
     /// Reads one frame from the head of `bytes` and tells how many bytes it took; `Ok(None)` while it is not all there.
@@ -41,8 +51,8 @@ impl CatchUp {
         Self::decode_as(Kind::CatchUp, bytes)
     }
 
-    fn encode_as(&self, kind: Kind, out: &mut Vec<u8>) {
-        wire::write_frame(out, kind, |out| {
+    fn encode_as(&self, version: u8, kind: Kind, out: &mut Vec<u8>) {
+        wire::write_frame(version, out, kind, |out| {
             put_varint(out, u64::from(self.partition));
             wire::put_vv(out, &self.since);
             wire::put_vv(out, &self.vv);

@@ -2,21 +2,26 @@
 //!
 //! ```text
 //! version 1   u32 length of what follows (little-endian) │ u8 tag │ body
-//! version 2   u32 length of what follows (little-endian) │ u8 tag │ u8 flags │ body
+//! version 2   u32 length of what follows (little-endian) │ u8 tag │ u8 flags │ body      flags & 1: packed, see pack.rs
 //! ```
 //! The connection protects the bytes in flight; the deltas and catch-ups inside carry their own checksums and version.
 //! Which version is spoken is settled before the first frame (by ALPN) and, among newer ones, by the hello: the lower
 //! of the two newest. A version is read and written for as long as one release speaks it: see the golden files.
 
 mod audit;
+mod pack;
 mod reconcile;
+#[cfg(test)]
+mod tests;
 
 use bytes::{Buf, Bytes, BytesMut};
 use replication_core::{Hlc, ReplicaId, VersionVector};
 
+use self::pack::Unpacker;
 use crate::vectors::{self, Malformed, Reader, put_varint};
 
 pub(crate) use audit::{AskKeys, BucketSums, Digest, KeySums, MOST_KEY_BYTES, MOST_KEYS};
+pub(crate) use pack::Packer;
 pub(crate) use reconcile::{Differing, Live, MOST_NUMBERS, Sums};
 
 /// The newest version of the protocol that this build speaks.
@@ -104,6 +109,8 @@ const ASK_BUCKETS: u8 = 14;
 const BUCKETS: u8 = 15;
 const ASK_KEYS: u8 = 16;
 const KEYS: u8 = 17;
+/// The body is packed, see `pack.rs`.
+const FLAG_ZSTD: u8 = 1;
 /// The last kind of frame that version 1 has.
 const LAST_OF_1: u8 = DONE;
 
@@ -130,8 +137,8 @@ impl Frame {
         }
     }
 
-    /// The frame as a peer of `version` reads it.
-    pub(crate) fn encode(&self, version: u16) -> Bytes {
+    /// The frame as a peer of `version` reads it, not packed.
+    fn encode(&self, version: u16) -> Bytes {
         let mut out = vec![0, 0, 0, 0, self.tag()];
         if version >= 2 {
             out.push(0);
@@ -164,13 +171,15 @@ impl Frame {
         }
     }
 
-    fn decode(version: u16, mut body: Bytes) -> Result<Self, Malformed> {
+    fn decode(version: u16, mut body: Bytes, unpacker: &mut Unpacker) -> Result<Self, Malformed> {
         if body.len() < if version >= 2 { 2 } else { 1 } {
             return Err(Malformed("a frame has an impossible length"));
         }
         let tag = body.get_u8();
-        if version >= 2 && body.get_u8() != 0 {
-            return Err(Malformed("a frame with unknown flags"));
+        match if version >= 2 { body.get_u8() } else { 0 } {
+            0 => {}
+            FLAG_ZSTD => body = unpacker.unpack(&body)?,
+            _ => return Err(Malformed("a frame with unknown flags")),
         }
         if version == 1 && tag > LAST_OF_1 {
             return Err(Malformed("a frame of a kind that version 1 does not have"));
@@ -239,88 +248,34 @@ impl Hello {
 }
 
 /// Puts the frames of one lane together from bytes as they come.
-#[derive(Debug, Default)]
-pub(crate) struct FrameBuffer(BytesMut);
+#[derive(Default)]
+pub(crate) struct FrameBuffer {
+    bytes: BytesMut,
+    unpacker: Unpacker,
+}
 
 impl FrameBuffer {
     /// Takes in what came. What a peer merely announces is never allocated.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Bytes that came and are in no frame handed out.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     /// The next whole frame, if it is here.
     pub(crate) fn next(&mut self, version: u16) -> Result<Option<Frame>, Malformed> {
-        let Some(head) = self.0.first_chunk::<4>() else { return Ok(None) };
+        let Some(head) = self.bytes.first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_le_bytes(*head) as usize;
         if !(1..=MAX_FRAME).contains(&length) {
             return Err(Malformed("a frame has an impossible length"));
         }
-        if self.0.len() < 4 + length {
+        if self.bytes.len() < 4 + length {
             return Ok(None);
         }
-        self.0.advance(4);
-        Frame::decode(version, self.0.split_to(length).freeze()).map(Some)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(version: u16, bytes: &[u8]) -> Result<Option<Frame>, Malformed> {
-        let mut buffer = FrameBuffer::default();
-        buffer.feed(bytes);
-        buffer.next(version)
-    }
-
-    fn some_vectors() -> Vec<(u16, VersionVector)> {
-        let replica = ReplicaId { region: 2, incarnation: 77 };
-        vec![(5, [(replica, 300)].into_iter().collect())]
-    }
-
-    #[test]
-    fn frames_come_back_as_they_went_in_every_version() {
-        let replica = ReplicaId { region: 2, incarnation: 77 };
-        for version in OLDEST..=NEWEST {
-            let hello = Hello { version, world: "shop".into(), replica, now_ms: 12345, vectors: some_vectors() };
-            let check = |frame: Frame| assert_eq!(read(version, &frame.encode(version)), Ok(Some(frame)));
-            check(Frame::Hello(hello));
-            check(Frame::Batch(Bytes::from_static(b"one")));
-            check(Frame::Mark(Mark { hlc: Hlc(99), age_ms: 3, next_ms: 500 }));
-            check(Frame::Ack(some_vectors()));
-            check(Frame::Want(some_vectors()));
-            check(Frame::Begin(3));
-            check(Frame::CatchUp(Bytes::from_static(b"state")));
-            check(Frame::Done(3));
-        }
-    }
-
-    #[test]
-    fn what_is_cut_is_waited_for_and_what_is_impossible_is_refused() {
-        let whole = Frame::Ack(some_vectors()).encode(2);
-        for cut in 0..whole.len() {
-            assert_eq!(read(2, &whole[..cut]), Ok(None), "cut at {cut}");
-        }
-        assert!(read(2, &[0; 8]).is_err());
-        assert!(read(2, &[255; 8]).is_err());
-        assert!(read(1, &[1, 0, 0, 0, 200]).is_err());
-        assert!(read(2, &[1, 0, 0, 0, DONE]).is_err(), "no flags");
-        assert!(read(2, &[3, 0, 0, 0, DONE, 0x80, 1]).is_err(), "unknown flags");
-        assert!(read(2, &[4, 0, 0, 0, DONE, 0, 1, 1]).is_err(), "bytes behind the body");
-    }
-
-    #[test]
-    fn a_newer_hello_may_say_more_than_this_build_reads() {
-        let replica = ReplicaId { region: 2, incarnation: 77 };
-        let newer = Hello { version: 9, world: "shop".into(), replica, now_ms: 1, vectors: vec![] };
-        let mut bytes = Frame::Hello(newer.clone()).encode(2).to_vec();
-        bytes.extend_from_slice(b"and more");
-        bytes[0] += 8;
-        assert_eq!(read(2, &bytes), Ok(Some(Frame::Hello(newer))));
+        self.bytes.advance(4);
+        Frame::decode(version, self.bytes.split_to(length).freeze(), &mut self.unpacker).map(Some)
     }
 }

@@ -134,6 +134,9 @@ impl Conn {
     /// then whether the peer lacks something that nobody will send it.
     pub(crate) fn work_catch_up(&mut self, cx: &Context<'_>) {
         self.catch_ups.expire(cx.now_ms);
+        if self.is_held_off() {
+            return;
+        }
         if self.catch_ups.look_at <= cx.now_ms {
             self.catch_ups.look_at = cx.now_ms + Lacks::EVERY_MS;
             if self.catch_ups.is_idle() {
@@ -143,7 +146,7 @@ impl Conn {
                 }
             }
         }
-        while self.lanes.room(Lane::CatchUp) && self.step(cx) {}
+        while !self.is_held_off() && self.lanes.room(Lane::CatchUp) && self.step(cx) {}
     }
 
     /// One partition, or one piece of one; false when there is nothing to do.

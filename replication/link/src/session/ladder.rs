@@ -10,7 +10,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use replication_core::{CatchUp, CatchUpCursor, Gone, LiveBucket, LiveSums, VersionVector};
 
 use super::{Conn, Context, lanes::Lane};
@@ -192,14 +191,12 @@ impl Conn {
     }
 
     fn say_catch_up(&mut self, cx: &Context<'_>, catch_up: &CatchUp, ends: bool) -> usize {
-        let mut body = Vec::new();
-        catch_up.encode(&mut body);
+        let Some(body) = self.encode_catch_up(cx, catch_up) else { return 0 };
         let bytes = body.len();
         if bytes > MAX_FRAME - 2 {
             tracing::error!(partition = catch_up.partition, bytes, "more is lacking than one frame may have");
             return 0;
         }
-        let body = Bytes::from(body);
         self.tell(cx, &if ends { Frame::CatchUp(body) } else { Frame::Piece(body) });
         bytes
     }

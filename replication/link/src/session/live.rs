@@ -88,6 +88,17 @@ impl Conn {
     /// Sends what is due and fits.
     pub(crate) fn work_live(&mut self, cx: &Context<'_>) {
         self.schedule(cx);
+        if !self.is_held_off() {
+            self.work_changes(cx);
+        }
+        if self.live.ack_at.is_some_and(|at| at <= cx.now_ms) && self.lanes.room(Lane::Control) {
+            self.live.ack_at = None;
+            self.ack(cx);
+        }
+    }
+
+    /// Changes and marks.
+    fn work_changes(&mut self, cx: &Context<'_>) {
         if self.live.flush_at.is_some_and(|at| at <= cx.now_ms) || self.live.making.is_some() {
             self.flush(cx);
         }
@@ -96,17 +107,18 @@ impl Conn {
             self.live.making = Some(Making { hlc, position, taken_ms: cx.now_ms });
             self.flush(cx);
         }
-        self.finish_mark(cx);
-        if self.live.ack_at.is_some_and(|at| at <= cx.now_ms) && self.lanes.room(Lane::Control) {
-            self.live.ack_at = None;
-            self.ack(cx);
+        if !self.is_held_off() {
+            self.finish_mark(cx);
         }
     }
 
     /// Looks whether something new is to be sent or confirmed, and when.
     fn schedule(&mut self, cx: &Context<'_>) {
         let live = &mut self.live;
-        if live.flush_at.is_none() && cx.store.position() > live.position && self.lanes.room(Lane::Live) {
+        let held_off = self.held_off.is_some();
+        if held_off {
+            (live.flush_at, live.mark_at) = (None, u64::MAX);
+        } else if live.flush_at.is_none() && cx.store.position() > live.position && self.lanes.room(Lane::Live) {
             live.flush_at = Some((live.flushed_ms + FLUSH_EVERY_MS).max(cx.now_ms));
             live.mark_at = live.mark_at.min((live.marked_ms + MARK_EVERY_MS).max(cx.now_ms));
         }
@@ -124,15 +136,17 @@ impl Conn {
         while self.lanes.room(Lane::Live) {
             match cx.store.tail(self.live.position, BATCH_BYTES) {
                 Tail::Deltas { deltas, next } => {
-                    let ready: Vec<&Bytes> =
-                        deltas.iter().filter(|d| !self.pending.has(d.partition)).map(|d| &d.bytes).collect();
+                    let more = !deltas.is_empty();
+                    let ready = deltas.into_iter().filter(|d| !self.pending.has(d.partition)).map(|d| d.bytes);
+                    let Some(ready) = self.readable(cx, ready.collect()) else { return };
                     if !ready.is_empty() {
+                        let bytes = self.say(Lane::Live, &Frame::Batch(joined(&ready)), None);
                         add(&cx.gauges.sent_deltas, ready.len());
-                        self.say(Lane::Live, &Frame::Batch(joined(&ready)), None);
+                        add(&cx.gauges.live_bytes_sent, bytes);
                     }
                     self.live.position = next;
                     self.live.flushed_ms = cx.now_ms;
-                    if deltas.is_empty() {
+                    if !more {
                         return;
                     }
                 }
@@ -181,8 +195,8 @@ impl Conn {
     }
 }
 
-fn joined(parts: &[&Bytes]) -> Bytes {
-    let mut all = BytesMut::with_capacity(parts.iter().map(|part| part.len()).sum());
+fn joined(parts: &[Bytes]) -> Bytes {
+    let mut all = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
     parts.iter().for_each(|part| all.extend_from_slice(part));
     all.freeze()
 }

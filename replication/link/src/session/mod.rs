@@ -24,12 +24,13 @@ mod lacks;
 mod ladder;
 pub(crate) mod lanes;
 mod live;
+mod old_peer;
 mod trust;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use replication_core::{PARTITIONS, VersionVector};
+use replication_core::{PARTITIONS, TooNew, VersionVector};
 use replication_storage::{StateStore, WriteMark};
 
 use self::{
@@ -44,7 +45,7 @@ use self::{
 };
 use crate::{
     Peer, PeerStatus,
-    frame::{Frame, FrameBuffer, Hello, NEWEST, OLDEST},
+    frame::{Frame, FrameBuffer, Hello, NEWEST, OLDEST, Packer},
     status::{Gauges, add},
 };
 
@@ -136,6 +137,9 @@ struct Conn {
     greeting_until: Option<u64>,
     inbound: [FrameBuffer; 3],
     lanes: Lanes,
+    packer: Packer,
+    /// Bytes that packing has spared and that are not counted yet.
+    saved: usize,
     pending: Pending,
     live: Live,
     catch_ups: CatchUps,
@@ -143,6 +147,8 @@ struct Conn {
     assembly: Assembly,
     guard: Guard,
     audit: Audit,
+    /// What the peer cannot read, if there is such a thing.
+    held_off: Option<TooNew>,
     rtt_ms: Option<f64>,
 }
 
@@ -277,6 +283,8 @@ impl Conn {
             greeting_until: Some(cx.now_ms + HELLO_DEADLINE_MS),
             inbound: Default::default(),
             lanes: Lanes::default(),
+            packer: Packer::default(),
+            saved: 0,
             pending: Pending::all(),
             live: Live::new(position, seen, changes),
             catch_ups: CatchUps::new(cx.now_ms),
@@ -284,6 +292,7 @@ impl Conn {
             assembly: Assembly::default(),
             guard: Guard::default(),
             audit,
+            held_off: None,
             rtt_ms: None,
         };
         conn.say(Lane::Control, &Frame::Hello(hello), Some(store.pending_mark()));
@@ -293,8 +302,9 @@ impl Conn {
     /// Queues a frame; says how many bytes it has. Version 1 has no control lane.
     fn say(&mut self, lane: Lane, frame: &Frame, needs: Option<WriteMark>) -> usize {
         let lane = if self.version == 1 && lane == Lane::Control { Lane::Live } else { lane };
-        let bytes = frame.encode(self.version);
+        let (bytes, plain) = self.packer.pack(frame, self.version);
         let length = bytes.len();
+        self.saved += plain - length;
         self.lanes.push(lane, bytes, needs);
         length
     }
@@ -332,6 +342,8 @@ impl Conn {
             self.work_catch_up(cx);
             self.work_audit(cx);
         }
+        add(&cx.gauges.spared_bytes, std::mem::take(&mut self.saved));
+        cx.gauges.waiting(self.lanes.held());
         Ok(())
     }
 

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
+mod absence;
 mod guards;
 mod healing;
 mod ladder;
 mod net;
 mod strangers;
 mod together;
+mod versions;
 mod world;

@@ -171,10 +171,15 @@ impl Net {
 
     /// Runs until something holds; panics with `what` if it does not within a minute.
     pub(crate) fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> u64 {
+        self.until_each(1, what, holds)
+    }
+
+    /// The same, looking each so many milliseconds.
+    fn until_each(&mut self, ms: u64, what: &str, holds: impl Fn(&Self) -> bool) -> u64 {
         let began = self.now_ms;
         while !holds(self) {
             assert!(self.now_ms < began + 60_000, "not within a minute: {what}");
-            self.run(1);
+            self.run(ms);
         }
         self.now_ms - began
     }
@@ -182,7 +187,7 @@ impl Net {
     /// Runs until all regions have seen and hold the same.
     pub(crate) fn converge(&mut self) -> u64 {
         let agree = |net: &Self| net.regions.windows(2).all(|pair| pair[0].store.digest() == pair[1].store.digest());
-        self.until("the regions agree", agree)
+        self.until_each(10, "the regions agree", agree)
     }
 
     /// What region `at` sees of its link to `peer`.
