@@ -43,6 +43,18 @@ const ALPHABETS: &[Alphabet] = &[
         modelled: false,
     },
     Alphabet {
+        name: "sorted set",
+        commands: &["ZADD z 1 a", "ZADD z 5 a", "ZINCRBY z 2 a", "ZREM z a", "DEL z"],
+        questions: &["ZSCORE z a", "ZCARD z", "EXISTS z"],
+        modelled: true,
+    },
+    Alphabet {
+        name: "what a list holds",
+        commands: &["RPUSH l e$", "LPUSH l e$", "LREM l 0 e0", "LREM l 0 e1", "DEL l"],
+        questions: &["LLEN l", "EXISTS l"],
+        modelled: true,
+    },
+    Alphabet {
         name: "deadlines",
         commands: &["SET k v$", "SET k w$ EX 50", "EXPIRE k 100", "EXPIRE k 20", "PERSIST k", "DEL k"],
         questions: &["GET k", "PTTL k", "EXISTS k"],

@@ -116,7 +116,10 @@ impl Seen<'_> {
             ["HSET", _, field, text] | ["ZADD", _, text, field] => self.replace(field, Content::Text(text.to_owned())),
             ["HINCRBY", _, field, by] | ["ZINCRBY", _, by, field] => self.add(field, by),
             ["SADD", _, member] => self.replace(member, Content::Present),
-            ["HDEL" | "SREM" | "ZREM", _, place] => Effect { puts: Vec::new(), removes: self.ids_at(place) },
+            ["RPUSH" | "LPUSH", _, element] => put(element, Content::Present),
+            ["HDEL" | "SREM" | "ZREM", _, place] | ["LREM", _, _, place] => {
+                Effect { puts: Vec::new(), removes: self.ids_at(place) }
+            }
             ["PFADD", _, item] => {
                 let mine = format!("region {region}");
                 let mut counted = self.counted(&mine);
@@ -126,7 +129,7 @@ impl Seen<'_> {
                 }
                 Effect::default()
             }
-            _ => put(command, Content::Present),
+            _ => panic!("the model does not know {command}"),
         }
     }
 
@@ -162,7 +165,7 @@ impl Seen<'_> {
             }
             ["SMEMBERS", _] => joined(self.places().into_iter().map(str::to_owned).collect()),
             ["ZSCORE", _, member] => self.shown(member),
-            ["ZCARD" | "HLEN" | "SCARD", _] => self.places().len().to_string(),
+            ["ZCARD" | "HLEN" | "SCARD" | "LLEN", _] => self.places().len().to_string(),
             ["PFCOUNT", _] => {
                 let all: BTreeSet<String> = self.places().into_iter().flat_map(|place| self.counted(place)).collect();
                 all.len().to_string()
