@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use model::{Plan, PlanId, RegionName, Subject, Verdict, Why};
 use plane_client::{
     PlaneClient,
-    api::{PlaneStatus, StateSummary},
+    api::{DivergentBucket, PlaneStatus, StateSummary},
 };
 use serde::Serialize;
 
@@ -48,6 +48,13 @@ struct RegionStatus {
     plan: Option<PlanId>,
     keys: Option<u64>,
     digest: Option<String>,
+    /// Writes that came to stand beside one they had not observed, since the region's start.
+    conflicts: Option<u64>,
+    /// Buckets of keys that differ from a peer's though both have seen the same: 0, or Atoll is at fault.
+    divergent_buckets: u64,
+    /// Some of them, by peer.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    divergent: BTreeMap<RegionName, Vec<DivergentBucket>>,
     /// Milliseconds behind each other region.
     lag_ms: BTreeMap<RegionName, Option<u64>>,
 }
@@ -121,14 +128,23 @@ fn line(plan: &Plan, name: &RegionName, answers: Option<&Answers>) -> RegionStat
         plan: status.and_then(|status| status.plan),
         keys: state.map(|state| state.keys),
         digest: state.map(|state| state.digest.clone()),
+        conflicts: state.map(|state| state.conflicts),
+        divergent_buckets: state.map_or(0, |state| state.peers.iter().map(|peer| peer.divergent_buckets).sum()),
+        divergent: state.map(divergent).unwrap_or_default(),
         lag_ms: state
             .map(|state| state.peers.iter().map(|p| (p.region.clone(), p.lag_ms.filter(|_| p.connected))).collect())
             .unwrap_or_default(),
     }
 }
 
+fn divergent(state: &StateSummary) -> BTreeMap<RegionName, Vec<DivergentBucket>> {
+    let found = state.peers.iter().filter(|peer| !peer.divergent.is_empty());
+    found.map(|peer| (peer.region.clone(), peer.divergent.clone())).collect()
+}
+
 fn healthy(status: &Status) -> bool {
-    status.quorum && status.regions.iter().all(|region| region.reachable && region.serves)
+    let well = |region: &RegionStatus| region.reachable && region.serves && region.divergent_buckets == 0;
+    status.quorum && status.regions.iter().all(well)
 }
 
 fn show(status: &Status, json: bool) -> anyhow::Result<()> {
@@ -154,8 +170,19 @@ fn show(status: &Status, json: bool) -> anyhow::Result<()> {
                 if region.serves { "up" } else { "down" }
             ));
         }
+        for (peer, buckets) in &region.divergent {
+            show_divergent(&region.name, peer, buckets);
+        }
     }
     Ok(())
+}
+
+fn show_divergent(region: &RegionName, peer: &RegionName, buckets: &[DivergentBucket]) {
+    output::say(format!("\n{region} and {peer} have seen the same and hold different things (please report it):"));
+    for bucket in buckets {
+        let keys = if bucket.keys.is_empty() { "keys not known yet".to_owned() } else { bucket.keys.join(", ") };
+        output::say(format!("  partition {}, bucket {}: {keys}", bucket.partition, bucket.bucket));
+    }
 }
 
 fn cells(region: &RegionStatus, paint: Paint) -> Vec<String> {
@@ -175,7 +202,10 @@ fn cells(region: &RegionStatus, paint: Paint) -> Vec<String> {
         Some(ms) => format!("{peer} {ms} ms"),
         None => paint.bad(&format!("{peer} cut")),
     });
-    let lag: Vec<String> = lag.collect();
+    let mut lag: Vec<String> = lag.collect();
+    if region.divergent_buckets > 0 {
+        lag.push(paint.bad(&format!("{} divergent buckets", region.divergent_buckets)));
+    }
     vec![
         region.name.to_string(),
         region.place.clone(),

@@ -193,6 +193,9 @@ pub struct StateSummary {
     /// Highest sequence number seen of each replica, written `REGION.INCARNATION`. Sequence numbers are per partition; this is
     /// the sum over all of them, so it only tells who is behind whom.
     pub version_vector: BTreeMap<String, u64>,
+    /// Writes that came to stand beside one they had not observed, since the start.
+    #[serde(default)]
+    pub conflicts: u64,
     /// The other regions, seen from here.
     pub peers: Vec<PeerSummary>,
 }
@@ -216,6 +219,26 @@ pub struct PeerSummary {
     pub sent_bytes: u64,
     /// Bytes received from it since start.
     pub received_bytes: u64,
+    /// How many buckets of keys differ though both regions have seen the same. Anything but 0 is a fault of Atoll.
+    #[serde(default)]
+    pub divergent_buckets: u64,
+    /// Some of them: partition, bucket, and keys that differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub divergent: Vec<DivergentBucket>,
+    /// What the peer did that it should not: its link was quarantined each time. By name of the fault, since start.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub faults: BTreeMap<String, u64>,
+}
+
+/// Keys of which two regions hold different things though they have seen the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DivergentBucket {
+    /// The partition, 0 to 1023.
+    pub partition: u16,
+    /// The bucket of the partition.
+    pub bucket: u8,
+    /// Some of the keys, readable; empty until they are known.
+    pub keys: Vec<String>,
 }
 
 /// What a DNS client would ask: the query of `GET /v1/explain/dns`.

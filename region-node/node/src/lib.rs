@@ -13,7 +13,9 @@
 //! the binary's wiring file.
 
 mod demotion;
+mod metrics;
 mod observer;
+mod policy;
 mod probe;
 mod readiness;
 mod routes;
@@ -162,6 +164,7 @@ pub async fn start(
     let gateway = Mutex::new(Some(gateway));
     let shared = Arc::new(Shared { region, store, links: view, gateway, more_metrics: config.more_metrics });
     let mut tasks = JoinSet::new();
+    tasks.spawn(policy::run(shared.store.clone(), plans.clone()));
     let sight = observer::start(eyes, plans, &mut tasks);
     let (out, demoted) = watch::channel(BTreeSet::new());
     let heard = config.heard;

@@ -123,12 +123,12 @@ pub(crate) async fn serve(server: Arc<Server>, mut stream: TcpStream, registered
 impl Connection {
     /// Executes the commands that have arrived completely.
     fn execute_arrived(&mut self) -> Next {
-        let mut executed = 0;
+        let (mut executed, limits) = (0, self.server.limits());
         let next = loop {
             if executed == BATCH || self.out.len() >= FLUSH_AT {
                 break Next::GoOn;
             }
-            let limits = if self.session.authenticated { &self.server.limits } else { &Limits::UNAUTHENTICATED };
+            let limits = if self.session.authenticated { &limits } else { &Limits::UNAUTHENTICATED };
             match self.decoder.next(&mut self.input, limits, &mut self.args) {
                 Ok(Step::Command) => {
                     executed += 1;

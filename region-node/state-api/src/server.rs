@@ -31,9 +31,14 @@ pub(crate) struct Server {
     pub(crate) store: StateStore,
     pub(crate) clients: Arc<Clients>,
     pub(crate) counters: Counters,
-    /// What a client that has logged in may send.
-    pub(crate) limits: Limits,
     pub(crate) started: Instant,
+}
+
+impl Server {
+    /// What a client that has logged in may send now: the World may change it.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { bulk: self.store.max_value_bytes(), ..Limits::DEFAULT }
+    }
 }
 
 /// Why the port could not be opened.
@@ -88,14 +93,12 @@ pub fn start(config: StateApiConfig, store: StateStore) -> Result<StateApiHandle
     };
     let listener = bind(listen).map_err(failed)?;
     let local_addr = listener.local_addr().map_err(failed)?;
-    let limits = Limits { bulk: store.max_value_bytes(), ..Limits::DEFAULT };
     let server = Arc::new(Server {
         access: Access::new(config.users.clone()),
         config,
         store,
         clients: Arc::default(),
         counters: Counters::default(),
-        limits,
         started: Instant::now(),
     });
     let (stop, stopped) = watch::channel(false);

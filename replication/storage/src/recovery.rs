@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, AtomicU64},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize},
     },
     time::{Duration, Instant},
 };
@@ -162,6 +162,7 @@ fn assemble(
         changes: Arc::default(),
         acked: Mutex::new(BTreeMap::new()),
         counters: Counters::default(),
+        max_value_bytes: AtomicUsize::new(config.rules.max_value_bytes),
         sync_bell: Bell::default(),
         keeper_bell: Bell::default(),
         checkpoint: Mutex::new(last),

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -68,6 +68,8 @@ pub(crate) struct Inner {
     /// What each peer is known to have, per partition.
     pub(crate) acked: Mutex<std::collections::BTreeMap<u16, Vec<VersionVector>>>,
     pub(crate) counters: Counters,
+    /// Of the rules; apart from them, so that a connection finds it without a lock.
+    pub(crate) max_value_bytes: AtomicUsize,
     pub(crate) sync_bell: Bell,
     pub(crate) keeper_bell: Bell,
     /// Journal position and size at the last checkpoint, and that checkpoint's own size.
@@ -169,6 +171,7 @@ impl StateStore {
 
     /// Sets what the World says about keys, from now on.
     pub fn set_rules(&self, rules: &Arc<Rules>) {
+        self.inner.max_value_bytes.store(rules.max_value_bytes, Ordering::Relaxed);
         self.inner.shards.each(|_, slot| slot.partition.set_rules(rules.clone()));
     }
 
@@ -258,7 +261,7 @@ impl StateStore {
 
     /// Longest value, field or member that a command may store, in bytes.
     pub fn max_value_bytes(&self) -> usize {
-        self.inner.config.rules.max_value_bytes
+        self.inner.max_value_bytes.load(Ordering::Relaxed)
     }
 
     /// Why writes are refused, while they are.

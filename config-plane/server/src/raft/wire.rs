@@ -121,7 +121,7 @@ pub(crate) struct WireEntry {
 enum WireBody {
     /// A new leader's first entry.
     Blank,
-    Request(Request),
+    Request(Box<Request>),
     Membership(WireMembership),
 }
 
@@ -129,7 +129,7 @@ impl From<&Entry> for WireEntry {
     fn from(entry: &Entry) -> Self {
         let body = match &entry.payload {
             EntryPayload::Blank => WireBody::Blank,
-            EntryPayload::Normal(Proposal(request)) => WireBody::Request(request.clone()),
+            EntryPayload::Normal(Proposal(request)) => WireBody::Request(Box::new(request.clone())),
             EntryPayload::Membership(membership) => WireBody::Membership(membership.into()),
         };
         Self { id: entry.log_id.into(), body }
@@ -141,7 +141,7 @@ impl WireEntry {
     pub(crate) fn into_entry(self) -> Result<Entry, CodecError> {
         let payload = match self.body {
             WireBody::Blank => EntryPayload::Blank,
-            WireBody::Request(request) => EntryPayload::Normal(Proposal(request)),
+            WireBody::Request(request) => EntryPayload::Normal(Proposal(*request)),
             WireBody::Membership(membership) => EntryPayload::Membership(membership.try_into()?),
         };
         Ok(Entry { log_id: self.id.into(), payload })

@@ -30,7 +30,7 @@ fn get(call: &mut Call<'_>) -> Answer {
         ("maxmemory", "0".to_owned()),
         ("maxmemory-policy", "noeviction".to_owned()),
         ("port", call.session.client.local.port().to_string()),
-        ("proto-max-bulk-len", call.server.limits.bulk.to_string()),
+        ("proto-max-bulk-len", call.server.limits().bulk.to_string()),
         ("save", String::new()),
         ("timeout", "0".to_owned()),
     ];
