@@ -10,7 +10,12 @@ use bytes::Bytes;
 use replication_core::{CatchUp, Dot, Gone, VersionVector};
 use replication_storage::CatchUpError;
 
-use super::{Conn, Context, lanes::Lane, trust::End};
+use super::{
+    Context,
+    conn::{Conn, claims_nothing_of_ours},
+    lanes::Lane,
+    trust::End,
+};
 use crate::{
     frame::{Differing, Frame, Live, Sums},
     status::add,
@@ -77,8 +82,11 @@ impl Conn {
         self.took_in(cx, body.len(), true);
         add(&cx.gauges.catch_ups_received, 1);
         add(&cx.gauges.catch_up_bytes_received, body.len());
-        let whole = self.assembly.join(last, body.len())?;
+        let mut whole = self.assembly.join(last, body.len())?;
         self.assembly.rest();
+        let vector = [(whole.partition, std::mem::take(&mut whole.vv))];
+        claims_nothing_of_ours(cx, &vector)?;
+        [(_, whole.vv)] = vector;
         let partition = whole.partition;
         if self.puts_off(cx, partition, whole.puts.iter().map(|put| (put.dot.replica, put.hlc))) {
             return Ok(());

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use replication_core::PARTITIONS;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Conn, Context, lanes::Lane};
+use super::{Context, conn::Conn, lanes::Lane};
 use crate::{
     frame::{AskKeys, BucketSums, Digest, Frame, KeySums, MOST_KEY_BYTES, MOST_KEYS},
     status::{Divergence, MOST_NAMED},

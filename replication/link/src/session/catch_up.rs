@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use replication_core::{PARTITIONS, VersionVector};
 
-use super::{Conn, Context, lacks::Lacks, ladder::Ladder, lanes::Lane, live::FIRST_ROUND};
+use super::{Context, conn::Conn, lacks::Lacks, ladder::Ladder, lanes::Lane, live::FIRST_ROUND};
 use crate::frame::Frame;
 
 /// What may be on its way to a peer and not confirmed yet: so much a receiver is asked to bear besides its clients.

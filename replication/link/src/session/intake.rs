@@ -11,7 +11,8 @@ use replication_core::{Delta, Hlc, RemoteStamp};
 use replication_storage::Offer;
 
 use super::{
-    Conn, Context,
+    Context,
+    conn::Conn,
     lanes::Lane,
     live::FIRST_ROUND,
     trust::{End, Fault},

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use replication_core::{CatchUp, CatchUpCursor, Gone, LiveBucket, LiveSums, VersionVector};
 
-use super::{Conn, Context, lanes::Lane};
+use super::{Context, conn::Conn, lanes::Lane};
 use crate::{
     frame::{Differing, Frame, Live, MAX_FRAME, MOST_NUMBERS, Sums},
     status::add,

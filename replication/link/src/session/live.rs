@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use replication_core::Hlc;
 use replication_storage::Tail;
 
-use super::{Conn, Context, catch_up::Pending, lanes::Lane};
+use super::{Context, catch_up::Pending, conn::Conn, lanes::Lane};
 use crate::{
     frame::{Frame, Mark},
     status::add,

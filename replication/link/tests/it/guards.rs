@@ -90,6 +90,28 @@ fn each_wrong_a_peer_can_do_quarantines_its_link_by_name_and_no_other() {
 }
 
 #[test]
+fn a_peer_that_has_more_of_ours_than_we_made_costs_us_our_name_and_itself_a_pause() {
+    let mut net = linked(2);
+    let me = net.store(2).replica();
+    // An ack of version 2: one replica, one partition, and a number that region 2 has not come to.
+    let mut ack = vec![0, 0, 0, 0, 4, 0, 1];
+    ack.extend_from_slice(&me.region.to_le_bytes());
+    ack.extend_from_slice(&me.incarnation.to_le_bytes());
+    ack.extend_from_slice(&[1, 7, 1, 0, 100]);
+    ack[0] = ack.len() as u8 - 4;
+    let now_ms = net.now_ms;
+    net.link(1, 2).inject(now_ms, 2, Lane::Control, ack.into());
+    assert!(net.link(1, 2).closed_by(2).is_some_and(|why| why.contains("100 changes of")));
+    assert_eq!(fault_count(&net, 2, 1, Fault::ForeignDots), 1);
+    assert_ne!(net.store(2).replica(), me, "a number might come to mean two things");
+    net.run(300);
+    net.connect(1, 2);
+    net.run_op(2, &set("under the new name", "v"));
+    net.converge();
+    assert_eq!(get(net.store(1), "under the new name").as_deref(), Some("v"));
+}
+
+#[test]
 fn quarantine_grows_while_a_peer_goes_on() {
     let mut net = linked(2);
     let mut pauses = Vec::new();

@@ -164,3 +164,26 @@ fn a_rejoining_region_does_not_hold_up_live_changes() {
     assert!(slowest < 1500, "{slowest} ms");
     net.converge();
 }
+
+#[test]
+fn session_writes_take_less_than_half_their_bytes_on_the_wire() {
+    let mut net = Net::new(2);
+    net.connect_all();
+    net.until("the link is live", |net| net.status(1, 2).live);
+    // 5000 a second for a fifth of a second: batches of ten.
+    for n in 0..1000_usize {
+        let (id, user) = (n.wrapping_mul(0x9E37_79B9_7F4A_7C15), n * 7919 % 50_000);
+        let value = format!(
+            r#"{{"cookie":{{"originalMaxAge":1800000,"httpOnly":true,"path":"/"}},"user":{{"id":{user},"roles":["customer"]}},"csrf":"{id:016x}"}}"#
+        );
+        net.run_op(1, &set(&format!("sess:{id:016x}"), &value));
+        if n % 5 == 0 {
+            net.run(1);
+        }
+    }
+    net.converge();
+    let status = net.status(1, 2);
+    let per_write = status.live_bytes_sent / status.sent_deltas;
+    assert!(status.sent_deltas == 1000 && per_write < 110, "{per_write} bytes a write, of some 230: {status:?}");
+    assert!(status.lags.quantile_ms(0.99).is_some() || net.status(2, 1).lags.quantile_ms(0.99).is_some());
+}
