@@ -28,6 +28,7 @@ mod config;
 mod connection;
 mod counters;
 mod glob;
+mod key_specs;
 mod reply;
 mod resp;
 mod server;

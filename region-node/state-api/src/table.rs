@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use crate::{
     call::{Answer, Call},
     commands,
+    key_specs::KeySpec,
     resp::parse_i64,
 };
 
@@ -24,6 +25,8 @@ pub(crate) struct Command {
     pub(crate) arity: i32,
     pub(crate) flags: u32,
     pub(crate) keys: Option<Keys>,
+    /// What `COMMAND INFO` says of the keys, where that is more than follows from `keys`.
+    pub(crate) specs: &'static [KeySpec],
     pub(crate) group: &'static str,
     pub(crate) categories: &'static [&'static str],
     pub(crate) tips: &'static [&'static str],
@@ -62,7 +65,6 @@ impl Keys {
     }
 
     /// As many keys as the argument at `at` says, right behind it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the commands that count their keys come with the next types"))]
     pub(crate) const fn counted(at: usize, flags: &'static [&'static str]) -> Option<Self> {
         Some(Self { first: 0, last: 0, step: 1, counted: Some(at), flags, notes: None })
     }
@@ -165,6 +167,7 @@ impl Command {
             arity,
             flags: 0,
             keys: None,
+            specs: &[],
             group,
             categories: &[],
             tips: &[],
@@ -184,6 +187,12 @@ impl Command {
 
     pub(crate) const fn keys(mut self, keys: Option<Keys>) -> Self {
         self.keys = keys;
+        self
+    }
+
+    /// Several places of keys, or places that only the command can find.
+    pub(crate) const fn specs(mut self, specs: &'static [KeySpec]) -> Self {
+        self.specs = specs;
         self
     }
 

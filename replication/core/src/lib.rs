@@ -38,7 +38,7 @@ pub use op::{
     HashOp, KeyOp, ListEnd, ListOp, NameBound, Op, Overflow, Recipe, ScoreBound, Select, SetExpiry, SetIf, SetOp,
     SketchOp, Span, TextOp, TimeUnit, When, ZsetOp,
 };
-pub use ops::combine_scores;
+pub use ops::{combine_scores, combine_sets};
 pub use partition::{
     Bucket, BucketSum, CatchUp, CatchUpCursor, CatchUpRefused, CaughtUp, Executed, ExplainedPart, Explanation, Gone,
     KEY_BUCKETS, LEAST_SHIFT, LiveBucket, LiveSums, MAX_CATCH_UP_BYTES, MOST_SHIFT, Merged, NotNext, Now,
@@ -46,6 +46,7 @@ pub use partition::{
 };
 pub use reply::{OpError, Reply};
 pub use rules::{DEFAULT_MAX_VALUE_BYTES, PrefixRule, Rules};
+pub use types::mark::REMOVE_WINS_KEEP_MS;
 pub use wire::{DecodeError, TooNew};
 
 /// Longest key, in bytes.

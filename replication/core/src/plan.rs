@@ -37,6 +37,13 @@ impl<'a> Plan<'a> {
         self.next_seq += 1;
     }
 
+    /// Plans a value that observed nothing, and gives the name it will have.
+    pub(crate) fn put_named(&mut self, part: Part, value: Value) -> Dot {
+        let dot = Dot { replica: self.me, seq: self.next_seq };
+        self.put(part, SmallVec::new(), value);
+        dot
+    }
+
     pub(crate) fn remove(&mut self, part: Part, removes: SmallVec<[Dot; 1]>) {
         if !removes.is_empty() {
             self.changes.push(Change { key: self.key.clone(), part, removes, put: None });
@@ -105,7 +112,7 @@ impl<'a> Plan<'a> {
             }
         }
         if let Some(members) = full.members.as_ref().filter(|_| keep != Kind::Set) {
-            members.for_each(&mut |add| clearing.removes.push(self.replicas.unpack(add.dot)));
+            members.for_each(&mut |held| clearing.removes.push(self.replicas.unpack(held.dot)));
         }
         if let Some(zset) = full.zset.as_ref().filter(|_| keep != Kind::Zset) {
             for (member, cell) in zset.cells() {
@@ -119,6 +126,7 @@ impl<'a> Plan<'a> {
         if let Some(sketches) = full.sketches.as_ref().filter(|_| keep != Kind::Sketch) {
             clearing.removes.extend(sketches.dots().map(|dot| self.replicas.unpack(dot)));
         }
+        clearing.removes.extend(full.marks.iter().map(|mark| self.replicas.unpack(mark.dot)));
         clearing
     }
 

@@ -201,6 +201,15 @@ impl StateStore {
         (next, keys)
     }
 
+    /// One of the keys, at random; `None` if there is none.
+    pub fn random_key(&self) -> Option<Bytes> {
+        let (now_ms, luck) = (self.now_ms(), self.inner.config.luck.draw());
+        let start = (luck % u64::from(PARTITIONS)) as u16;
+        let inside = luck.rotate_left(32);
+        let mut order = (start..PARTITIONS).chain(0..start);
+        order.find_map(|id| self.inner.shards.with(id, |slot| slot.partition.random_key(inside, now_ms)))
+    }
+
     /// How many keys are held, those that wait for their purge included.
     pub fn dbsize(&self) -> usize {
         let mut keys = 0;

@@ -3,7 +3,7 @@
 use crate::{
     call::{Answer, Call, Refusal},
     resp::Writer,
-    table::{self, Command, Keys, flag::*},
+    table::{self, Command, flag::*},
 };
 
 const CONNECTION: &[&str] = &["connection"];
@@ -114,56 +114,22 @@ fn describe(command: &Command, out: &mut Writer) {
     out.array(10);
     out.bulk(command.name.as_bytes());
     out.int(command.arity.into());
-    let flags: Vec<&str> =
-        NAMES.into_iter().enumerate().filter(|(bit, _)| command.is(1 << bit)).map(|(_, name)| name).collect();
+    let set = NAMES.into_iter().enumerate().filter(|(bit, _)| command.is(1 << bit)).map(|(_, name)| name);
+    let flags: Vec<&str> = set.chain(command.has_movable_keys().then_some("movablekeys")).collect();
     out.set(flags.len());
     flags.iter().for_each(|flag| out.status(flag));
-    out.count(command.keys.map_or(0, |keys| keys.first));
-    out.int(command.keys.map_or(0, |keys| keys.last.into()));
-    out.count(command.keys.map_or(0, |keys| keys.step));
+    let fixed = command.keys.filter(|keys| keys.first > 0);
+    out.count(fixed.map_or(0, |keys| keys.first));
+    out.int(fixed.map_or(0, |keys| keys.last.into()));
+    out.count(fixed.map_or(0, |keys| keys.step));
     let categories = command.all_categories();
     out.set(categories.len());
     categories.iter().for_each(|category| out.status(&format!("@{category}")));
     out.set(command.tips.len());
     command.tips.iter().for_each(|tip| out.bulk(tip.as_bytes()));
-    out.set(usize::from(command.keys.is_some()));
-    if let Some(keys) = command.keys {
-        describe_keys(keys, out);
-    }
+    command.write_key_specs(out);
     out.set(command.subcommands.len());
     command.subcommands.iter().for_each(|sub| describe(sub, out));
-}
-
-fn describe_keys(keys: Keys, out: &mut Writer) {
-    out.map(3 + usize::from(keys.notes.is_some()));
-    if let Some(notes) = keys.notes {
-        out.bulk(b"notes");
-        out.bulk(notes.as_bytes());
-    }
-    out.bulk(b"flags");
-    out.set(keys.flags.len());
-    keys.flags.iter().for_each(|flag| out.status(flag));
-    out.bulk(b"begin_search");
-    out.map(2);
-    out.bulk(b"type");
-    out.bulk(b"index");
-    out.bulk(b"spec");
-    out.map(1);
-    out.bulk(b"index");
-    out.count(keys.first);
-    out.bulk(b"find_keys");
-    out.map(2);
-    out.bulk(b"type");
-    out.bulk(b"range");
-    out.bulk(b"spec");
-    out.map(3);
-    out.bulk(b"lastkey");
-    // Relative to the first key, unless counted from the end.
-    out.int(if keys.last < 0 { keys.last.into() } else { i64::from(keys.last) - keys.first as i64 });
-    out.bulk(b"keystep");
-    out.count(keys.step);
-    out.bulk(b"limit");
-    out.int(0);
 }
 
 /// One entry of `COMMAND DOCS`.

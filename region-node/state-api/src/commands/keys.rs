@@ -1,16 +1,14 @@
-//! Commands on keys of any type: existence, deadlines, walking the key space.
+//! Commands on keys of any type: existence, type, deadlines.
 //!
 //! `DEL`, `UNLINK`, `EXISTS` and `TOUCH` with several keys are carried out key by key: keys live in different partitions, and
 //! only within one is anything atomic.
 
 use bytes::Bytes;
-use replication_core::{ExpireIf, KeyOp, Reply, TimeUnit, When};
+use replication_core::{ExpireIf, KeyOp, TimeUnit, When};
 
 use super::SUM_OVER_SHARDS;
 use crate::{
     call::{Answer, Call, Refusal, shown},
-    glob,
-    resp::parse_i64,
     table::{Command, Keys, flag::*},
 };
 
@@ -91,25 +89,20 @@ pub(super) const COMMANDS: &[Command] = &[
         .categories(KEYSPACE)
         .about("2.2.0", "Remove the expiration from a key")
         .usage("key"),
-    Command::new("scan", -2, READONLY | WIDE, "generic", scan)
-        .categories(KEYSPACE)
-        .tips(&["nondeterministic_output", "request_policy:special"])
-        .about("2.8.0", "Incrementally iterate the keys space")
-        .complexity(
-            "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return \
-             back to 0. N is the number of elements inside the collection.",
-        )
-        .usage("cursor [MATCH pattern] [COUNT count] [TYPE type]"),
-    Command::new("keys", 2, READONLY | WIDE, "generic", keys)
-        .categories(&["keyspace", "dangerous"])
-        .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
-        .about("1.0.0", "Find all keys matching the given pattern")
-        .complexity("O(N) with N being the number of keys in the database: SCAN does the same in steps")
-        .usage("pattern"),
-    Command::new("dbsize", 1, READONLY | FAST | WIDE, "server", dbsize)
-        .categories(KEYSPACE)
-        .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
-        .about("1.0.0", "Return the number of keys in the selected database"),
+    Command::new("expiretime", 2, READONLY | FAST, "generic", |call| {
+        call.answer(&KeyOp::ExpireTime { unit: TimeUnit::Seconds }.on(call.key()))
+    })
+    .keys(Keys::one(&["RO", "access"]))
+    .categories(KEYSPACE)
+    .about("7.0.0", "Get the expiration Unix timestamp for a key")
+    .usage("key"),
+    Command::new("pexpiretime", 2, READONLY | FAST, "generic", |call| {
+        call.answer(&KeyOp::ExpireTime { unit: TimeUnit::Millis }.on(call.key()))
+    })
+    .keys(Keys::one(&["RO", "access"]))
+    .categories(KEYSPACE)
+    .about("7.0.0", "Get the expiration Unix timestamp for a key in milliseconds")
+    .usage("key"),
 ];
 
 fn del(call: &mut Call<'_>) -> Answer {
@@ -154,78 +147,4 @@ fn expire_condition(options: &[Bytes]) -> Result<ExpireIf, Refusal> {
         return Err("ERR GT and LT options at the same time are not compatible".into());
     }
     Ok(condition)
-}
-
-/// What `SCAN` is asked to show.
-struct ScanOptions {
-    pattern: Option<Bytes>,
-    count: usize,
-    kind: Option<Bytes>,
-}
-
-/// A page is a page: `COUNT` is a hint, and nobody is kept waiting while a million keys are listed.
-const LARGEST_PAGE: usize = 10_000;
-
-impl ScanOptions {
-    fn parse(mut rest: &[Bytes]) -> Result<Self, Refusal> {
-        let mut options = Self { pattern: None, count: 10, kind: None };
-        while let [name, value, after @ ..] = rest {
-            match name.to_ascii_lowercase().as_slice() {
-                b"match" => options.pattern = Some(value.clone()),
-                b"type" => options.kind = Some(value.clone()),
-                b"count" => {
-                    let count = parse_i64(value).ok_or(Refusal::NOT_AN_INTEGER)?;
-                    let count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(Refusal::SYNTAX)?;
-                    options.count = count.min(LARGEST_PAGE);
-                }
-                _ => return Err(Refusal::SYNTAX),
-            }
-            rest = after;
-        }
-        if rest.is_empty() { Ok(options) } else { Err(Refusal::SYNTAX) }
-    }
-
-    fn shows(&self, call: &mut Call<'_>, key: &Bytes) -> bool {
-        let matching = self.pattern.as_ref().is_none_or(|pattern| glob::matches(pattern, key, false));
-        matching
-            && self.kind.as_ref().is_none_or(|kind| match call.execute(&KeyOp::Type.on(key.clone())) {
-                Ok(Reply::Status(word)) => word.as_bytes().eq_ignore_ascii_case(kind),
-                _ => false,
-            })
-    }
-}
-
-fn scan(call: &mut Call<'_>) -> Answer {
-    let cursor = std::str::from_utf8(&call.args[1]).ok().and_then(|text| text.parse::<u64>().ok());
-    let cursor = cursor.ok_or(Refusal::from("ERR invalid cursor"))?;
-    let options = ScanOptions::parse(&call.args[2..])?;
-    let (next, mut page) = call.store()?.scan(cursor, options.count);
-    page.retain(|key| options.shows(call, key));
-    call.out.array(2);
-    call.out.bulk(next.to_string().as_bytes());
-    call.out.array(page.len());
-    page.iter().for_each(|key| call.out.bulk(key));
-    Ok(())
-}
-
-fn keys(call: &mut Call<'_>) -> Answer {
-    let options = ScanOptions { pattern: Some(call.arg(1)), count: LARGEST_PAGE, kind: None };
-    let (mut cursor, mut found) = (0, Vec::new());
-    loop {
-        let (next, mut page) = call.store()?.scan(cursor, options.count);
-        page.retain(|key| options.shows(call, key));
-        found.append(&mut page);
-        cursor = next;
-        if cursor == 0 {
-            break;
-        }
-    }
-    call.out.array(found.len());
-    found.iter().for_each(|key| call.out.bulk(key));
-    Ok(())
-}
-
-fn dbsize(call: &mut Call<'_>) -> Answer {
-    call.out.count(call.store()?.dbsize());
-    Ok(())
 }

@@ -7,7 +7,12 @@ mod connection;
 mod hashes;
 mod info;
 mod keys;
+mod keyspace;
+mod names;
+mod object;
 mod region;
+mod scan;
+mod set_algebra;
 mod sets;
 mod strings;
 mod transactions;
@@ -25,9 +30,13 @@ pub(crate) const GROUPS: &[&[Command]] = &[
     config::COMMANDS,
     info::COMMANDS,
     keys::COMMANDS,
+    names::COMMANDS,
+    keyspace::COMMANDS,
+    object::COMMANDS,
     strings::COMMANDS,
     hashes::COMMANDS,
     sets::COMMANDS,
+    set_algebra::COMMANDS,
     region::COMMANDS,
     transactions::COMMANDS,
 ];

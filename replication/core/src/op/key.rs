@@ -40,20 +40,43 @@ pub enum KeyOp {
     Del,
     Exists,
     Type,
-    Expire { when: When, condition: ExpireIf },
-    Ttl { unit: TimeUnit },
+    Expire {
+        when: When,
+        condition: ExpireIf,
+    },
+    Ttl {
+        unit: TimeUnit,
+    },
+    ExpireTime {
+        unit: TimeUnit,
+    },
     Persist,
+    /// RENAME, or RENAMENX: `nx`.
+    Rename {
+        to: Bytes,
+        nx: bool,
+    },
+    /// COPY within the partition, to another key.
+    Copy {
+        to: Bytes,
+        replace: bool,
+    },
+    /// OBJECT ENCODING.
+    Encoding,
 }
 
 impl KeyOp {
     pub(super) fn is_write(&self) -> bool {
         match self {
-            Self::Exists | Self::Type | Self::Ttl { .. } => false,
-            Self::Del | Self::Expire { .. } | Self::Persist => true,
+            Self::Exists | Self::Type | Self::Ttl { .. } | Self::ExpireTime { .. } | Self::Encoding => false,
+            Self::Del | Self::Expire { .. } | Self::Persist | Self::Rename { .. } | Self::Copy { .. } => true,
         }
     }
 
     pub(super) fn other_keys(&self) -> &[Bytes] {
-        &[]
+        match self {
+            Self::Rename { to, .. } | Self::Copy { to, .. } => std::slice::from_ref(to),
+            _ => &[],
+        }
     }
 }

@@ -73,7 +73,8 @@ impl Op {
             Ask::Text(op) => op.other_keys(),
             Ask::Bits(op) => op.other_keys(),
             Ask::Sketch(op) => op.other_keys(),
-            Ask::Hash(_) | Ask::Set(_) => &[],
+            Ask::Set(op) => op.other_keys(),
+            Ask::Hash(_) => &[],
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) fn expire(scene: &mut Scene<'_>, when: When, condition: ExpireIf) -> 
 /// Gives a key that is there a deadline; one that is past removes the key.
 pub(super) fn expire_at(scene: &mut Scene<'_>, at_ms: u64) {
     if at_ms <= scene.now_ms {
-        scene.plan.clear_key(scene.body);
+        scene.drop_key();
     } else {
         plan_deadline(scene, at_ms);
     }
@@ -56,6 +56,18 @@ pub(super) fn ttl(scene: &Scene<'_>, unit: TimeUnit) -> Reply {
     Reply::Int(match unit {
         TimeUnit::Millis => left_ms,
         TimeUnit::Seconds => left_ms.saturating_add(500) / 1000, // rounded, as Redis does
+    })
+}
+
+pub(super) fn expire_time(scene: &Scene<'_>, unit: TimeUnit) -> Reply {
+    if scene.view.present() == Kind::None {
+        return Reply::Int(-2);
+    }
+    let Some(at_ms) = scene.view.deadline_ms else { return Reply::Int(-1) };
+    let at_ms = i64::try_from(at_ms).unwrap_or(i64::MAX);
+    Reply::Int(match unit {
+        TimeUnit::Millis => at_ms,
+        TimeUnit::Seconds => at_ms.saturating_add(500) / 1000, // rounded, as Redis does
     })
 }
 

@@ -128,7 +128,7 @@ fn last_of_each(fields: &[(Bytes, Bytes)]) -> Vec<(&Bytes, &Bytes)> {
 }
 
 impl Body {
-    fn fields(&self) -> Option<&Fields> {
+    pub(super) fn fields(&self) -> Option<&Fields> {
         match self {
             Self::Full(full) => full.fields.as_deref(),
             Self::Empty | Self::Lean(_) => None,

@@ -1,14 +1,17 @@
 //! What each command answers and plans, one file per family. Read the key, answer, write down the changes; nothing here
 //! touches state.
 
+mod algebra;
 mod bitfield;
 mod bits;
+mod copy;
 mod counter;
 mod expiry;
 mod hash;
 mod key;
 mod list;
 mod luck;
+mod object;
 mod set;
 mod sketch;
 mod string;
@@ -20,14 +23,17 @@ mod zset_range;
 
 use bytes::Bytes;
 use hashbrown::HashSet;
+use smallvec::SmallVec;
 
+pub use algebra::combine_sets;
 pub use zset_algebra::combine_scores;
 
+use crate::delta::{Part, Value};
 use crate::keyspace::Keyspace;
 use crate::plan::Plan;
 use crate::types::cell::Reading;
 use crate::types::{Body, Kind, View, decimal};
-use crate::{Ask, KeyOp, MAX_COMMAND_BYTES, MAX_KEY_BYTES, Op, OpError, Reply, Rules};
+use crate::{Ask, MAX_COMMAND_BYTES, MAX_KEY_BYTES, Op, OpError, Reply, Rules};
 
 static EMPTY: Body = Body::Empty;
 
@@ -53,14 +59,7 @@ type Answer = Result<Reply, OpError>;
 /// Answers `op` and plans its changes. After an error the plan is void.
 pub(crate) fn run(op: &Op, scene: &mut Scene<'_>) -> Answer {
     match &op.ask {
-        Ask::Key(ask) => match ask {
-            KeyOp::Del => Ok(key::del(scene)),
-            KeyOp::Exists => Ok(key::exists(scene)),
-            KeyOp::Type => Ok(key::kind(scene)),
-            KeyOp::Expire { when, condition } => expiry::expire(scene, *when, *condition),
-            KeyOp::Ttl { unit } => Ok(expiry::ttl(scene, *unit)),
-            KeyOp::Persist => Ok(expiry::persist(scene)),
-        },
+        Ask::Key(ask) => key::run(ask, scene),
         Ask::Text(ask) => string::run(ask, scene),
         Ask::Bits(ask) => bits::run(ask, scene),
         Ask::Hash(ask) => hash::run(ask, scene),
@@ -107,15 +106,24 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Plans the removal of the key in hand.
+    /// Plans the removal of the key in hand. Where removes win, it leaves a mark.
     fn drop_key(&mut self) {
         self.plan.clear_key(self.body);
+        if self.rules.of(&self.plan.key).remove_wins {
+            self.plan.put(Part::Key, SmallVec::new(), Value::Revoked);
+        }
     }
 
     /// Opens the key for a write of `want`: a key that is not there, or past its deadline, starts from nothing (what is left
-    /// of it is removed in the same delta); hidden parts of other types go.
+    /// of it is removed in the same delta); hidden parts of other types go. Marks on single members or fields stay: writing one
+    /// member says nothing about the others.
     fn open(&mut self, want: Kind) -> Result<&'a Body, OpError> {
         if !self.has(want)? {
+            if self.view.kind == Kind::None && self.body.has_marks(want) {
+                self.plan.clear_deadlines(self.body);
+                self.plan.clear_hidden(self.body, want);
+                return Ok(self.body);
+            }
             self.plan.clear_key(self.body);
             return Ok(&EMPTY);
         }
@@ -131,6 +139,25 @@ fn bulk(reading: Reading<'_>) -> Bytes {
         Reading::Text(text) => text.to_bytes(),
         Reading::Number(number) => Bytes::from(decimal::show(number)),
     }
+}
+
+/// Counts what a command is about to write that nobody sent (a union, a copy): one change may hold no more than a command may be
+/// long.
+#[derive(Default)]
+struct SizeLimit(usize);
+
+impl SizeLimit {
+    /// One more element, with this much text.
+    fn add(&mut self, bytes: usize) -> Result<(), OpError> {
+        const EACH: usize = 64; // what an element takes beside its text
+        self.0 = self.0.saturating_add(bytes + EACH);
+        if self.0 > MAX_COMMAND_BYTES { Err(OpError::ResultTooLarge) } else { Ok(()) }
+    }
+}
+
+/// A page of a walk: the cursor to go on with, 0 at the end, and what it shows.
+fn page(next: u64, shown: Vec<Reply>) -> Reply {
+    Reply::Array(vec![Reply::Int(next as i64), Reply::Array(shown)])
 }
 
 /// Each name once, in order of first appearance: a command that names a field twice must not count it twice.

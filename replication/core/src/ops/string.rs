@@ -80,7 +80,7 @@ pub(super) fn plan_set(scene: &mut Scene<'_>, value: &Bytes, deadline_ms: Option
 fn get_del(scene: &mut Scene<'_>) -> Answer {
     let reply = get(scene)?;
     if reply != Reply::Nil {
-        scene.plan.clear_key(scene.body);
+        scene.drop_key();
     }
     Ok(reply)
 }

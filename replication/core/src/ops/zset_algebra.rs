@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::zset_range::copied;
-use super::{Answer, Scene};
+use super::{Answer, Scene, SizeLimit};
 use crate::delta::{Part, Score, Value};
 use crate::types::set::Members;
 use crate::types::zset::Zset;
@@ -184,7 +184,8 @@ pub(super) fn store(scene: &mut Scene<'_>, recipe: &Recipe) -> Answer {
 
 /// Puts `rows` in the place of whatever is held of the key in hand; without any, the key is removed. Answers how many there are.
 pub(super) fn overwrite(scene: &mut Scene<'_>, rows: Vec<(Bytes, Score)>) -> Answer {
-    scene.check_size(rows.iter().map(|(member, _)| member.len()))?;
+    let mut size = SizeLimit::default();
+    rows.iter().try_for_each(|(member, _)| size.add(member.len()))?;
     if rows.is_empty() {
         if scene.view.present() != Kind::None {
             scene.drop_key();

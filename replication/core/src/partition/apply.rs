@@ -61,7 +61,7 @@ impl Partition {
                 self.remove_anywhere(slot, &change.removes, origin, by);
             } else {
                 for &dot in &change.removes {
-                    if !self.remove(slot, change.part.as_ref(), dot, origin, by) {
+                    if !self.remove(slot, change.part.as_ref(), dot, origin, by, change.put.is_some()) {
                         self.remove_absent(dot, origin, by);
                     }
                 }
@@ -133,6 +133,7 @@ impl Partition {
     pub(super) fn insert(&mut self, slot: u32, part: &Part, dot: PackedDot, hlc: Hlc, value: &Value) {
         let name = self.replicas.unpack(dot);
         if !self.early.is_empty() && self.early.contains(&name) {
+            self.keys.body_mut(slot).tidy(part.as_ref(), &self.replicas);
             return;
         }
         if let Value::Floor(floor) = value
@@ -149,18 +150,18 @@ impl Partition {
         }
     }
 
-    /// Takes the element called `dot` out, if it is there, and remembers which change did it.
-    fn remove(&mut self, slot: u32, part: PartRef<'_>, dot: Dot, origin: u16, by: u64) -> bool {
+    /// Takes the element called `dot` out, if it is there, and remembers which change did it. `keep`: see [`Body::take`].
+    fn remove(&mut self, slot: u32, part: PartRef<'_>, dot: Dot, origin: u16, by: u64, keep: bool) -> bool {
         let Some(packed) = self.replicas.pack(dot) else { return false };
-        let Some(held) = self.take(slot, part, packed) else { return false };
+        let Some(held) = self.take(slot, part, packed, keep) else { return false };
         drop(held);
         self.tracks[usize::from(origin)].removed(by, packed);
         true
     }
 
     /// Takes an element out and its hash off the digest.
-    pub(super) fn take(&mut self, slot: u32, part: PartRef<'_>, dot: PackedDot) -> Option<Held> {
-        let held = self.keys.body_mut(slot).take(part, dot, &self.replicas)?;
+    pub(super) fn take(&mut self, slot: u32, part: PartRef<'_>, dot: PackedDot, keep: bool) -> Option<Held> {
+        let held = self.keys.body_mut(slot).take(part, dot, &self.replicas, keep)?;
         let hash = element_hash(self.keys.key(slot), part, self.replicas.unpack(dot), held.as_ref());
         self.digest = self.digest.wrapping_sub(hash);
         Some(held)
@@ -178,7 +179,7 @@ impl Partition {
             }
         });
         for (part, dot) in &found {
-            self.remove(slot, part.as_ref(), *dot, origin, by);
+            self.remove(slot, part.as_ref(), *dot, origin, by, false);
         }
         if found.len() < wanted.len() {
             let found: std::collections::HashSet<Dot> = found.into_iter().map(|(_, dot)| dot).collect();

@@ -179,7 +179,7 @@ impl Partition {
             }
             let timed = self.keys.body(slot).is_timed();
             for (part, dot) in doomed {
-                removed += usize::from(self.take(slot, part.as_ref(), dot).is_some());
+                removed += usize::from(self.take(slot, part.as_ref(), dot, false).is_some());
             }
             self.settle_slot(slot, timed, None);
         }

@@ -76,6 +76,15 @@ impl Partition {
     }
 
     fn judge(&self, full: &Full, view: View, element: &Element<'_>) -> (bool, &'static str) {
+        if matches!(element.value, HeldRef::Revoked) {
+            return (
+                false,
+                "hides whatever is written here without knowing of the remove; goes with the next write or after 24 h",
+            );
+        }
+        if !full.marks.is_empty() {
+            return (false, "a removal mark hides the whole key: this was written without knowing of the remove");
+        }
         const HIDDEN: (bool, &str) = (false, "another type of the same key was written later");
         match element.part {
             PartRef::Cell if view.kind != Kind::Text => match element.value {
@@ -92,6 +101,9 @@ impl Partition {
                 None => HIDDEN,
             },
             PartRef::Member(_) if view.kind != Kind::Set => HIDDEN,
+            PartRef::Member(member) if full.members.as_ref().is_some_and(|members| !members.has(member)) => {
+                (false, "a removal mark hides it: this was added without knowing of the remove")
+            }
             PartRef::Member(_) => (true, "added, and no remove has observed this add"),
             PartRef::Item(_) if view.kind != Kind::List => HIDDEN,
             PartRef::Item(position) => match full.list.as_ref().and_then(|list| list.at(position)) {

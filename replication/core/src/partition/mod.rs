@@ -236,6 +236,15 @@ impl Partition {
         if end >= u64::from(self.keys.slots()) { 0 } else { end }
     }
 
+    /// One of the visible keys, chosen by a random word; `None` if there is none. Keys that follow on hidden ones are likelier.
+    pub fn random_key(&self, luck: u64, now_ms: u64) -> Option<Bytes> {
+        let slots = self.keys.slots();
+        let start = ((u128::from(luck) * u128::from(slots)) >> 64) as u32;
+        let is_visible = |&slot: &u32| self.keys.body(slot).view(&self.replicas, now_ms).present() != Kind::None;
+        let slot = (start..slots).chain(0..start).find(is_visible)?;
+        Some(Bytes::copy_from_slice(self.keys.key(slot)))
+    }
+
     /// Forgets removals up to `acked`, which every attached peer has confirmed: none of them will ask from before it.
     pub fn prune_removals(&mut self, acked: &VersionVector) {
         for (replica, seq) in acked.iter() {

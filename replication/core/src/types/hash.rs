@@ -21,15 +21,23 @@ impl Fields {
         conflict
     }
 
-    pub(crate) fn take(&mut self, field: &[u8], dot: PackedDot, replicas: &Replicas) -> Option<Held> {
+    /// Takes an element out. `keep`: another one follows at once, so the field keeps its place.
+    pub(crate) fn take(&mut self, field: &[u8], dot: PackedDot, replicas: &Replicas, keep: bool) -> Option<Held> {
         let cell = self.fields.get_mut(field)?;
         let before = cell.is_visible(replicas);
         let taken = cell.take(dot);
         self.visible = self.visible + usize::from(cell.is_visible(replicas)) - usize::from(before);
-        if cell.is_empty() {
-            self.fields.remove(field);
+        if !keep {
+            self.tidy(field);
         }
         taken
+    }
+
+    /// Forgets a field of which nothing is left.
+    pub(crate) fn tidy(&mut self, field: &[u8]) {
+        if self.fields.get(field).is_some_and(Cell::is_empty) {
+            self.fields.remove(field);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

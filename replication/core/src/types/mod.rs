@@ -12,7 +12,7 @@
 //! | part | siblings read as |
 //! |---|---|
 //! | cell, hash field | see `cell.rs`: greatest stamp, plus what everybody counted |
-//! | set member | there if any put is live (add wins) |
+//! | set member | there if any put is live (add wins), unless a mark hides it (see `mark.rs`) |
 //! | sorted set member | as a cell: greatest stamp, plus what everybody counted (see `zset.rs`) |
 //! | list element | greatest stamp; the others are there in the order of their positions (see `list.rs`) |
 //! | sketch | all of them united, see `sketch.rs` |
@@ -27,6 +27,7 @@ pub(crate) mod extended;
 pub(crate) mod float;
 pub(crate) mod hash;
 pub(crate) mod list;
+pub(crate) mod mark;
 pub(crate) mod position;
 #[allow(dead_code, reason = "sorted sets and lists use it as they come")]
 pub(crate) mod ranked;
@@ -129,6 +130,8 @@ pub(crate) struct Full {
     pub(crate) zset: Option<Box<Zset>>,
     pub(crate) sketches: Option<Box<Sketches>>,
     pub(crate) deadlines: Siblings<Deadline>,
+    /// Marks that hide the whole key.
+    pub(crate) marks: Siblings<()>,
 }
 
 impl Held {
@@ -214,8 +217,8 @@ impl Body {
                 let fields = full.fields.get_or_insert_default();
                 fields.insert(field, Tagged { dot, hlc, value }, replicas)
             }
-            (Part::Member(member), _) => {
-                full.members.get_or_insert_default().insert(member, Tagged { dot, hlc, value: () });
+            (Part::Member(member), value) => {
+                full.members.get_or_insert_default().insert(member, Tagged { dot, hlc, value });
                 false // two adds agree
             }
             (Part::Item(position), Held::Text(value)) => {
@@ -235,12 +238,17 @@ impl Body {
             }
             // Decoder and planner make no such pair (`Value::fits`).
             (Part::Deadline | Part::Any, _) => false,
-            (Part::FieldDeadline(_) | Part::Item(_) | Part::Sketch | Part::Key, _) => false,
+            (Part::Key, _) => {
+                full.marks.push(Tagged { dot, hlc, value: () });
+                false
+            }
+            (Part::FieldDeadline(_) | Part::Item(_) | Part::Sketch, _) => false,
         }
     }
 
-    /// Takes the element called `dot` out of `part`.
-    pub(crate) fn take(&mut self, part: PartRef<'_>, dot: PackedDot, replicas: &Replicas) -> Option<Held> {
+    /// Takes the element called `dot` out of `part`. `keep`: another one follows at once, so that what is left empty keeps its place
+    /// in the order of the collection; if none follows after all, [`Body::tidy`].
+    pub(crate) fn take(&mut self, part: PartRef<'_>, dot: PackedDot, replicas: &Replicas, keep: bool) -> Option<Held> {
         let full = match self {
             Self::Empty => return None,
             Self::Lean(lean) if part == PartRef::Cell && lean.dot == dot && lean.deadline_ms == 0 => {
@@ -253,7 +261,7 @@ impl Body {
             PartRef::Cell => full.cell.take(dot),
             PartRef::Field(field) => {
                 let fields = full.fields.as_mut()?;
-                let taken = fields.take(field, dot, replicas);
+                let taken = fields.take(field, dot, replicas, keep);
                 if fields.is_empty() {
                     full.fields = None;
                 }
@@ -261,11 +269,11 @@ impl Body {
             }
             PartRef::Member(member) => {
                 let members = full.members.as_mut()?;
-                let taken = members.take(member, dot);
+                let taken = members.take(member, dot, keep);
                 if members.is_empty() {
                     full.members = None;
                 }
-                taken.then_some(Held::Member)
+                taken
             }
             PartRef::Item(position) => {
                 let list = full.list.as_mut()?;
@@ -277,7 +285,7 @@ impl Body {
             }
             PartRef::Rated(member) => {
                 let zset = full.zset.as_mut()?;
-                let taken = zset.take(member, dot, replicas, false);
+                let taken = zset.take(member, dot, replicas, keep);
                 if zset.is_empty() {
                     full.zset = None;
                 }
@@ -292,8 +300,23 @@ impl Body {
                 taken
             }
             PartRef::Deadline => take(&mut full.deadlines, dot).map(Held::Deadline),
-            PartRef::FieldDeadline(_) | PartRef::Key => None,
+            PartRef::Key => take(&mut full.marks, dot).map(|()| Held::Revoked),
+            PartRef::FieldDeadline(_) => None,
         }
+    }
+
+    /// Forgets a place that was kept for an element that did not come.
+    pub(crate) fn tidy(&mut self, part: PartRef<'_>, replicas: &Replicas) {
+        let Self::Full(full) = self else { return };
+        match (part, &mut **full) {
+            (PartRef::Field(field), Full { fields: Some(fields), .. }) => fields.tidy(field),
+            (PartRef::Member(member), Full { members: Some(members), .. }) => members.tidy(member),
+            (PartRef::Rated(member), Full { zset: Some(zset), .. }) => zset.tidy(member, replicas),
+            _ => {}
+        }
+        full.fields.take_if(|fields| fields.is_empty());
+        full.members.take_if(|members| members.is_empty());
+        full.zset.take_if(|zset| zset.is_empty());
     }
 
     /// Shows every element.
@@ -324,6 +347,9 @@ impl Body {
                 if let Some(sketches) = &full.sketches {
                     sketches.for_each(visit);
                 }
+                for Tagged { dot, hlc, .. } in &full.marks {
+                    visit(Element { part: PartRef::Key, dot: *dot, hlc: *hlc, value: HeldRef::Revoked });
+                }
                 for Tagged { dot, hlc, value } in &full.deadlines {
                     let value = HeldRef::Deadline(value);
                     visit(Element { part: PartRef::Deadline, dot: *dot, hlc: *hlc, value });
@@ -332,12 +358,20 @@ impl Body {
         }
     }
 
+    /// Whether single members or fields of that type are marked.
+    pub(crate) fn has_marks(&self, kind: Kind) -> bool {
+        match (self, kind) {
+            (Self::Full(full), Kind::Set) => full.members.as_ref().is_some_and(|members| members.marks().is_some()),
+            _ => false,
+        }
+    }
+
     /// Goes back to the smallest shape that holds what is there. Call once after a round of changes.
     pub(crate) fn narrow(&mut self, replicas: &Replicas) {
         let Self::Full(full) = self else { return };
-        let Full { cell: _, fields, members, list, zset, sketches, deadlines: _ } = &**full;
+        let Full { cell: _, fields, members, list, zset, sketches, deadlines: _, marks } = &**full;
         let plain = fields.is_none() && members.is_none() && list.is_none() && zset.is_none() && sketches.is_none();
-        if !plain {
+        if !plain || !marks.is_empty() {
             return;
         }
         if full.cell.is_empty() && full.deadlines.is_empty() {

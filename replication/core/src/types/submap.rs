@@ -156,4 +156,27 @@ mod tests {
             assert_eq!(map.is_empty(), size < 2);
         }
     }
+
+    #[test]
+    fn a_walk_shows_whatever_is_there_all_the_while() {
+        for size in [5u32, 16, 40, 300] {
+            let mut map = SubMap::<u32>::default();
+            let name = |i: u32| format!("field {i}").into_bytes();
+            (0..size).for_each(|i| *map.get_or_insert(&name(i)) = i);
+            let (mut cursor, mut seen, mut round) = (0, std::collections::HashSet::new(), 0);
+            loop {
+                let (next, page) = map.page(cursor, 3);
+                seen.extend(page.map(|(_, value)| *value));
+                cursor = next;
+                // Between two pages some of the multiples of four go, and others come.
+                map.remove(&name(round * 4 % size));
+                *map.get_or_insert(&name(1000 + round)) = 1000 + round;
+                round += 1;
+                if cursor == 0 {
+                    break;
+                }
+            }
+            assert!((0..size).filter(|i| i % 4 != 0).all(|i| seen.contains(&i)), "{size}: {seen:?}");
+        }
+    }
 }

@@ -85,9 +85,12 @@ impl Full {
     }
 
     fn kind(&self, replicas: &Replicas) -> (Kind, bool) {
+        if !self.marks.is_empty() {
+            return (Kind::None, false);
+        }
         let text = self.cell.is_visible(replicas).then_some(Kind::Text);
         let hash = self.fields.as_ref().filter(|fields| fields.has_visible()).map(|_| Kind::Hash);
-        let set = self.members.as_ref().map(|_| Kind::Set);
+        let set = self.members.as_ref().filter(|members| members.has_visible()).map(|_| Kind::Set);
         let list = self.list.as_ref().map(|_| Kind::List);
         let zset = self.zset.as_ref().filter(|zset| zset.has_visible()).map(|_| Kind::Zset);
         let sketch = self.sketches.as_ref().map(|_| Kind::Sketch);

@@ -83,7 +83,6 @@ impl Zset {
         taken
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "places are kept once apply says that a put follows"))]
     /// Forgets a place that was kept for an element that did not come.
     pub(crate) fn tidy(&mut self, member: &[u8], replicas: &Replicas) {
         if let Some(at) = self.members.place(member) {

@@ -71,7 +71,7 @@ fn command() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec!["k", "l"]);
     let text = prop::sample::select(vec!["1", "5", "x", "a-text-too-long-to-lie-inside-its-slot"]);
     let name = prop::sample::select(vec!["a", "b", "c"]);
-    (key, text, name, 0..34u8, -3..5i64).prop_map(|(key, text, name, which, n)| match which {
+    (key, text, name, 0..40u8, -3..5i64).prop_map(|(key, text, name, which, n)| match which {
         0 => format!("SET {key} {text}"),
         1 => format!("SET {key} {text} PX {}", n.unsigned_abs() * 1000 + 1),
         2 => format!("SET {key} {text} KEEPTTL"),
@@ -101,7 +101,13 @@ fn command() -> impl Strategy<Value = String> {
         30 => format!("ZREMRANGEBYSCORE {key} {n} +inf"),
         31 => format!("ZUNIONSTORE {key} 2 k l WEIGHTS 1 {n}"),
         32 => format!("ZRANGESTORE {key} k 0 1 REV"),
-        _ => format!("RPOP {key}"),
+        33 => format!("RPOP {key}"),
+        34 => format!("RENAME {key} {}", if n > 0 { "k" } else { "l" }),
+        35 => format!("COPY {key} {} REPLACE", if n > 0 { "k" } else { "l" }),
+        36 => format!("SPOP {key} {}", n.unsigned_abs()),
+        37 => format!("SMOVE k l {name}"),
+        38 => format!("SUNIONSTORE {key} k l"),
+        _ => format!("SDIFFSTORE {key} k l"),
     })
 }
 

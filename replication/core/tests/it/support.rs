@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use replication_core::{
-    BitField, BitRange, BitUnit, BitsOp, Bitwise, Delta, ExpireIf, FieldAsk, GetExpiry, HashOp, Hlc, HlcClock, KeyOp,
-    ListEnd, ListOp, Now, Op, Overflow, Partition, ReplicaId, Reply, SetExpiry, SetIf, SetOp, SketchOp, TextOp,
+    BitField, BitRange, BitUnit, BitsOp, Bitwise, Combine, Delta, ExpireIf, FieldAsk, GetExpiry, HashOp, Hlc, HlcClock,
+    KeyOp, ListEnd, ListOp, Now, Op, Overflow, Partition, ReplicaId, Reply, SetExpiry, SetIf, SetOp, SketchOp, TextOp,
     TimeUnit, When,
 };
 
@@ -132,6 +132,24 @@ pub(crate) fn parse(command: &str) -> Op {
         "SMEMBERS" => SetOp::Members.on(key),
         "SISMEMBER" => SetOp::IsMember { member: bytes(2) }.on(key),
         "SCARD" => SetOp::Card.on(key),
+        "SMISMEMBER" => SetOp::MIsMember { members: rest(2) }.on(key),
+        "SPOP" => SetOp::Pop { count: words.get(2).map(|_| number(2) as u64) }.on(key),
+        "SRANDMEMBER" => SetOp::RandMember { count: words.get(2).map(|_| number(2)) }.on(key),
+        "SMOVE" => SetOp::Move { to: bytes(2), member: bytes(3) }.on(key),
+        "SINTER" => SetOp::Combine { how: Combine::Inter, others: rest(2) }.on(key),
+        "SUNION" => SetOp::Combine { how: Combine::Union, others: rest(2) }.on(key),
+        "SDIFF" => SetOp::Combine { how: Combine::Diff, others: rest(2) }.on(key),
+        "SINTERCARD" => SetOp::InterCard { others: rest(3), limit: number(2) as u64 }.on(key),
+        "SINTERSTORE" => SetOp::Store { how: Combine::Inter, sources: rest(2) }.on(key),
+        "SUNIONSTORE" => SetOp::Store { how: Combine::Union, sources: rest(2) }.on(key),
+        "SDIFFSTORE" => SetOp::Store { how: Combine::Diff, sources: rest(2) }.on(key),
+        "SSCAN" => SetOp::Scan { cursor: number(2) as u64, count: number(3) as usize }.on(key),
+        "RENAME" => KeyOp::Rename { to: bytes(2), nx: false }.on(key),
+        "RENAMENX" => KeyOp::Rename { to: bytes(2), nx: true }.on(key),
+        "COPY" => KeyOp::Copy { to: bytes(2), replace: words.get(3).is_some() }.on(key),
+        "EXPIRETIME" => KeyOp::ExpireTime { unit: TimeUnit::Seconds }.on(key),
+        "PEXPIRETIME" => KeyOp::ExpireTime { unit: TimeUnit::Millis }.on(key),
+        "ENCODING" => KeyOp::Encoding.on(key),
         word => {
             let op = parse_list(&words).or_else(|| crate::zset_words::parse(&words));
             op.unwrap_or_else(|| panic!("no such command: {word} in {command:?}"))

@@ -52,6 +52,11 @@ impl Value {
         matches!(self, Self::Line(line) if line == text.as_bytes())
     }
 
+    /// Whether it is one of these words, as bytes.
+    pub(crate) fn is_one_of(&self, words: &[&str]) -> bool {
+        matches!(self, Self::Bulk(_, text) if words.iter().any(|word| word.as_bytes() == text))
+    }
+
     fn int(&self) -> Option<i64> {
         let Self::Line(line) = self else { return None };
         std::str::from_utf8(line.strip_prefix(b":")?).ok()?.parse().ok()
