@@ -4,6 +4,8 @@ use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::verbs::sim::Seeds;
+
 /// Run an app in several regions at once.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, about, disable_help_subcommand = true, max_term_width = 110)]
@@ -52,6 +54,8 @@ pub(crate) enum Verb {
     Override(OverrideArgs),
     /// Prove that it works, on the live world
     Drill(DrillArgs),
+    /// Prove that it works, in a simulated world that a seed decides
+    Sim(SimArgs),
     /// Check a world file
     World(WorldFileArgs),
     /// Check a region's state on disk
@@ -291,6 +295,31 @@ pub(crate) enum DrillWhat {
         #[arg(long, default_value_t = 15)]
         hold: u64,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimArgs {
+    #[command(subcommand)]
+    pub(crate) what: SimWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SimWhat {
+    /// Replicated state: real stores and links on a simulated disk, network and clock
+    State(SimStateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimStateArgs {
+    /// The seeds from A up to and without B
+    #[arg(long, value_name = "A..B", default_value = "0..500")]
+    pub(crate) seeds: Seeds,
+    /// How many regions each world has; each seed chooses if left out
+    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=9))]
+    pub(crate) regions: Option<u16>,
+    /// Write what happens in the shortest failing run, or in the first seed's if none fails, to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

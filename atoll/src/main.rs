@@ -4,6 +4,7 @@
 //! main ─ parse ─┬─ up            three or five regions on this machine, WAN emulator between them
 //!               ├─ region        all roles of one region in this process (what `up` starts, what production runs)
 //!               ├─ status, explain, drain, undrain, override, drill, world    verbs that speak to a running world
+//!               ├─ sim           seeds of the simulated world: no sockets, no real time
 //!               └─ demo-app      the small shop that `up` serves when no app is given
 //! ```
 //!
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Override(args) => output::block_on(verbs::overrides::set(args, world)),
         Verb::Drill(args) => output::block_on(verbs::drill::run(args, world)),
         Verb::State(args) => verbs::state::run(&args, &world),
+        Verb::Sim(args) => verbs::sim::run_verb(&args, &world),
         Verb::World(args) => verbs::world::run(&args),
     }
 }

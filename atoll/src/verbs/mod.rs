@@ -4,6 +4,7 @@ pub(crate) mod drill;
 pub(crate) mod explain;
 pub(crate) mod overrides;
 pub(crate) mod reach;
+pub(crate) mod sim;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod world;

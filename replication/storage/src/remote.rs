@@ -57,8 +57,13 @@ impl StateStore {
 
     /// A stamp and a journal position, such that every change made here and stamped up to the one lies before the
     /// other: once a link has sent everything before the position, it may say "nothing up to this stamp remains".
+    ///
+    /// The stamp is our wall clock's or our last change's, never one adopted from another region: a restart forgets those,
+    /// and what is written then must not be stamped below what was called complete.
     pub fn tick_watermark(&self) -> (Hlc, u64) {
-        let hlc = self.inner.hlc.tick(self.now_ms());
+        let wall_ms = self.now_ms();
+        self.inner.hlc.tick(wall_ms);
+        let hlc = Hlc::from_ms(wall_ms).max(self.last_write_hlc());
         // Whoever took an earlier stamp did so under one of these locks and pushes its change before letting go.
         self.inner.shards.pass_through();
         (hlc, self.inner.journal.end())

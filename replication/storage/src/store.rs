@@ -232,6 +232,18 @@ impl StateStore {
         StateDigest { partitions }
     }
 
+    /// One partition in two numbers.
+    pub fn partition_digest(&self, partition: u16) -> PartitionDigest {
+        self.inner
+            .shards
+            .with(partition, |slot| PartitionDigest { vv: slot.partition.vv().clone(), sum: slot.partition.digest() })
+    }
+
+    /// Whether everything that was executed is written.
+    pub fn is_all_written(&self) -> bool {
+        self.inner.journal.written() >= self.inner.journal.end()
+    }
+
     /// Counters and sizes.
     pub fn stats(&self) -> StoreStats {
         let (counters, journal) = (&self.inner.counters, &self.inner.journal);

@@ -1,0 +1,222 @@
+//! `atoll sim state`: runs seeds of the deterministic simulation, says what they covered, and shows the shortest way into whatever
+//! they break.
+
+use std::{
+    fs,
+    io::IsTerminal,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use chaos_sim::{Failure, Met, Options, Plan, Scenario, Shortened, Survey, run, shorten, survey};
+use serde::Serialize;
+
+use crate::{
+    cli::{SimArgs, SimStateArgs, SimWhat, WorldArgs},
+    exit::Exit,
+    output::{self, Paint, Table},
+};
+
+/// How long may be spent on making a failing seed shorter.
+const SHORTEN_WITHIN: Duration = Duration::from_secs(30);
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) fn run_verb(args: &SimArgs, world: &WorldArgs) -> anyhow::Result<Exit> {
+    match &args.what {
+        SimWhat::State(args) => state(args, world.json),
+    }
+}
+
+fn state(args: &SimStateArgs, json: bool) -> anyhow::Result<Exit> {
+    let began = Instant::now();
+    let plan = Plan { regions: args.regions, ..Plan::default() };
+    let found = survey(args.seeds.0.clone(), plan, progress(args));
+    let shortest = found.failures.first().map(|failure| shorten_one(failure, args));
+    if let Some(path) = &args.trace {
+        write_trace(path, args, shortest.as_ref())?;
+    }
+    let report = Report::of(&found, shortest.as_ref(), args, began.elapsed());
+    if json {
+        output::say_json(&report)?;
+    } else {
+        report.print();
+    }
+    Ok(if found.failures.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Says on a terminal how far it is, once a second.
+fn progress(args: &SimStateArgs) -> impl Fn(u64, usize) + Sync {
+    let total = args.seeds.0.end - args.seeds.0.start;
+    let shown = std::io::stderr().is_terminal();
+    let last = Mutex::new(Instant::now());
+    move |done, failed| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown && (done == total || last.elapsed() >= PROGRESS_EVERY) {
+            *last = Instant::now();
+            eprint!("\r{done} of {total} seeds, {failed} failed{}", if done == total { "\n" } else { "" });
+        }
+    }
+}
+
+fn shorten_one(failure: &Failure, args: &SimStateArgs) -> Shortened {
+    let until = Instant::now() + SHORTEN_WITHIN;
+    let scenario = Scenario::of(failure.seed, args.regions);
+    shorten(&scenario, failure.violation.rule, Options::default(), || Instant::now() < until)
+}
+
+/// The trace of the shortest failure, or of the first seed where nothing failed.
+fn write_trace(path: &PathBuf, args: &SimStateArgs, shortest: Option<&Shortened>) -> anyhow::Result<()> {
+    let first;
+    let lines = match shortest {
+        Some(shortest) => &shortest.run.lines,
+        None => {
+            let scenario = Scenario::of(args.seeds.0.start, args.regions);
+            first = run(&scenario, Options { keep_lines: true, ..Options::default() });
+            &first.lines
+        }
+    };
+    let mut text = lines.join("\n");
+    text.push('\n');
+    fs::write(path, text).with_context(|| format!("cannot write the trace to {}", path.display()))
+}
+
+/// What a set of seeds came to, for people and programs.
+#[derive(Debug, Serialize)]
+struct Report {
+    seeds: u64,
+    failed: Vec<Broken>,
+    /// Why the first failing seed fails, in as few steps as could be found.
+    shortest: Vec<String>,
+    /// The command that runs the first failing seed again.
+    repeat: Option<String>,
+    coverage: Vec<Covered>,
+    never_met: Vec<&'static str>,
+    simulated_s: u64,
+    took_ms: u64,
+    /// Equal for equal seeds and equal code.
+    trace_hash: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Broken {
+    seed: u64,
+    at_ms: u64,
+    rule: String,
+    invariant: u8,
+    what: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Covered {
+    group: &'static str,
+    what: &'static str,
+    times: u64,
+}
+
+impl Report {
+    fn of(found: &Survey, shortest: Option<&Shortened>, args: &SimStateArgs, took: Duration) -> Self {
+        let broken = |failure: &Failure| Broken {
+            seed: failure.seed,
+            at_ms: failure.at_ms,
+            rule: format!("{:?}", failure.violation.rule),
+            invariant: failure.violation.rule.number(),
+            what: failure.violation.what.clone(),
+        };
+        let covered = |met: &Met| Covered { group: met.group(), what: met.text(), times: found.coverage.of(*met) };
+        let steps = shortest.map(|shortest| shortest.scenario.steps.iter().map(ToString::to_string).collect());
+        Self {
+            seeds: found.seeds,
+            failed: found.failures.iter().map(broken).collect(),
+            shortest: steps.unwrap_or_default(),
+            repeat: found.failures.first().map(|failure| repeat(failure.seed, args.regions)),
+            coverage: Met::ALL.iter().map(covered).collect(),
+            never_met: found.coverage.missing().into_iter().map(Met::text).collect(),
+            simulated_s: found.simulated_ms / 1000,
+            took_ms: took.as_millis() as u64,
+            trace_hash: format!("{:016x}", found.hash),
+        }
+    }
+
+    fn print(&self) {
+        let paint = Paint::for_stdout();
+        let mut table = Table::default();
+        for covered in &self.coverage {
+            let times = covered.times.to_string();
+            let times = if covered.times == 0 { paint.warn(&times) } else { times };
+            table.row(vec![paint.dim(covered.group), covered.what.to_owned(), times]);
+        }
+        output::say(table.to_string());
+        if !self.never_met.is_empty() {
+            output::say(paint.warn(&format!("never met, so nothing is proved of it: {}", self.never_met.join(", "))));
+        }
+        output::say(format!(
+            "{} seeds, {} s of simulated time in {:.1} s, trace hash {}",
+            self.seeds,
+            self.simulated_s,
+            self.took_ms as f64 / 1e3,
+            self.trace_hash
+        ));
+        if self.failed.is_empty() {
+            output::say(paint.good("every promise held"));
+            return;
+        }
+        for broken in &self.failed {
+            output::say(paint.bad(&format!("seed {} at {} ms: {}", broken.seed, broken.at_ms, broken.rule)));
+            output::say(format!("  {}", broken.what));
+        }
+        output::say("the shortest way into the first of them:");
+        self.shortest.iter().for_each(|step| output::say(format!("  {step}")));
+        if let Some(repeat) = &self.repeat {
+            output::say(format!("again, with everything that happens: {repeat}"));
+        }
+    }
+}
+
+fn repeat(seed: u64, regions: Option<u16>) -> String {
+    let regions = regions.map(|regions| format!(" --regions {regions}")).unwrap_or_default();
+    format!("atoll sim state --seeds {seed}..{}{regions} --trace trace.txt", seed + 1)
+}
+
+/// `A..B`: the seeds from A up to and without B.
+#[derive(Debug, Clone)]
+pub(crate) struct Seeds(pub(crate) std::ops::Range<u64>);
+
+impl std::str::FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no range of seeds; write 0..500 for the 500 seeds from 0 on");
+        let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+        let (from, to): (u64, u64) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
+        if from < to {
+            Ok(Self(from..to))
+        } else {
+            Err(format!("`{text}` holds no seed: the first must be below the last"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_read_as_they_are_written() {
+        let check = |text: &str, wanted: Option<std::ops::Range<u64>>| {
+            assert_eq!(text.parse::<Seeds>().ok().map(|seeds| seeds.0), wanted, "{text}");
+        };
+        check("0..500", Some(0..500));
+        check("7..8", Some(7..8));
+        check("7", None);
+        check("8..7", None);
+        check("a..b", None);
+    }
+
+    #[test]
+    fn the_command_to_repeat_names_what_the_seed_needs() {
+        assert_eq!(repeat(7, None), "atoll sim state --seeds 7..8 --trace trace.txt");
+        assert_eq!(repeat(7, Some(5)), "atoll sim state --seeds 7..8 --regions 5 --trace trace.txt");
+    }
+}

@@ -1,0 +1,31 @@
+//! Bugs on purpose. A checker that has never caught anything may be unable to; these are what each must catch.
+
+/// A planted bug. It lies in the simulation's own parts (the disk, the client's side, what stands between two regions), so the
+/// code under test stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plant {
+    /// A disk forgets the last write before a kill.
+    DropAcknowledgedWrite,
+    /// A catch-up does not say what is gone.
+    ResurrectDelete,
+    /// Changes reach one region with another stamp.
+    WrongTieBreak,
+    /// Clients are answered before anything is written.
+    AcknowledgeBeforePersist,
+    /// A copy of the disk is put back, and nothing tells it from the original.
+    ReuseIdentity,
+    /// A catch-up leaves one element out.
+    SkipDotInCatchUp,
+}
+
+impl Plant {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::DropAcknowledgedWrite,
+        Self::ResurrectDelete,
+        Self::WrongTieBreak,
+        Self::AcknowledgeBeforePersist,
+        Self::ReuseIdentity,
+        Self::SkipDotInCatchUp,
+    ];
+}

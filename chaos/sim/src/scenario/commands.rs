@@ -1,0 +1,175 @@
+//! The workload: few keys, much written, so that nearly everything conflicts with something.
+
+use bytes::Bytes;
+use replication_core::{ExpireIf, HashOp, KeyOp, ListEnd, ListOp, Op, SetExpiry, SetIf, SetOp, TextOp, TimeUnit, When};
+
+use super::Action;
+use crate::rng::Rng;
+
+/// Every key that the workload knows. The tags in braces put them into two partitions.
+pub(crate) const KEYS: &[&str] = &[
+    "text{a}", "text{b}", "timed{a}", "timed{b}", "count{a}", "count{b}", "hash{a}", "hash{b}", "set{a}", "set{b}",
+    "any{a}", "any{b}", "list{a}", "list{b}", "left{a}", "right{a}", "left{b}", "right{b}",
+];
+
+/// Keys that are only ever written together, with the same value: whoever sees them differ sees half a transaction.
+pub(crate) const PAIRS: &[(&str, &str)] = &[("left{a}", "right{a}"), ("left{b}", "right{b}")];
+
+/// A kind of traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    Text,
+    Timed,
+    Count,
+    Hash,
+    Set,
+    List,
+    Any,
+    Pair,
+}
+
+impl Family {
+    pub(super) const ALL: [Self; 8] =
+        [Self::Text, Self::Timed, Self::Count, Self::Hash, Self::Set, Self::List, Self::Any, Self::Pair];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Timed => "timed",
+            Self::Count => "count",
+            Self::Hash => "hash",
+            Self::Set => "set",
+            Self::List => "list",
+            Self::Any => "any",
+            Self::Pair => "left",
+        }
+    }
+}
+
+/// Draws what clients do.
+pub(super) struct Clients<'a> {
+    pub(super) rng: &'a mut Rng,
+    pub(super) regions: u16,
+    pub(super) families: Vec<Family>,
+    /// Makes every written value unique.
+    pub(super) written: u64,
+}
+
+impl Clients<'_> {
+    pub(super) fn action(&mut self) -> Action {
+        let region = self.rng.between(1, u64::from(self.regions)) as u16;
+        if self.rng.percent(15) {
+            return Action::Read { region, key: KEYS[self.rng.index(KEYS.len())] };
+        }
+        let family = *self.rng.pick(&self.families);
+        let tag = *self.rng.pick(&["a", "b"]);
+        let gather_ms = self.rng.below(4);
+        let ops = match family {
+            Family::Pair => self.pair(tag),
+            _ => vec![self.op(family, &format!("{}{{{tag}}}", family.name()))],
+        };
+        Action::Write { region, ops, gather_ms }
+    }
+
+    fn pair(&mut self, tag: &str) -> Vec<Op> {
+        let value = self.value();
+        let set = |key: String| text_set(value.clone(), SetExpiry::Clear, SetIf::Always).on(key);
+        match self.rng.below(5) {
+            0 => vec![KeyOp::Del.on(format!("left{{{tag}}}")), KeyOp::Del.on(format!("right{{{tag}}}"))],
+            _ => vec![set(format!("left{{{tag}}}")), set(format!("right{{{tag}}}"))],
+        }
+    }
+
+    fn op(&mut self, family: Family, key: &str) -> Op {
+        let key = key.to_owned();
+        match family {
+            Family::Text => self.text().on(key),
+            Family::Timed => self.timed(key),
+            Family::Count => self.count().on(key),
+            Family::Hash => self.hash().on(key),
+            Family::Set => self.set().on(key),
+            Family::List => self.list().on(key),
+            Family::Any | Family::Pair => match self.rng.below(7) {
+                0 => self.text().on(key),
+                1 => self.count().on(key),
+                2 => self.hash().on(key),
+                3 => self.set().on(key),
+                4 => self.timed(key),
+                5 => self.list().on(key),
+                _ => KeyOp::Del.on(key),
+            },
+        }
+    }
+
+    fn value(&mut self) -> Bytes {
+        self.written += 1;
+        format!("v{}", self.written).into()
+    }
+
+    fn text(&mut self) -> TextOp {
+        let condition = *self.rng.pick(&[SetIf::Always, SetIf::Always, SetIf::Always, SetIf::Absent, SetIf::Present]);
+        match self.rng.below(8) {
+            0 => TextOp::GetDel,
+            1 => text_set(self.value(), SetExpiry::Keep, SetIf::Always),
+            _ => text_set(self.value(), SetExpiry::Clear, condition),
+        }
+    }
+
+    fn timed(&mut self, key: String) -> Op {
+        let when = When::In(self.rng.between(100, 3_000) as i64, TimeUnit::Millis);
+        match self.rng.below(5) {
+            0 => KeyOp::Persist.on(key),
+            1 | 2 => KeyOp::Expire { when, condition: ExpireIf::default() }.on(key),
+            3 => text_set(self.value(), SetExpiry::Deadline(when), SetIf::Always).on(key),
+            _ => text_set(self.value(), SetExpiry::Clear, SetIf::Always).on(key),
+        }
+    }
+
+    fn count(&mut self) -> TextOp {
+        match self.rng.below(10) {
+            0 => TextOp::GetDel,
+            1 => text_set(self.rng.below(100).to_string().into(), SetExpiry::Clear, SetIf::Always),
+            _ => TextOp::Incr { by: self.rng.between(0, 20) as i64 - 5 },
+        }
+    }
+
+    fn field(&mut self) -> Bytes {
+        Bytes::from_static(self.rng.pick(&["f", "g", "h"]).as_bytes())
+    }
+
+    fn hash(&mut self) -> HashOp {
+        match self.rng.below(6) {
+            0 | 1 => HashOp::Set { fields: vec![(self.field(), self.value())] },
+            2 => HashOp::Set { fields: vec![("f".into(), "7".into()), ("n".into(), self.value())] },
+            3 => HashOp::Del { fields: vec![self.field()] },
+            _ => HashOp::Incr { field: "n".into(), by: self.rng.between(1, 9) as i64 },
+        }
+    }
+
+    fn list(&mut self) -> ListOp {
+        let end = *self.rng.pick(&[ListEnd::Left, ListEnd::Right]);
+        let known = Bytes::from_static(self.rng.pick(&["x", "y"]).as_bytes());
+        match self.rng.below(10) {
+            0 | 1 => ListOp::Push { end, values: vec![known], existing: false },
+            2 | 3 => ListOp::Push { end, values: vec![self.value(), self.value()], existing: false },
+            4 => ListOp::Set { index: 0, value: self.value() },
+            5 | 6 => ListOp::Insert { before: end == ListEnd::Left, pivot: known, value: self.value() },
+            7 => ListOp::Rem { count: 0, value: known },
+            8 => ListOp::Trim { start: 0, stop: self.rng.between(0, 4) as i64 },
+            _ => ListOp::Pop { end, count: None },
+        }
+    }
+
+    fn set(&mut self) -> SetOp {
+        let member = Bytes::from_static(self.rng.pick(&["m1", "m2", "m3", "m4"]).as_bytes());
+        match self.rng.below(5) {
+            0 | 1 => SetOp::Rem { members: vec![member] },
+            2 => SetOp::Add { members: vec![member, "m1".into()] },
+            _ => SetOp::Add { members: vec![member] },
+        }
+    }
+}
+
+fn text_set(value: Bytes, expiry: SetExpiry, condition: SetIf) -> TextOp {
+    TextOp::Set { value, expiry, condition, get: false }
+}

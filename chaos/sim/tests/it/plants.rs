@@ -1,0 +1,48 @@
+//! A checker that has never caught anything may be unable to: each planted bug must be caught soon, and as what it is.
+
+use chaos_sim::{Options, Plan, Plant, Rule, Scenario, shorten, survey};
+
+fn check(plant: Plant, rules: &[Rule]) {
+    let options = Options { plant: Some(plant), keep_lines: false };
+    let found = survey(0..1000, Plan { options, enough_failures: 1, ..Plan::default() }, |_, _| {});
+    let Some(caught) = found.failures.first() else { panic!("{plant:?} was not caught in {} seeds", found.seeds) };
+    assert!(rules.contains(&caught.violation.rule), "{plant:?} was caught as {}", caught.violation);
+    let scenario = Scenario::of(caught.seed, None);
+    let mut tries = 0;
+    let short = shorten(&scenario, caught.violation.rule, options, || {
+        tries += 1;
+        tries < 150
+    });
+    assert!(short.run.violation.is_some_and(|(_, violation)| violation.rule == caught.violation.rule), "{plant:?}");
+    assert!(short.scenario.steps.len() < scenario.steps.len(), "{plant:?}: nothing could be left out");
+}
+
+#[test]
+fn a_dropped_acknowledged_write_is_caught() {
+    check(Plant::DropAcknowledgedWrite, &[Rule::NoLostUpdate]);
+}
+
+#[test]
+fn a_resurrected_delete_is_caught() {
+    check(Plant::ResurrectDelete, &[Rule::NoResurrection]);
+}
+
+#[test]
+fn a_wrong_tie_break_is_caught() {
+    check(Plant::WrongTieBreak, &[Rule::ConflictRulesHold]);
+}
+
+#[test]
+fn an_acknowledgement_before_persistence_is_caught() {
+    check(Plant::AcknowledgeBeforePersist, &[Rule::NoLostUpdate]);
+}
+
+#[test]
+fn a_reused_identity_is_caught() {
+    check(Plant::ReuseIdentity, &[Rule::DotsAreUnique]);
+}
+
+#[test]
+fn a_dot_skipped_in_a_catch_up_is_caught() {
+    check(Plant::SkipDotInCatchUp, &[Rule::NoLostUpdate]);
+}

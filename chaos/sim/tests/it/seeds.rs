@@ -1,0 +1,60 @@
+//! The seeds of the test run. More of them: `atoll sim state --seeds A..B`.
+
+use chaos_sim::{Action, Options, Plan, Scenario, Survey, run, shorten, survey};
+
+/// What the promises are tested with on every run. They meet everything that the simulation can do (see below).
+const SEEDS: std::ops::Range<u64> = 0..500;
+
+fn report(survey: &Survey) -> String {
+    let Some(failure) = survey.failures.first() else { return String::new() };
+    let options = Options::default();
+    let mut tries = 0;
+    let short = shorten(&Scenario::of(failure.seed, None), failure.violation.rule, options, || {
+        tries += 1;
+        tries < 300
+    });
+    let steps: Vec<String> = short.scenario.steps.iter().map(ToString::to_string).collect();
+    let seeds: Vec<u64> = survey.failures.iter().map(|failure| failure.seed).collect();
+    format!(
+        "seeds {seeds:?} failed\nseed {}: {}\n{}\n\n{}",
+        failure.seed,
+        failure.violation,
+        steps.join("\n"),
+        short.run.lines.join("\n")
+    )
+}
+
+#[test]
+fn every_promise_holds_on_every_seed_and_the_seeds_meet_everything() {
+    let survey = survey(SEEDS, Plan { enough_failures: 3, ..Plan::default() }, |_, _| {});
+    assert!(survey.failures.is_empty(), "{}", report(&survey));
+    let missing: Vec<&str> = survey.coverage.missing().into_iter().map(chaos_sim::Met::text).collect();
+    assert!(missing.is_empty(), "{} seeds never met: {}", survey.seeds, missing.join(", "));
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in [1, 9, 28, 46, 201] {
+        let scenario = Scenario::of(seed, None);
+        let first = run(&scenario, Options { keep_lines: true, ..Options::default() });
+        let again = std::thread::spawn(move || {
+            run(&Scenario::of(seed, None), Options { keep_lines: true, ..Options::default() })
+        });
+        let again = again.join().expect("the second run panicked");
+        let differs = first.lines.iter().zip(&again.lines).find(|(a, b)| a != b);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(first.hash, again.hash, "seed {seed}");
+    }
+}
+
+#[test]
+fn seeds_differ_and_regions_can_be_chosen() {
+    let hash = |seed| run(&Scenario::of(seed, Some(3)), Options::default()).hash;
+    assert_ne!(hash(1), hash(2));
+    let five = Scenario::of(1, Some(5));
+    let regions = five.steps.iter().filter_map(|step| match step.action {
+        Action::Write { region, .. } => Some(region),
+        _ => None,
+    });
+    assert_eq!(regions.max(), Some(5));
+}
