@@ -7,6 +7,7 @@ mod guards;
 mod healing;
 mod ladder;
 mod net;
+mod schedules;
 mod strangers;
 mod together;
 mod versions;

@@ -186,8 +186,13 @@ impl Net {
 
     /// Runs until all regions have seen and hold the same.
     pub(crate) fn converge(&mut self) -> u64 {
+        self.converge_of("the regions agree")
+    }
+
+    /// The same, with a name for the case.
+    pub(crate) fn converge_of(&mut self, what: &str) -> u64 {
         let agree = |net: &Self| net.regions.windows(2).all(|pair| pair[0].store.digest() == pair[1].store.digest());
-        self.until_each(10, "the regions agree", agree)
+        self.until_each(10, what, agree)
     }
 
     /// What region `at` sees of its link to `peer`.
