@@ -1,18 +1,20 @@
 //! Checkpoints: the state in one file, so that the journal before it can go.
 //!
-//! A checkpoint names the journal position where it began. Partitions are encoded one after the other, each under its
-//! own lock for as long as that takes and no longer, while commands go on; so a partition may hold changes from behind
-//! that position. That is harmless: recovery merges the journal from the position on, and merging twice is merging
-//! once. Before the file gets its name, everything that it may hold is in the journal and synced.
+//! A checkpoint names the journal position where it began. Partitions are written one after the other, in pieces, each
+//! under its partition's lock for as long as it takes to copy it, while commands go on. A partition is written as it was
+//! when its first piece was made (see `core/src/partition/snapshot.rs`), so it may hold changes from behind the position.
+//! That is harmless: recovery merges the journal from the position on, and merging twice is merging once. Before the file
+//! gets its name, everything that it may hold is in the journal and synced.
 
 use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
 };
 
-use replication_core::{Hlc, PARTITIONS, Partition, ReplicaId};
+use replication_core::{CatchUp, Hlc, PARTITIONS, Partition, Renamed, ReplicaId, SnapshotCursor};
 
 use crate::{
     Access, Files, OpenError, OpenFile,
@@ -26,6 +28,12 @@ use crate::{
 
 const EXTENSION: &str = "checkpoint";
 const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes of a piece. A partition is locked while one is copied, for about a millisecond.
+#[cfg(not(test))]
+const PIECE_BYTES: usize = 128 << 10;
+/// Small, so that partitions of a test come in pieces too.
+#[cfg(test)]
+const PIECE_BYTES: usize = 100;
 
 /// The last checkpoint.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,6 +74,15 @@ impl Marks {
 impl Inner {
     fn marks(&self) -> Marks {
         Marks { last: self.hlc.last(), regions: self.watermarks.all() }
+    }
+
+    fn snapshot_piece(&self, id: u16, cursor: &mut SnapshotCursor) -> Result<Option<CatchUp>, Renamed> {
+        let (piece, held) = self.shards.with(id, |slot| {
+            let began = Instant::now();
+            (slot.partition.snapshot_piece(cursor, PIECE_BYTES), began.elapsed())
+        });
+        self.counters.longest_piece_us.fetch_max(held.as_micros() as u64, Ordering::Relaxed);
+        piece
     }
 
     /// Journals the watermarks if anything was journaled since position `noted`; returns the position to hand in next
@@ -128,13 +145,12 @@ fn write(inner: &Inner, new: &Path, position: u64) -> io::Result<Arc<dyn OpenFil
     let mut buf = segment::header(FileKind::Checkpoint, &owner, position).to_vec();
     record::append(&mut buf, Kind::Watermarks, |buf| inner.marks().encode(buf));
     for id in 0..PARTITIONS {
-        inner.shards.with(id, |slot| {
-            if !slot.partition.vv().is_empty() {
-                record::append(&mut buf, Kind::Partition, |buf| slot.partition.encode_state(buf));
+        let Some(mut cursor) = inner.shards.with(id, |slot| slot.begin_snapshot()) else { continue };
+        while let Some(piece) = inner.snapshot_piece(id, &mut cursor).map_err(io::Error::other)? {
+            record::append(&mut buf, Kind::Piece, |buf| piece.encode(buf));
+            if buf.len() >= BUFFER_BYTES {
+                flush(&mut buf)?;
             }
-        });
-        if buf.len() >= BUFFER_BYTES {
-            flush(&mut buf)?;
         }
     }
     record::append(&mut buf, Kind::End, |_| {});
@@ -180,7 +196,7 @@ pub(crate) fn load(files: &dyn Files, dir: &Path, owner: &Owner, me: ReplicaId) 
         marks: Marks::default(),
         partitions: (0..PARTITIONS).map(|id| Partition::new(id, me)).collect(),
     };
-    let mut at = segment::HEADER;
+    let (mut at, mut assembly) = (segment::HEADER, None);
     loop {
         // Whatever is wrong in here, it was whole once: the file got its name only after it was synced.
         let record = record::read(&bytes[at..]).map_err(|what| damaged(at, what))?;
@@ -194,12 +210,43 @@ pub(crate) fn load(files: &dyn Files, dir: &Path, owner: &Owner, me: ReplicaId) 
                 let slot = loaded.partitions.get_mut(usize::from(partition.id()));
                 *slot.ok_or_else(|| damaged(at, "a partition that does not exist"))? = partition;
             }
-            Kind::End => return Ok(Some(loaded)),
+            Kind::Piece => {
+                let piece = CatchUp::decode(record.payload).map_err(|e| damaged(at, &e.to_string()))?;
+                let (piece, _) = piece.ok_or_else(|| damaged(at, "a piece that is cut off"))?;
+                assembly = loaded.add(assembly, piece).map_err(|what| damaged(at, &what))?;
+            }
+            Kind::End => {
+                loaded.apply(assembly).map_err(|what| damaged(at, &what))?;
+                return Ok(Some(loaded));
+            }
             Kind::Delta | Kind::CatchUp | Kind::Synced => {
                 return Err(damaged(at, "a record that belongs into a journal"));
             }
         }
         at += record.len();
+    }
+}
+
+impl Loaded {
+    /// Joins a piece to the pieces of its partition that came before it; those of another partition are all there now.
+    fn add(&mut self, assembly: Option<CatchUp>, piece: CatchUp) -> Result<Option<CatchUp>, String> {
+        match assembly {
+            Some(mut begun) if begun.partition == piece.partition => {
+                begun.then(piece).map_err(|e| e.to_string())?;
+                Ok(Some(begun))
+            }
+            other => {
+                self.apply(other)?;
+                Ok(Some(piece))
+            }
+        }
+    }
+
+    fn apply(&mut self, assembly: Option<CatchUp>) -> Result<(), String> {
+        let Some(whole) = assembly else { return Ok(()) };
+        let partition = self.partitions.get_mut(usize::from(whole.partition));
+        let partition = partition.ok_or("a partition that does not exist")?;
+        partition.apply_catch_up(&whole).map(drop).map_err(|e| e.to_string())
     }
 }
 

@@ -76,6 +76,8 @@ pub struct StoreStats {
     pub last_sync_ms: u64,
     /// Checkpoints made since the start.
     pub checkpoints: u64,
+    /// The longest that a checkpoint has held up commands of one partition since the start, in microseconds.
+    pub checkpoint_longest_hold_us: u64,
     /// Whether writes are refused because the journal cannot be written.
     pub refusing_writes: bool,
 }

@@ -77,7 +77,7 @@ impl Replay {
                 self.marks.regions.extend(marks.regions);
                 Ok(())
             }
-            Kind::Partition | Kind::End => Err("a record that belongs into a checkpoint".into()),
+            Kind::Partition | Kind::Piece | Kind::End => Err("a record that belongs into a checkpoint".into()),
             Kind::Synced => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use replication_core::{DecodeError, Inbox, PARTITIONS, Partition, ReplicaId, Rules};
+use replication_core::{DecodeError, Inbox, PARTITIONS, Partition, ReplicaId, Rules, SnapshotCursor};
 
 use crate::journal::lock;
 
@@ -14,6 +14,13 @@ pub(crate) struct Slot {
     pub(crate) inbox: Inbox,
     /// The region of each delta in the inbox, in no order.
     pub(crate) held: Vec<u16>,
+}
+
+impl Slot {
+    /// Begins to write the partition down; `None` if there is nothing in it and nothing was.
+    pub(crate) fn begin_snapshot(&self) -> Option<SnapshotCursor> {
+        (!self.partition.vv().is_empty()).then(|| self.partition.begin_snapshot())
+    }
 }
 
 /// All partitions.

@@ -46,6 +46,7 @@ pub(crate) struct Counters {
     pub(crate) far_ahead: AtomicU64,
     pub(crate) last_sync_ms: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
+    pub(crate) longest_piece_us: AtomicU64,
 }
 
 impl Counters {
@@ -271,6 +272,7 @@ impl StateStore {
             unsynced: journal_end.saturating_sub(journal.synced()),
             last_sync_ms: read(&counters.last_sync_ms),
             checkpoints: read(&counters.checkpoints),
+            checkpoint_longest_hold_us: read(&counters.longest_piece_us),
             refusing_writes: journal.failure().is_some(),
         }
     }

@@ -24,6 +24,7 @@ mod explain;
 mod housekeeping;
 mod pieces;
 mod reconcile;
+mod snapshot;
 mod transaction;
 
 use std::collections::HashSet;
@@ -39,6 +40,7 @@ pub use explain::{ExplainedPart, Explanation};
 pub use housekeeping::{PURGE_GRACE_MS, PURGE_OWN_GRACE_MS};
 pub use pieces::{CatchUpCursor, NotNext, Renamed};
 pub use reconcile::{Bucket, BucketSum, LEAST_SHIFT, LiveBucket, LiveSums, MOST_SHIFT};
+pub use snapshot::SnapshotCursor;
 pub use transaction::Transaction;
 
 use crate::dots::Replicas;

@@ -20,17 +20,19 @@ pub(crate) enum Kind {
     CatchUp = 2,
     /// The watermarks of other regions at this point of the journal.
     Watermarks = 3,
-    /// One partition whole (checkpoints only).
+    /// One partition whole (checkpoints of format 2 and before).
     Partition = 4,
     /// The end of a checkpoint (checkpoints only).
     End = 5,
     /// Everything before this position was durable when the record was written: u64.
     Synced = 6,
+    /// A piece of one partition (checkpoints only).
+    Piece = 7,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        [Self::Delta, Self::CatchUp, Self::Watermarks, Self::Partition, Self::End, Self::Synced]
+        [Self::Delta, Self::CatchUp, Self::Watermarks, Self::Partition, Self::End, Self::Synced, Self::Piece]
             .into_iter()
             .find(|k| *k as u8 == byte)
     }

@@ -18,8 +18,9 @@ use crate::{Access, Files, OpenError, OpenFile};
 
 /// Bytes of a file's header.
 pub(crate) const HEADER: usize = 56;
-/// The format that this version writes. It reads that and all before it; the second knows records of the kind `Synced`.
-pub(crate) const FORMAT: u32 = 2;
+/// The format that this version writes. It reads that and all before it; the second knows records of
+/// the kind `Synced`, the third those of the kind `Piece`.
+pub(crate) const FORMAT: u32 = 3;
 const EXTENSION: &str = "journal";
 
 /// Whose files these are; goes into every header.
