@@ -165,7 +165,7 @@ impl Session {
 }
 
 fn run(args: &[Bytes], session: &mut Session, server: &Server, out: &mut Writer) -> Answer {
-    let found = prepare(args, session);
+    let found = prepare(args, session).and_then(|command| has_room(command, server));
     if let Some(queue) = &mut session.multi
         && !matches!(&found, Ok(command) if command.is(flag::NOW_IN_MULTI))
     {
@@ -182,6 +182,14 @@ fn abort(session: &mut Session, why: &Refusal) -> Refusal {
     session.watched.clear();
     let why = why.0.trim_start_matches("ERR ");
     Refusal(format!("EXECABORT Transaction discarded because of: {why}").into())
+}
+
+/// Refuses what may add to a state that is as large as it may be.
+fn has_room(command: &'static Command, server: &Server) -> Result<&'static Command, Refusal> {
+    if command.is(flag::DENYOOM) && server.store.is_full() {
+        return Err(Refusal(OpError::OutOfMemory.to_string().into()));
+    }
+    Ok(command)
 }
 
 /// Finds the command and checks what can be checked without running it.

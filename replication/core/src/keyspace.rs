@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::blob::Blob;
+use crate::partition::memory::blob_bytes;
 use crate::types::Body;
 
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub(crate) struct Keyspace {
     table: HashTable<u32>,
     slots: Slots,
     free: Vec<u32>,
+    /// What the names take beside their slots, in bytes.
+    names: usize,
 }
 
 const CHUNK: usize = 64;
@@ -64,6 +67,11 @@ impl Keyspace {
         self.table.len()
     }
 
+    /// What the names take beside their slots, in bytes.
+    pub(crate) fn name_bytes(&self) -> usize {
+        self.names
+    }
+
     /// One more than the greatest slot number in use.
     pub(crate) fn slots(&self) -> u32 {
         self.slots.len() as u32
@@ -79,6 +87,7 @@ impl Keyspace {
         if let Some(&slot) = self.table.find(hash, |&slot| self.slots.at(slot).key.as_slice() == key) {
             return slot;
         }
+        self.names += blob_bytes(key.len());
         let new = Slot { key: Blob::new(key), body: Body::Empty };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -109,6 +118,7 @@ impl Keyspace {
         let hash = self.hasher.hash_one(self.key(slot));
         if let Ok(entry) = self.table.find_entry(hash, |&other| other == slot) {
             entry.remove();
+            self.names -= blob_bytes(self.key(slot).len());
             *self.slots.at_mut(slot) = Slot { key: Blob::new(&[]), body: Body::Empty };
             self.free.push(slot);
         }

@@ -100,6 +100,9 @@ pub enum OpError {
     /// This replica has used up its dots (2^48 changes in one partition); a new incarnation has a fresh supply.
     #[error("ERR replica has run out of change numbers, restart the region to take a new incarnation")]
     OutOfDots,
+    /// The region's memory is as full as it may get; what only deletes or reads goes on.
+    #[error("OOM command not allowed when used memory > 'maxmemory'.")]
+    OutOfMemory,
     /// The region cannot make writes durable now; reads go on. The text says why.
     #[error("MISCONF {0}")]
     Unwritable(String),

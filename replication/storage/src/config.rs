@@ -53,6 +53,8 @@ pub struct StoreConfig {
     pub segment_bytes: u64,
     /// How many bytes of recent local changes are kept in memory for links.
     pub ring_bytes: usize,
+    /// How much memory the state may take, in bytes; 0 for as much as there is. See [`crate::StateStore::is_full`].
+    pub max_memory_bytes: usize,
     /// The journal may grow to this many bytes, or to the size of the last checkpoint if that is larger, before the
     /// next checkpoint is made.
     pub checkpoint_bytes: u64,
@@ -73,6 +75,7 @@ impl StoreConfig {
             threads: Threads::default(),
             segment_bytes: 64 << 20,
             ring_bytes: 8 << 20,
+            max_memory_bytes: 0,
             checkpoint_bytes: 128 << 20,
         }
     }

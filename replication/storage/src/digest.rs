@@ -64,6 +64,10 @@ pub struct StoreStats {
     pub stamps_ahead: u64,
     /// Changes stamped more than ten seconds ahead: merged, but our clock does not follow.
     pub stamps_far_ahead: u64,
+    /// About how many bytes of memory the state takes.
+    pub memory_bytes: usize,
+    /// How many it may take, 0 for no limit.
+    pub max_memory_bytes: usize,
     /// Bytes of all journal files.
     pub journal_bytes: u64,
     /// The journal position behind the last record, counted in records over all files.

@@ -22,6 +22,7 @@ mod journal;
 mod keeper;
 mod luck;
 mod mark;
+mod memory;
 mod reading;
 mod recovery;
 mod remote;

@@ -20,6 +20,7 @@ use crate::{
     identity::{self, Found, Identity},
     journal::{self, Journal, Owner},
     keeper::Bell,
+    memory::Memory,
     reading::{self, Reading, Replay},
     shard::{self, Shards},
     store::{Counters, Inner},
@@ -151,10 +152,13 @@ fn assemble(
     last: Last,
 ) -> Inner {
     let Replay { partitions, marks, last_local, .. } = replay;
+    let (shards, memory) = (Shards::new(partitions, &config.rules), Memory::default());
+    shards.each(|_, slot| memory.account(slot));
     Inner {
         incarnation: AtomicU32::new(identity.incarnation),
         identity: Mutex::new(identity),
-        shards: Shards::new(partitions, &config.rules),
+        shards,
+        memory,
         hlc: SharedHlc::resume_after(marks.last),
         last_write: AtomicU64::new(last_local.0),
         journal,

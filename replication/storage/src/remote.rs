@@ -208,7 +208,10 @@ impl StateStore {
             everybody(&acked, partition)
         };
         if !everybody.is_empty() {
-            self.inner.shards.with(partition, |slot| slot.partition.prune_removals(&everybody));
+            self.inner.shards.with(partition, |slot| {
+                slot.partition.prune_removals(&everybody);
+                self.inner.memory.account(slot);
+            });
         }
     }
 
@@ -236,6 +239,7 @@ impl StateStore {
         let mut shards = inner.shards.all();
         for slot in shards.iter_mut().flat_map(|shard| shard.iter_mut()) {
             slot.partition = shard::rename(&slot.partition, me).map_err(|e| damaged(e.to_string()))?;
+            inner.memory.account(slot);
         }
         inner.incarnation.store(incarnation, Ordering::Release);
         tracing::warn!(replica = %me, why, "the state goes on under a new name");
@@ -286,6 +290,7 @@ impl Inner {
             // An inbox drops what a catch-up has made superfluous without handing it out.
             slot.held.drain(..).for_each(|region| self.watermarks.release(region));
         }
+        self.memory.account(slot);
         seen
     }
 

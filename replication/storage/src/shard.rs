@@ -14,6 +14,8 @@ pub(crate) struct Slot {
     pub(crate) inbox: Inbox,
     /// The region of each delta in the inbox, in no order.
     pub(crate) held: Vec<u16>,
+    /// What the partition's memory was when it was last added to the sum, in bytes.
+    pub(crate) counted_bytes: usize,
 }
 
 impl Slot {
@@ -34,7 +36,12 @@ impl Shards {
         let mut shards: Vec<Vec<Slot>> = (0..SHARDS).map(|_| Vec::new()).collect();
         for (id, mut partition) in partitions.into_iter().enumerate() {
             partition.set_rules(rules.clone());
-            shards[id % usize::from(SHARDS)].push(Slot { partition, inbox: Inbox::default(), held: Vec::new() });
+            shards[id % usize::from(SHARDS)].push(Slot {
+                partition,
+                inbox: Inbox::default(),
+                held: Vec::new(),
+                counted_bytes: 0,
+            });
         }
         Self { shards: shards.into_iter().map(Mutex::new).collect() }
     }

@@ -20,6 +20,7 @@ use crate::{
     identity::Identity,
     journal::{Journal, record::Kind},
     keeper::{Bell, Keepers, Upkeep},
+    memory::Memory,
     recovery,
     shard::Shards,
     watch::Changes,
@@ -64,6 +65,7 @@ pub(crate) struct Inner {
     pub(crate) last_write: AtomicU64,
     pub(crate) journal: Journal,
     pub(crate) watermarks: Watermarks,
+    pub(crate) memory: Memory,
     /// Which partitions' contexts have risen, so that a link finds what it has not confirmed yet.
     pub(crate) changes: Arc<Changes>,
     /// What each peer is known to have, per partition.
@@ -138,6 +140,7 @@ impl StateStore {
             let done = slot.partition.execute(op, now);
             let mark = done.delta.map(|delta| {
                 inner.last_write.fetch_max(now.stamp.0, Ordering::AcqRel);
+                inner.memory.account(slot);
                 inner.mark(slot.partition.rules(), &delta, inner.push_local(id, &delta))
             });
             Executed { reply: done.reply, mark }
@@ -158,6 +161,7 @@ impl StateStore {
             let (result, delta) = slot.partition.transact(now, body);
             let mark = delta.map(|delta| {
                 inner.last_write.fetch_max(now.stamp.0, Ordering::AcqRel);
+                inner.memory.account(slot);
                 inner.mark(slot.partition.rules(), &delta, inner.push_local(partition, &delta))
             });
             (result, mark)
@@ -266,6 +270,8 @@ impl StateStore {
             applied_late: read(&counters.late),
             stamps_ahead: read(&counters.ahead),
             stamps_far_ahead: read(&counters.far_ahead),
+            memory_bytes: self.memory_bytes(),
+            max_memory_bytes: self.inner.config.max_memory_bytes,
             journal_bytes: journal.bytes(),
             journal_end,
             unwritten: journal_end.saturating_sub(journal.written()),
@@ -345,6 +351,7 @@ impl Inner {
             let now = Now { wall_ms, stamp: self.hlc.tick(wall_ms), luck: 0 };
             if let Some(delta) = slot.partition.housekeeping(now, HOUSEKEEPING_KEYS) {
                 self.push_local(id, &delta);
+                self.memory.account(slot);
             }
         });
     }

@@ -93,11 +93,11 @@ impl Hand {
 
 const NOON: u64 = 1_800_000_000_000;
 
-fn config(dir: &Path, region: u16) -> StoreConfig {
+pub(crate) fn config(dir: &Path, region: u16) -> StoreConfig {
     StoreConfig::new(dir, "shop", region)
 }
 
-fn open_with(config: StoreConfig) -> (StateStore, RecoveryReport) {
+pub(crate) fn open_with(config: StoreConfig) -> (StateStore, RecoveryReport) {
     StateStore::open(config).unwrap()
 }
 
@@ -118,7 +118,7 @@ fn incr(key: &str, by: i64) -> Op {
     TextOp::Incr { by }.on(b(key))
 }
 
-fn del(key: &str) -> Op {
+pub(crate) fn del(key: &str) -> Op {
     KeyOp::Del.on(b(key))
 }
 

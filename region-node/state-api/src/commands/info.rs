@@ -76,14 +76,19 @@ fn clients(call: &Call<'_>, text: &mut String) {
 }
 
 /// The memory is that of the whole region process: gateway, DNS and plane live in it too.
-fn memory(_: &Call<'_>, text: &mut String) {
+fn memory(call: &Call<'_>, text: &mut String) {
     let resident = resident_bytes();
+    let stats = call.server.store.stats();
+    let limit = stats.max_memory_bytes as u64;
     let _ = write!(
         text,
         "used_memory:{resident}\r\nused_memory_human:{0}\r\nused_memory_rss:{resident}\r\nused_memory_rss_human:{0}\r\n\
-         maxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n",
+         maxmemory:{1}\r\nmaxmemory_human:{2}\r\nmaxmemory_policy:noeviction\r\n",
         human(resident),
+        limit,
+        human(limit),
     );
+    let _ = write!(text, "used_memory_dataset:{}\r\n", stats.memory_bytes);
 }
 
 /// Resident memory of this process; 0 where the system does not tell.

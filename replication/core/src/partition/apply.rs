@@ -3,6 +3,7 @@
 
 use super::Partition;
 use super::digest::element_hash;
+use super::memory::{blob_bytes, element_bytes};
 use crate::delta::{Change, Delta, Part, Value};
 use crate::dots::{PackedDot, Tagged};
 use crate::types::{Body, Held, Lean, PartRef};
@@ -39,11 +40,11 @@ impl Partition {
             };
             match slot {
                 Some(slot) => {
-                    let timed = self.keys.body(slot).is_timed();
+                    let before = self.keys.body(slot).before();
                     if !self.replace_lean(slot, group, writer, seq) {
                         self.apply_group(slot, group, writer, seq);
                     }
-                    self.settle_slot(slot, timed, (puts > 0).then(|| (writer.origin, seq + puts - 1)));
+                    self.settle_slot(slot, before, (puts > 0).then(|| (writer.origin, seq + puts - 1)));
                 }
                 None => {
                     let removes = group.iter().flat_map(|change| &change.removes);
@@ -110,7 +111,9 @@ impl Partition {
         let lean = Lean { dot, hlc: writer.hlc, deadline_ms, text: crate::blob::Blob::new(text) };
         let old = std::mem::replace(self.keys.body_mut(slot), Body::Lean(lean));
         self.digest = self.digest.wrapping_sub(self.sum(slot, &old)).wrapping_add(self.sum(slot, self.keys.body(slot)));
+        self.heap += blob_bytes(text.len());
         if let Body::Lean(old) = old {
+            self.heap = self.heap.saturating_sub(blob_bytes(old.text.as_slice().len()));
             let track = &mut self.tracks[usize::from(writer.origin)];
             track.removed(writer.by, old.dot);
             if old.deadline_ms != 0 {
@@ -144,6 +147,7 @@ impl Partition {
         let held = Held::new(value);
         let hash = element_hash(self.keys.key(slot), part.as_ref(), name, held.as_ref());
         self.digest = self.digest.wrapping_add(hash);
+        self.heap += element_bytes(part.as_ref(), held.as_ref());
         let new = Tagged { dot, hlc, value: held };
         if self.keys.body_mut(slot).insert(part, new, &self.replicas) {
             self.conflicts += 1;
@@ -164,6 +168,7 @@ impl Partition {
         let held = self.keys.body_mut(slot).take(part, dot, &self.replicas, keep)?;
         let hash = element_hash(self.keys.key(slot), part, self.replicas.unpack(dot), held.as_ref());
         self.digest = self.digest.wrapping_sub(hash);
+        self.heap = self.heap.saturating_sub(element_bytes(part, held.as_ref()));
         Some(held)
     }
 
@@ -197,11 +202,12 @@ impl Partition {
     }
 
     /// Brings everything derived from one key in step after its elements changed. `put`: who put something, and the last dot.
-    pub(super) fn settle_slot(&mut self, slot: u32, was_timed: bool, put: Option<(u16, u64)>) {
+    pub(super) fn settle_slot(&mut self, slot: u32, was: Before, put: Option<(u16, u64)>) {
         let Self { keys, replicas, .. } = self;
         let body = keys.body_mut(slot);
         body.narrow(replicas);
-        self.timed = self.timed + usize::from(body.is_timed()) - usize::from(was_timed);
+        self.timed = self.timed + usize::from(body.is_timed()) - usize::from(was.timed);
+        self.heap = (self.heap + body.shape_bytes()).saturating_sub(was.shape_bytes);
         if body.is_empty() {
             self.keys.remove(slot);
         } else if let Some((origin, seq)) = put {
@@ -260,7 +266,18 @@ impl Part {
     }
 }
 
+/// What is to be known of a key before its elements change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    timed: bool,
+    shape_bytes: usize,
+}
+
 impl Body {
+    pub(super) fn before(&self) -> Before {
+        Before { timed: self.is_timed(), shape_bytes: self.shape_bytes() }
+    }
+
     /// Whether the key has a deadline, in force or not.
     pub(crate) fn is_timed(&self) -> bool {
         match self {

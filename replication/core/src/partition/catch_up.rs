@@ -177,11 +177,11 @@ impl Partition {
             if doomed.is_empty() {
                 continue;
             }
-            let timed = self.keys.body(slot).is_timed();
+            let before = self.keys.body(slot).before();
             for (part, dot) in doomed {
                 removed += usize::from(self.take(slot, part.as_ref(), dot, false).is_some());
             }
-            self.settle_slot(slot, timed, None);
+            self.settle_slot(slot, before, None);
         }
         removed
     }
@@ -193,7 +193,7 @@ impl Partition {
                 continue;
             }
             let slot = self.keys.find_or_insert(&group[0].key);
-            let timed = self.keys.body(slot).is_timed();
+            let before = self.keys.body(slot).before();
             for put in group {
                 if self.vv.covers(put.dot) || self.early.contains(&put.dot) {
                     continue;
@@ -202,7 +202,7 @@ impl Partition {
                 self.insert(slot, &put.part, PackedDot::new(origin, put.dot.seq), put.hlc, &put.value);
                 notes.push((origin, put.dot.seq, slot));
             }
-            self.settle_slot(slot, timed, None);
+            self.settle_slot(slot, before, None);
         }
         notes.sort_unstable();
         for &(origin, seq, slot) in &notes {

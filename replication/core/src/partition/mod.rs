@@ -22,6 +22,7 @@ mod codec;
 mod digest;
 mod explain;
 mod housekeeping;
+pub(crate) mod memory;
 mod pieces;
 mod reconcile;
 mod snapshot;
@@ -125,6 +126,8 @@ pub struct Partition {
     sweep: u32,
     /// Index entries after the last compaction.
     compacted: usize,
+    /// What all bodies take beside their slots, in bytes.
+    heap: usize,
     rules: Arc<Rules>,
 }
 
@@ -146,6 +149,7 @@ impl Partition {
             timed: 0,
             sweep: 0,
             compacted: 0,
+            heap: 0,
             rules: Arc::default(),
         };
         partition.intern(me);

@@ -134,6 +134,14 @@ pub(crate) struct Full {
     pub(crate) marks: Siblings<()>,
 }
 
+impl Full {
+    /// How many tables it has.
+    pub(crate) fn parts(&self) -> usize {
+        let some = [self.fields.is_some(), self.members.is_some(), self.list.is_some(), self.zset.is_some()];
+        some.into_iter().filter(|there| *there).count()
+    }
+}
+
 impl Held {
     pub(crate) fn new(value: &Value) -> Self {
         match value {

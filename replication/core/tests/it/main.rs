@@ -12,6 +12,7 @@ mod holding;
 mod housekeeping;
 mod interleavings;
 mod laws;
+mod memory;
 mod pieces;
 mod support;
 mod zset_words;
