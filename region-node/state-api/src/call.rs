@@ -8,6 +8,7 @@ use replication_storage::{StateStore, WriteMark};
 
 use crate::{
     access::Access,
+    blocking::Waiting,
     client::Client,
     resp::{Writer, parse_i64},
     server::Server,
@@ -90,6 +91,10 @@ pub(crate) struct Session {
     pub(crate) multi: Option<Queue>,
     /// The keys that WATCH named, as they were then.
     pub(crate) watched: Watched,
+    /// The last command found nothing and waits: no other one runs before it is served.
+    pub(crate) waiting: Option<Waiting>,
+    /// Partitions that the command in hand has written to, as long as anybody waits for elements.
+    pub(crate) touched: Vec<u16>,
 }
 
 /// One command being executed.
@@ -124,6 +129,10 @@ pub(crate) fn dispatch(args: &[Bytes], session: &mut Session, server: &Server, o
         if refusal != Refusal::SILENT {
             out.error(&refusal.0);
         }
+    }
+    if !session.touched.is_empty() {
+        server.blocking.serve(&session.touched);
+        session.touched.clear();
     }
 }
 
@@ -279,9 +288,17 @@ impl Call<'_> {
             body(&mut Call { command, args, session, server, out, transaction: Some(&mut held) })
         });
         if let Some(mark) = mark {
-            self.session.note(mark);
+            self.wrote(mark, || partition);
         }
         answer
+    }
+
+    /// The reply waits for what was written, and whoever waits for elements there is served after the command.
+    pub(crate) fn wrote(&mut self, mark: WriteMark, partition: impl FnOnce() -> u16) {
+        self.session.note(mark);
+        if self.server.blocking.any() {
+            self.session.touched.push(partition());
+        }
     }
 
     /// Runs `body` as one transaction where all keys of the call are of one partition; key by key, as it comes, otherwise.
@@ -300,7 +317,7 @@ impl Call<'_> {
             None => {
                 let done = self.server.store.execute(op);
                 if let Some(mark) = done.mark {
-                    self.session.note(mark);
+                    self.wrote(mark, || partition_of(&op.key));
                 }
                 done.reply
             }

@@ -36,6 +36,8 @@ pub(crate) struct Seen {
     pub(crate) protocol: Protocol,
     pub(crate) command: Option<&'static Command>,
     pub(crate) active: Instant,
+    /// Waits for elements.
+    pub(crate) blocked: bool,
 }
 
 impl Client {
@@ -52,7 +54,7 @@ impl Client {
         // Writing to a String cannot fail.
         let _ = write!(
             line,
-            "id={} addr={} laddr={} name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 cmd={} user={} \
+            "id={} addr={} laddr={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi=-1 cmd={} user={} \
              redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
@@ -60,6 +62,7 @@ impl Client {
             seen.name,
             self.connected.elapsed().as_secs(),
             seen.active.elapsed().as_secs(),
+            if seen.blocked { 'b' } else { 'N' },
             seen.command.map_or("NULL", |command| command.name),
             seen.user,
             match seen.protocol {
@@ -98,6 +101,7 @@ impl Clients {
                 protocol: Protocol::default(),
                 command: None,
                 active: now,
+                blocked: false,
             }),
         });
         self.live().insert(client.id, client.clone());

@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -14,10 +14,12 @@ use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    sync::futures::Notified,
+    time::{sleep_until, timeout},
 };
 
 use crate::{
+    blocking::Served,
     call::{REPLY_LIMIT, Session, dispatch},
     client::Registered,
     resp::{Decoder, Limits, Step, Writer},
@@ -47,6 +49,8 @@ enum Next {
     Read(usize),
     /// There is more to execute.
     GoOn,
+    /// The last command waits for elements: nothing is executed before it is served.
+    Wait,
     /// The replies in the buffer are the last ones.
     Close,
     /// A reply is larger than replies may be.
@@ -79,6 +83,8 @@ pub(crate) async fn serve(server: Arc<Server>, mut stream: TcpStream, registered
             errors: 0,
             multi: None,
             watched: Watched::default(),
+            waiting: None,
+            touched: Vec::new(),
         },
         server: server.clone(),
         decoder: Decoder::default(),
@@ -105,7 +111,14 @@ pub(crate) async fn serve(server: Arc<Server>, mut stream: TcpStream, registered
                 tokio::task::yield_now().await;
                 continue;
             }
-            Next::Close | Next::Drop => return linger(stream).await,
+            Next::Wait => match connection.wait(&mut stream, stop.as_mut()).await {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+            Next::Close | Next::Drop => {
+                drop(connection);
+                return linger(stream).await;
+            }
         };
         connection.make_room(need);
         let read = tokio::select! {
@@ -138,6 +151,9 @@ impl Connection {
                     }
                     if self.session.closing {
                         break Next::Close;
+                    }
+                    if self.session.waiting.is_some() {
+                        break Next::Wait;
                     }
                 }
                 Ok(Step::NeedMore(bytes)) => break Next::Read(bytes),
@@ -195,6 +211,49 @@ impl Connection {
                 }
             },
         }
+    }
+
+    /// Waits until the command that found nothing is served, and writes its reply. Meanwhile the socket is listened to, so that a
+    /// client that goes away leaves the line; what it sends is kept for later, up to a limit.
+    ///
+    /// # Errors
+    /// The connection ends, by the peer or by the server.
+    async fn wait(&mut self, stream: &mut TcpStream, mut stop: Pin<&mut Notified<'_>>) -> io::Result<()> {
+        let Some(mut waiting) = self.session.waiting.take() else { return Ok(()) };
+        self.session.client.seen().blocked = true;
+        let mut time_is_up = pin!(sleep_until(waiting.deadline.unwrap_or_else(tokio::time::Instant::now)));
+        let served = loop {
+            let may_read = self.input.len() < KEEP_INPUT;
+            if may_read {
+                self.make_room(SMALL_READ);
+            }
+            tokio::select! {
+                biased;
+                () = stop.as_mut() => return Err(io::ErrorKind::ConnectionAborted.into()),
+                served = waiting.ended() => break served,
+                () = time_is_up.as_mut(), if waiting.deadline.is_some() => break waiting.give_up(),
+                read = stream.read_buf(&mut self.input), if may_read => match read? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    read => self.note_read(read),
+                },
+            }
+        };
+        self.session.client.seen().blocked = false;
+        match served {
+            Served::Taken { key, reply, mark } => {
+                mark.into_iter().for_each(|mark| self.session.note(mark));
+                waiting.wanted.write(&key, &reply, &mut self.out);
+            }
+            Served::Refused(error) => self.refuse(&error.to_string()),
+            Served::TimedOut => self.out.null_array(),
+            Served::Unblocked => self.refuse("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, why: &str) {
+        self.session.errors += 1;
+        self.out.error(why);
     }
 
     /// Sends the replies: nearly always one write.

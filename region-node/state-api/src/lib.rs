@@ -21,6 +21,7 @@
 //! | before logging in | 10 arguments of 16 KiB |
 
 mod access;
+mod blocking;
 mod call;
 mod client;
 mod commands;
@@ -34,6 +35,7 @@ mod resp;
 mod server;
 mod table;
 mod transaction;
+mod wanted;
 
 pub use config::{LagSource, PeerLag, REDIS_VERSION, StateApiConfig, User};
 pub use counters::StateApiCounters;

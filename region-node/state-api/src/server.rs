@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     access::Access,
+    blocking::Blocking,
     client::Clients,
     config::StateApiConfig,
     connection,
@@ -30,6 +31,7 @@ pub(crate) struct Server {
     pub(crate) access: Access,
     pub(crate) store: StateStore,
     pub(crate) clients: Arc<Clients>,
+    pub(crate) blocking: Arc<Blocking>,
     pub(crate) counters: Counters,
     pub(crate) started: Instant,
 }
@@ -96,6 +98,7 @@ pub fn start(config: StateApiConfig, store: StateStore) -> Result<StateApiHandle
     let server = Arc::new(Server {
         access: Access::new(config.users.clone()),
         config,
+        blocking: Arc::new(Blocking::new(store.clone())),
         store,
         clients: Arc::default(),
         counters: Counters::default(),

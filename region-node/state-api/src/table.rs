@@ -103,30 +103,32 @@ pub(crate) mod flag {
     pub(crate) const DENYOOM: u32 = 1 << 2;
     pub(crate) const ADMIN: u32 = 1 << 3;
     pub(crate) const NOSCRIPT: u32 = 1 << 4;
-    pub(crate) const LOADING: u32 = 1 << 5;
-    pub(crate) const STALE: u32 = 1 << 6;
-    pub(crate) const FAST: u32 = 1 << 7;
-    pub(crate) const NO_AUTH: u32 = 1 << 8;
-    pub(crate) const ALLOW_BUSY: u32 = 1 << 9;
-    pub(crate) const SKIP_SLOWLOG: u32 = 1 << 10;
+    pub(crate) const BLOCKING: u32 = 1 << 5;
+    pub(crate) const LOADING: u32 = 1 << 6;
+    pub(crate) const STALE: u32 = 1 << 7;
+    pub(crate) const SKIP_SLOWLOG: u32 = 1 << 8;
+    pub(crate) const FAST: u32 = 1 << 9;
+    pub(crate) const NO_AUTH: u32 = 1 << 10;
+    pub(crate) const ALLOW_BUSY: u32 = 1 << 11;
     /// Inside MULTI it runs at once instead of being queued: EXEC, DISCARD and their kin. Not shown by `COMMAND`.
-    pub(crate) const NOW_IN_MULTI: u32 = 1 << 11;
+    pub(crate) const NOW_IN_MULTI: u32 = 1 << 12;
     /// Not inside MULTI: it looks at more than the one partition that a transaction holds. Not shown by `COMMAND`.
-    pub(crate) const WIDE: u32 = 1 << 12;
+    pub(crate) const WIDE: u32 = 1 << 13;
 
     /// Their names.
-    pub(crate) const NAMES: [&str; 11] = [
+    pub(crate) const NAMES: [&str; 12] = [
         "write",
         "readonly",
         "denyoom",
         "admin",
         "noscript",
+        "blocking",
         "loading",
         "stale",
+        "skip_slowlog",
         "fast",
         "no_auth",
         "allow_busy",
-        "skip_slowlog",
     ];
 }
 

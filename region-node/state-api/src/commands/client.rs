@@ -50,6 +50,11 @@ const SUBCOMMANDS: &[Command] = &[
         .categories(CONNECTION)
         .about("7.2.0", "Controls whether commands sent by the client will alter the LRU/LFU of the keys they access.")
         .usage("(ON|OFF)"),
+    Command::new("client|unblock", -3, GUARDED | WIDE, "connection", unblock)
+        .categories(CONNECTION)
+        .about("5.0.0", "Unblock a client blocked in a blocking command from a different connection")
+        .complexity("O(N) where N is the number of blocked clients")
+        .usage("<clientid> [TIMEOUT|ERROR]"),
     Command::new("client|help", 2, LOADING | STALE, "connection", super::help)
         .categories(CONNECTION)
         .about("5.0.0", "Show helpful text about the different subcommands"),
@@ -135,6 +140,22 @@ fn on_or_off(call: &mut Call<'_>) -> Answer {
         return Err(Refusal::SYNTAX);
     }
     call.out.status("OK");
+    Ok(())
+}
+
+fn unblock(call: &mut Call<'_>) -> Answer {
+    let with_error = match &call.args[3..] {
+        [] => false,
+        [reason] if reason.eq_ignore_ascii_case(b"timeout") => false,
+        [reason] if reason.eq_ignore_ascii_case(b"error") => true,
+        [_] => return Err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".into()),
+        _ => {
+            return Err("ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.".into());
+        }
+    };
+    let client = call.int(2)?;
+    let unblocked = u64::try_from(client).is_ok_and(|client| call.server.blocking.unblock(client, with_error));
+    call.out.int(unblocked.into());
     Ok(())
 }
 

@@ -66,12 +66,13 @@ fn server(call: &Call<'_>, text: &mut String) {
 }
 
 fn clients(call: &Call<'_>, text: &mut String) {
-    let Server { config, clients, .. } = call.server;
+    let Server { config, clients, blocking, .. } = call.server;
     let _ = write!(
         text,
-        "connected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:0\r\ntracking_clients:0\r\n",
+        "connected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:{}\r\ntracking_clients:0\r\n",
         clients.count(),
         config.max_clients,
+        blocking.count(),
     );
 }
 

@@ -1,5 +1,6 @@
 //! What the port can do, by group. Each file holds its entries of the command table and the functions behind them.
 
+mod blocked;
 mod client;
 mod command;
 mod config;
@@ -8,6 +9,8 @@ mod hashes;
 mod info;
 mod keys;
 mod keyspace;
+mod lists;
+mod multi_pop;
 mod names;
 mod object;
 mod region;
@@ -37,6 +40,8 @@ pub(crate) const GROUPS: &[&[Command]] = &[
     hashes::COMMANDS,
     sets::COMMANDS,
     set_algebra::COMMANDS,
+    lists::COMMANDS,
+    blocked::COMMANDS,
     region::COMMANDS,
     transactions::COMMANDS,
 ];

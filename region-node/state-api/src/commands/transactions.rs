@@ -101,7 +101,7 @@ fn exec_in(call: &mut Call<'_>, partition: u16, queue: &Queue, watched: &Watched
         run_all(&mut Call { command, args, session, server, out, transaction: Some(&mut held) }, queue);
     });
     if let Some(mark) = mark {
-        call.session.note(mark);
+        call.wrote(mark, || partition);
     }
 }
 

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on has failed; clippy spares only the test functions themselves"
 )]
 
+mod blocking;
 mod clients;
 mod differential;
 mod kills;

@@ -25,9 +25,9 @@ use bytes::{BufMut, Bytes};
 
 use crate::Dot;
 
-/// The longest position, in bytes. Some eight thousand insertions, each between the last one and its neighbour on alternating
+/// The longest position, in bytes. Some five thousand insertions, each between the last one and its neighbour on alternating
 /// sides, use it up; nothing else comes near.
-pub(crate) const MAX_POSITION_BYTES: usize = 4096;
+pub(crate) const MAX_POSITION_BYTES: usize = 2048;
 /// Room left on either side of what is inserted between neighbours.
 const GAP: i64 = 1 << 32;
 /// What one integer takes at most.
@@ -280,7 +280,7 @@ mod tests {
             *(if inserted % 2 == 0 { &mut left } else { &mut right }) = new;
             inserted += 1;
         }
-        assert!(inserted > 5_000, "{inserted}");
+        assert!(inserted > 4_000, "{inserted}");
         // One side only: halves no gap.
         let mut last = Run::between(None, None, dot(1, 1)).unwrap().position(0);
         let end = Run::between(Some(&last), None, dot(1, 2)).unwrap().position(0);

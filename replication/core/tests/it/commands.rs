@@ -112,6 +112,9 @@ fn a_long_life_of_one_key_leaves_one_key() {
         region.run("HSET h a 1 b 2", START_MS);
         region.run("DEL h", START_MS);
         region.run("INCR n", START_MS);
+        region.run("RPUSH q a b", START_MS);
+        region.run("LMOVE q q LEFT RIGHT", START_MS);
+        region.run("LPOP q 2", START_MS);
     }
     assert_eq!(region.partition.len(), 2);
     let whole = region.partition.catch_up_since(&replication_core::VersionVector::new());
@@ -157,4 +160,26 @@ fn a_fingerprint_changes_with_whatever_clients_can_see() {
     }
     region.run("PEXPIRE k 5", START_MS);
     assert_eq!(region.partition.fingerprint(b"k", START_MS + 5), 0, "expired is as good as gone");
+}
+
+#[test]
+fn a_place_without_room_refuses_inserts_and_the_list_stays_usable() {
+    let mut region = Region::new(0);
+    region.run("RPUSH l left right", START_MS);
+    let mut refused = None;
+    for n in 0..50_000 {
+        // Always between the two last ones: what is inserted takes the place of its neighbour, on either side in turn.
+        let (side, pivot, index) = if n % 2 == 0 { ("AFTER", "left", 0) } else { ("BEFORE", "right", 1) };
+        let reply = region.run(&format!("LINSERT l {side} {pivot} x"), START_MS);
+        if reply.starts_with("ERR no room left") {
+            refused = Some(n);
+            break;
+        }
+        region.run(&format!("LREM l 1 {pivot}"), START_MS);
+        region.run(&format!("LSET l {index} {pivot}"), START_MS);
+    }
+    assert!(refused.is_some_and(|n| n > 3_000), "{refused:?}");
+    assert_eq!(region.run("LRANGE l 0 -1", START_MS), "[left right]");
+    assert_eq!(region.run("RPUSH l more", START_MS), "3");
+    assert_eq!(region.run("LPUSH l more", START_MS), "4");
 }

@@ -79,9 +79,10 @@ impl Pair {
         let mut queue = Queue::default();
         let mut batch: Vec<(usize, &Command)> = Vec::new();
         for (at, step) in steps.iter().enumerate() {
-            for line in &step.0 {
+            for (nth, line) in step.0.iter().enumerate() {
                 let alone = line.other || line.command.mode.is_talk();
-                if alone || batch.len() == BATCH {
+                // Transactions stay in one piece: between two batches both sides may begin anew, outside MULTI.
+                if alone || (nth == 0 && batch.len() >= BATCH) {
                     self.flush(&mut batch, &mut queue)?;
                 }
                 match (line.other, line.command.mode.is_talk()) {

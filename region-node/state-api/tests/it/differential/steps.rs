@@ -109,14 +109,17 @@ impl<'a> Source<'a> {
             }
         }
         lines.push(said(&[b"MULTI"]));
+        let mut open = true;
         for _ in 0..self.luck.below(5) {
-            let blocks = !self.blocking.is_empty() && self.luck.percent(25);
+            let blocks = open && !self.blocking.is_empty() && self.luck.percent(25);
             let command = if blocks {
                 let form = *self.luck.pick(&self.blocking);
                 form.expand(&mut self.luck, &mut self.words)
             } else {
                 self.simple()
             };
+            // What comes behind these is outside, where the blocking ones would hold up the connection.
+            open &= !["EXEC", "DISCARD"].contains(&command.name().as_str());
             lines.push(Line { command, other: false });
         }
         lines.push(said(&[if self.luck.percent(88) { b"EXEC" } else { b"DISCARD" }]));
