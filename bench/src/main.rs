@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p bench -- redis-protocol     the Redis protocol port beside redis-server
+//! cargo run --release -p bench -- state              the same, and memory, recovery, replication
 //! ```
 //! Goes in: the programs of the peers, as they are installed. Comes out: what a unit of work costs each of them in CPU time,
 //! the ratio, and whether it keeps the bar. Both sides run in the same minutes on the same cores, so what else the machine
@@ -10,6 +11,7 @@
 mod machine;
 mod proc;
 mod redis_protocol;
+mod state;
 mod stats;
 mod tools;
 
@@ -29,6 +31,8 @@ struct Cli {
 enum Bench {
     /// The Redis protocol port beside redis-server, driven by redis-benchmark
     RedisProtocol(RedisProtocolArgs),
+    /// The same, and what state costs in memory, in recovery, and on the way to another region
+    State(StateArgs),
     /// The Atoll side of `redis-protocol`: serves until its stdin ends
     #[command(hide = true)]
     ServeRedisProtocol {
@@ -55,9 +59,32 @@ pub(crate) struct RedisProtocolArgs {
     report: Option<PathBuf>,
 }
 
+/// What `state` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    #[command(flatten)]
+    commands: RedisProtocolArgs,
+    /// Leave out the commands, which take most of the time
+    #[arg(long)]
+    without_commands: bool,
+    /// Keys for memory and recovery
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=100_000_000))]
+    keys: u64,
+    /// Seconds of writing while the lag is measured
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Seconds that the two regions are cut off from each other
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    apart_s: u64,
+    /// Round trip of the second run of replication, in milliseconds; the first has none
+    #[arg(long, default_value_t = 80.0)]
+    rtt_ms: f64,
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().bench {
         Bench::RedisProtocol(args) => redis_protocol::run(&args),
+        Bench::State(args) => state::run(&args),
         Bench::ServeRedisProtocol { dir } => redis_protocol::serve(&dir),
     };
     match result {

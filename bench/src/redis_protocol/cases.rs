@@ -43,15 +43,26 @@ impl fmt::Display for Case {
 pub(crate) const CASES: &[Case] = &[
     Case::new("SET", 1, Some(1.5)),
     Case::new("GET", 1, Some(1.0)),
-    Case::new("INCR", 1, None),
+    Case::new("INCR", 1, Some(1.5)),
+    Case::new("HSET", 1, Some(1.5)),
+    Case::new("SADD", 1, Some(1.5)),
+    Case::new("ZADD", 1, Some(1.5)),
     Case::new("SET", 16, Some(2.0)),
     Case::new("GET", 16, Some(2.0)),
     Case::new("INCR", 16, Some(2.0)),
+    Case::new("HSET", 16, Some(2.0)),
+    Case::new("SADD", 16, Some(2.0)),
+    Case::new("ZADD", 16, Some(2.0)),
 ];
 
 /// Before anything is measured: so many operations that 99 % of the keys are there, and reads find what they ask for.
-pub(crate) const WARM_UP: &[(Case, u64)] =
-    &[(Case::new("SET", 16, None), 5 * KEYS), (Case::new("INCR", 16, None), 5 * KEYS)];
+pub(crate) const WARM_UP: &[(Case, u64)] = &[
+    (Case::new("SET", 16, None), 5 * KEYS),
+    (Case::new("INCR", 16, None), 5 * KEYS),
+    (Case::new("HSET", 16, None), 5 * KEYS),
+    (Case::new("SADD", 16, None), 5 * KEYS),
+    (Case::new("ZADD", 16, None), 5 * KEYS),
+];
 
 #[cfg(test)]
 mod tests {
@@ -60,12 +71,12 @@ mod tests {
     #[test]
     fn pipelined_cases_take_more_operations() {
         assert_eq!(CASES[0].ops(1000), 1000);
-        assert_eq!(CASES[3].ops(1000), 4000);
+        assert_eq!(CASES[6].ops(1000), 4000);
     }
 
     #[test]
     fn cases_are_named_as_they_are_run() {
         assert_eq!(CASES[0].to_string(), "SET");
-        assert_eq!(CASES[5].to_string(), "INCR -P 16");
+        assert_eq!(CASES[8].to_string(), "INCR -P 16");
     }
 }

@@ -17,12 +17,15 @@ use std::{env::current_exe, fs};
 
 use anyhow::Context;
 
-pub(crate) use self::serve::serve;
 use self::{
     cases::{CASES, Case, WARM_UP},
     load::Sample,
-    report::{Report, Row, Settings, Surroundings, Versions},
-    servers::Server,
+    report::{Row, Settings, Surroundings, Versions},
+};
+pub(crate) use self::{
+    report::Report,
+    serve::serve,
+    servers::{Scratch, Server},
 };
 use crate::{
     RedisProtocolArgs,
@@ -45,6 +48,17 @@ const QUIET_OTHERS_CORES: f64 = 0.25;
 
 /// Measures, prints, writes the report.
 pub(crate) fn run(args: &RedisProtocolArgs) -> anyhow::Result<()> {
+    let report = report(args)?;
+    if let Some(path) = &args.report {
+        fs::write(path, report.markdown()).with_context(|| format!("cannot write the report to {}", path.display()))?;
+    }
+    let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
+    print!("{text}");
+    Ok(())
+}
+
+/// Measures.
+pub(crate) fn report(args: &RedisProtocolArgs) -> anyhow::Result<Report> {
     tools::need(TOOLS)?;
     let machine = Machine::here()?;
     let load_before = proc::load_average()?;
@@ -58,7 +72,7 @@ pub(crate) fn run(args: &RedisProtocolArgs) -> anyhow::Result<()> {
         eprintln!("warning: {warning}");
         warnings.push(warning);
     }
-    let report = Report {
+    Ok(Report {
         bench: "redis-protocol",
         date: machine::date(),
         machine,
@@ -71,13 +85,7 @@ pub(crate) fn run(args: &RedisProtocolArgs) -> anyhow::Result<()> {
         surroundings,
         rows: rounds.rows()?,
         warnings,
-    };
-    if let Some(path) = &args.report {
-        fs::write(path, report.markdown()).with_context(|| format!("cannot write the report to {}", path.display()))?;
-    }
-    let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
-    print!("{text}");
-    Ok(())
+    })
 }
 
 fn warnings(machine: &Machine, load: f64, unpinned: Option<&str>) -> Vec<String> {

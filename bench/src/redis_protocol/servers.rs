@@ -125,10 +125,14 @@ fn free_address() -> anyhow::Result<SocketAddr> {
 }
 
 /// A directory that goes with its owner.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn make(name: &str) -> anyhow::Result<Self> {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn make(name: &str) -> anyhow::Result<Self> {
         let dir = std::env::temp_dir().join(format!("atoll-bench-{}-{name}", std::process::id()));
         fs::create_dir(&dir).with_context(|| format!("cannot make {}; is TMPDIR right?", dir.display()))?;
         Ok(Self(dir))
