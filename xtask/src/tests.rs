@@ -99,6 +99,6 @@ fn print_times(times: &[(&str, Duration)]) {
     println!("{:>7.1} s  in all", times.iter().map(|(_, time)| time.as_secs_f64()).sum::<f64>());
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }

@@ -15,3 +15,8 @@ mod server;
 mod transactions;
 mod transcript;
 mod wire;
+
+/// A number that the environment may set.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number: {value}")))
+}

@@ -31,16 +31,12 @@ use self::{
     play::{Mismatch, Pair},
     steps::{Source, Step},
 };
-use crate::{port::Port, server::RedisServer};
+use crate::{port::Port, server::RedisServer, setting};
 
 /// Steps of one part of a run.
 const PART: usize = 1000;
 /// Findings after which a run gives up.
 const ENOUGH: usize = 25;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number: {value}")))
-}
 
 #[test]
 fn every_command_answers_as_a_real_redis_server_does() {

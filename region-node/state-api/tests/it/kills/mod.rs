@@ -4,7 +4,7 @@
 //!
 //! A kill loses nothing that was handed to the system, so at both levels (`everysec` and `always`) nothing acknowledged may go.
 //! Each client writes to one region only and checks it right after its restart, before the peers can bring back what was lost.
-//! `ATOLL_KILLS` says how many kills.
+//! `ATOLL_KILLS` says how many kills, `ATOLL_KILL_SEED` with what luck.
 
 mod ledger;
 mod region;
@@ -17,6 +17,8 @@ use std::{
     },
     time::{Duration, Instant},
 };
+
+use crate::setting;
 
 use self::{
     ledger::{Ledger, connect},
@@ -41,8 +43,8 @@ struct Killer {
 
 #[test]
 fn nothing_acknowledged_is_lost_when_processes_are_killed() {
-    let kills = std::env::var("ATOLL_KILLS").map_or(100, |kills| kills.parse().unwrap());
-    let seed = 0x5eed_0001;
+    let kills = setting("ATOLL_KILLS", 100);
+    let seed = setting("ATOLL_KILL_SEED", 1);
     let world = World::new(REGIONS);
     let regions: Vec<Region> = (1..=REGIONS).map(|id| world.start(id)).collect();
     let addresses: Addresses = std::array::from_fn(|at| Mutex::new(Some(regions[at].address())));
