@@ -75,7 +75,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         for soak in SOAKS {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                println!("\n=== nothing failed in {minutes} min, {} rounds begun", round);
+                println!("\n=== nothing failed in {minutes} min, {round} rounds begun");
                 return Ok(());
             }
             println!("\n=== round {round}, {} min left: {}, seed {seed}", left.as_secs().div_ceil(60), soak.name);

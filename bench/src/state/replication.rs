@@ -177,7 +177,8 @@ struct Written {
 /// A text that compresses no better than random letters do.
 fn value(seed: u64) -> Bytes {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut state = seed;
+    // Another sequence than the one that chooses keys, or values would repeat each other.
+    let mut state = (seed ^ (seed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let letters = (0..VALUE_BYTES).map(|_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         LETTERS[(state >> 58) as usize]
