@@ -37,7 +37,6 @@ impl KeySpec {
     }
 
     /// As many as the argument at `at` says.
-    #[allow(dead_code, reason = "for commands with a destination beside a counted list, such as ZUNIONSTORE")]
     pub(crate) const fn counted(at: usize, flags: &'static [&'static str]) -> Self {
         Self { flags, place: Place::Counted(at), notes: None }
     }

@@ -48,10 +48,13 @@ impl Writer {
         }
     }
 
-    #[allow(dead_code, reason = "the sorted set commands answer with it")]
-    /// Members without their scores.
-    pub(crate) fn members(&mut self, rows: &[(Bytes, Score)]) {
-        self.array(rows.len());
-        rows.iter().for_each(|(member, _)| self.bulk(member));
+    /// Members, with their scores if they were asked for.
+    pub(crate) fn members(&mut self, rows: &[(Bytes, Score)], with_scores: bool) {
+        if with_scores {
+            self.scored(rows);
+        } else {
+            self.array(rows.len());
+            rows.iter().for_each(|(member, _)| self.bulk(member));
+        }
     }
 }

@@ -70,7 +70,6 @@ impl Keys {
     }
 
     /// A destination behind the command's name, and as many keys as the argument at `at` says.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the commands that count their keys come with the next types"))]
     pub(crate) const fn to_and_counted(at: usize, flags: &'static [&'static str]) -> Option<Self> {
         Some(Self { first: 1, last: 1, step: 1, counted: Some(at), flags, notes: None })
     }

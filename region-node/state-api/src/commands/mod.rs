@@ -19,6 +19,9 @@ mod set_algebra;
 mod sets;
 mod strings;
 mod transactions;
+mod zset_algebra;
+mod zset_ranges;
+mod zsets;
 
 use crate::{
     call::{Answer, Call},
@@ -42,6 +45,9 @@ pub(crate) const GROUPS: &[&[Command]] = &[
     set_algebra::COMMANDS,
     lists::COMMANDS,
     blocked::COMMANDS,
+    zsets::COMMANDS,
+    zset_ranges::COMMANDS,
+    zset_algebra::COMMANDS,
     region::COMMANDS,
     transactions::COMMANDS,
 ];

@@ -5,7 +5,6 @@
 //! ([`Limits`]), and a command is understood once however many reads it took to arrive.
 
 mod decode;
-#[allow(dead_code, reason = "the sorted set commands read with it")]
 mod double;
 mod encode;
 mod inline;
@@ -14,9 +13,7 @@ mod number;
 mod tests;
 
 pub(crate) use decode::{Decoder, Step};
-pub(crate) use double::Double;
-#[cfg_attr(not(test), allow(unused_imports, reason = "the sorted set commands read with them"))]
-pub(crate) use double::{parse_bound, parse_f64};
+pub(crate) use double::{Double, parse_bound, parse_f64};
 pub(crate) use encode::{Protocol, Writer};
 pub(crate) use inline::split_words;
 pub(crate) use number::{Decimal, parse_i64};
