@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use model::RegionName;
+use replication_core::ConflictKind;
 use replication_link::PeerStatus;
 use replication_storage::StateStore;
 
@@ -55,8 +56,14 @@ pub(crate) fn of_state(store: &StateStore, text: &mut String) {
         stats.unsynced,
     );
     sample(text, "atoll_state_checkpoints_total", "counter", "Checkpoints made.", stats.checkpoints);
-    let help = "Writes that came to stand beside one they had not observed.";
-    sample(text, "atoll_state_conflicts_total", "counter", help, stats.conflicts);
+    let name = "atoll_state_conflicts_total";
+    let _ = writeln!(
+        text,
+        "# HELP {name} Writes that came to stand beside one they had not observed.\n# TYPE {name} counter"
+    );
+    for (kind, count) in ConflictKind::ALL.iter().zip(stats.conflicts_by_kind) {
+        let _ = writeln!(text, "{name}{{kind=\"{}\"}} {count}", kind.name());
+    }
     let refusing = u8::from(stats.refusing_writes);
     sample(text, "atoll_state_refusing_writes", "gauge", "1 while the journal cannot be written.", refusing);
 }

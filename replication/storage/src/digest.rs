@@ -1,6 +1,6 @@
 //! What can be said of the whole state in a few numbers: for status, metrics, and for proving that regions agree.
 
-use replication_core::VersionVector;
+use replication_core::{ConflictCounts, VersionVector};
 use xxhash_rust::xxh3::Xxh3;
 
 /// One partition in two numbers.
@@ -48,6 +48,8 @@ pub struct StoreStats {
     pub keys: usize,
     /// Conflicts met since the start: writes that came to stand beside one that they had not observed.
     pub conflicts: u64,
+    /// The same, by kind.
+    pub conflicts_by_kind: ConflictCounts,
     /// Removals remembered for peers that have not confirmed them.
     pub removals: usize,
     /// Commands executed since the start.

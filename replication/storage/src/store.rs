@@ -10,7 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use replication_core::{
-    Explanation, Hlc, Now, Op, OpError, PARTITIONS, ReplicaId, Reply, Rules, Transaction, VersionVector, partition_of,
+    Conflict, ConflictCounts, Explanation, Hlc, Now, Op, OpError, PARTITIONS, ReplicaId, Reply, Rules, Transaction,
+    VersionVector, partition_of,
 };
 use tokio::time::Instant;
 
@@ -228,6 +229,15 @@ impl StateStore {
         self.inner.shards.with(partition_of(key), |slot| slot.partition.explain(key, now_ms))
     }
 
+    /// The conflicts met last, the newest first, at most `limit`. Each partition remembers a few.
+    pub fn conflicts(&self, limit: usize) -> Vec<Conflict> {
+        let mut found: Vec<Conflict> = Vec::new();
+        self.inner.shards.each(|_, slot| found.extend(slot.partition.conflicts().take(limit).cloned()));
+        found.sort_by_key(|conflict| std::cmp::Reverse(conflict.winner.hlc.max(conflict.loser.hlc)));
+        found.truncate(limit);
+        found
+    }
+
     /// The state in numbers that another region's can be compared with.
     pub fn digest(&self) -> StateDigest {
         let mut partitions = Vec::with_capacity(usize::from(PARTITIONS));
@@ -254,14 +264,16 @@ impl StateStore {
         let (counters, journal) = (&self.inner.counters, &self.inner.journal);
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let journal_end = journal.end();
-        let (mut keys, mut conflicts, mut removals) = (0, 0, 0);
+        let (mut keys, mut conflicts_by_kind, mut removals) = (0, ConflictCounts::default(), 0);
         self.inner.shards.each(|_, slot| {
             let stats = slot.partition.stats();
-            (keys, conflicts, removals) = (keys + stats.keys, conflicts + stats.conflicts, removals + stats.removals);
+            (keys, removals) = (keys + stats.keys, removals + stats.removals);
+            conflicts_by_kind.iter_mut().zip(stats.conflicts).for_each(|(sum, more)| *sum += more);
         });
         StoreStats {
             keys,
-            conflicts,
+            conflicts: conflicts_by_kind.iter().sum(),
+            conflicts_by_kind,
             removals,
             commands: read(&counters.commands),
             local_deltas: read(&counters.local),

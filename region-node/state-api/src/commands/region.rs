@@ -2,10 +2,10 @@
 //! as it does.
 
 use model::Token;
-use replication_core::ExplainedPart;
+use replication_core::{Contender, ExplainedPart};
 
 use crate::{
-    call::{Answer, Call},
+    call::{Answer, Call, Refusal},
     resp::Writer,
     server::Server,
     table::{Command, Keys, flag::*},
@@ -24,6 +24,14 @@ const SUBCOMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"])
         .about("7.2.0", "Return how far this region is behind each peer")
         .complexity("O(N) where N is the number of regions"),
+    Command::new("region|conflicts", -2, READONLY | WIDE, "server", conflicts)
+        .tips(&["nondeterministic_output"])
+        .about(
+            "7.2.0",
+            "Return the conflicts met last in this region: what shows, and what lost to it, with values and writers",
+        )
+        .complexity("O(N) where N is the number of conflicts remembered")
+        .usage("[COUNT count]"),
     Command::new("region|explain", 3, READONLY | WIDE, "server", explain)
         .keys(Keys::range(2, 2, &["RO"]))
         .tips(&["nondeterministic_output"])
@@ -67,6 +75,45 @@ fn lag(call: &mut Call<'_>) -> Answer {
         out.count(peer.unconfirmed as usize);
     }
     Ok(())
+}
+
+/// Conflicts shown when nobody says how many.
+const SHOWN: usize = 10;
+/// Most that are shown at once.
+const MOST_SHOWN: usize = 1000;
+
+fn conflicts(call: &mut Call<'_>) -> Answer {
+    let count = match &call.args[2..] {
+        [] => SHOWN,
+        [word, _] if word.eq_ignore_ascii_case(b"count") => {
+            usize::try_from(call.int(3)?).map_err(|_| Refusal::SYNTAX)?.min(MOST_SHOWN)
+        }
+        _ => return Err(Refusal::SYNTAX),
+    };
+    let found = call.store()?.conflicts(count);
+    let out = &mut *call.out;
+    out.array(found.len());
+    for conflict in &found {
+        out.map(5);
+        text_field(out, "kind", conflict.kind.name());
+        out.bulk(b"key");
+        out.bulk(&conflict.key);
+        text_field(out, "of", &conflict.sub);
+        out.bulk(b"winner");
+        contender(out, &conflict.winner);
+        out.bulk(b"loser");
+        contender(out, &conflict.loser);
+    }
+    Ok(())
+}
+
+fn contender(out: &mut Writer, side: &Contender) {
+    out.map(4);
+    out.bulk(b"region");
+    out.count(side.dot.replica.region.into());
+    text_field(out, "change", &side.dot.to_string());
+    text_field(out, "stamp", &side.hlc.to_string());
+    text_field(out, "value", &side.value);
 }
 
 fn explain(call: &mut Call<'_>) -> Answer {

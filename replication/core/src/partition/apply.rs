@@ -149,8 +149,18 @@ impl Partition {
         self.digest = self.digest.wrapping_add(hash);
         self.heap += element_bytes(part.as_ref(), held.as_ref());
         let new = Tagged { dot, hlc, value: held };
-        if self.keys.body_mut(slot).insert(part, new, &self.replicas) {
-            self.conflicts += 1;
+        let body = self.keys.body_mut(slot);
+        let before = body.kinds(&self.replicas);
+        let beside = body.insert(part, new, &self.replicas);
+        let after = body.kinds(&self.replicas);
+        if beside {
+            self.note_siblings(slot, part.as_ref(), dot);
+        }
+        // The common case is one type, the same as before.
+        if after != before
+            && let (Some(new), Some(other)) = (after.first_beyond(before), before.first())
+        {
+            self.note_clash(slot, new, other);
         }
     }
 

@@ -180,7 +180,7 @@ fn kind(element: &Element<'_>) -> &'static str {
     }
 }
 
-fn sub(part: PartRef<'_>, body: &Body) -> String {
+pub(super) fn sub(part: PartRef<'_>, body: &Body) -> String {
     match part {
         PartRef::Item(position) => body.index_of(position).map(|index| index.to_string()).unwrap_or_default(),
         PartRef::Cell | PartRef::Deadline | PartRef::Sketch | PartRef::Key => String::new(),
@@ -200,7 +200,7 @@ impl Body {
     }
 }
 
-fn value(value: HeldRef<'_>) -> String {
+pub(super) fn value(value: HeldRef<'_>) -> String {
     match value {
         HeldRef::Text(text) => short(text.as_slice()),
         HeldRef::Count(count) => match count.base_sum {

@@ -19,6 +19,7 @@ mod apply;
 mod catch_up;
 mod census;
 mod codec;
+mod conflicts;
 mod digest;
 mod explain;
 mod housekeeping;
@@ -36,6 +37,7 @@ use smallvec::SmallVec;
 
 pub use catch_up::{CatchUp, CatchUpRefused, CaughtUp, Gone, MAX_CATCH_UP_BYTES, Put};
 pub use census::TypeCount;
+pub use conflicts::{Conflict, ConflictCounts, ConflictKind, Contender};
 pub use digest::KEY_BUCKETS;
 pub use explain::{ExplainedPart, Explanation};
 pub use housekeeping::{PURGE_GRACE_MS, PURGE_OWN_GRACE_MS};
@@ -43,6 +45,8 @@ pub use pieces::{CatchUpCursor, NotNext, Renamed};
 pub use reconcile::{Bucket, BucketSum, LEAST_SHIFT, LiveBucket, LiveSums, MOST_SHIFT};
 pub use snapshot::SnapshotCursor;
 pub use transaction::Transaction;
+
+use conflicts::ConflictLog;
 
 use crate::dots::Replicas;
 use crate::keyspace::Keyspace;
@@ -93,8 +97,8 @@ pub enum Merged {
 pub struct PartitionStats {
     /// Keys held, also those past their deadline and not purged yet.
     pub keys: usize,
-    /// Conflicts met since the start: writes that came to stand beside one they had not observed.
-    pub conflicts: u64,
+    /// Conflicts met since the start, by kind: writes that came to stand beside one they had not observed.
+    pub conflicts: ConflictCounts,
     /// Removals remembered for peers that have not confirmed them.
     pub removals: usize,
     /// Removals that came before what they remove.
@@ -115,7 +119,8 @@ pub struct Partition {
     early: HashSet<Dot>,
     keys: Keyspace,
     digest: u64,
-    conflicts: u64,
+    /// Conflicts met; made with the first.
+    conflicts: Option<Box<ConflictLog>>,
     /// Replicas whose changes were merged since our last delta: its successor needs them.
     news: SmallVec<[u16; 4]>,
     /// Keys where somebody left a floor for us to fold away.
@@ -143,7 +148,7 @@ impl Partition {
             early: HashSet::new(),
             keys: Keyspace::default(),
             digest: 0,
-            conflicts: 0,
+            conflicts: None,
             news: SmallVec::new(),
             unsettled: Vec::new(),
             timed: 0,
@@ -200,7 +205,7 @@ impl Partition {
     pub fn stats(&self) -> PartitionStats {
         PartitionStats {
             keys: self.keys.len(),
-            conflicts: self.conflicts,
+            conflicts: self.conflict_counts(),
             removals: self.tracks.iter().map(Track::removals_len).sum(),
             early: self.early.len(),
         }

@@ -327,6 +327,39 @@ impl Body {
         full.zset.take_if(|zset| zset.is_empty());
     }
 
+    /// Shows the elements of one part.
+    pub(crate) fn at(&self, part: PartRef<'_>, replicas: &Replicas, visit: &mut dyn FnMut(Element<'_>)) {
+        let Self::Full(full) = self else {
+            return self.for_each(replicas, &mut |element| {
+                if element.part == part {
+                    visit(element);
+                }
+            });
+        };
+        match part {
+            PartRef::Cell => full.cell.for_each(part, visit),
+            PartRef::Field(field) => {
+                full.fields.iter().filter_map(|fields| fields.cell(field)).for_each(|cell| cell.for_each(part, visit));
+            }
+            PartRef::Rated(member) => {
+                full.zset.iter().filter_map(|zset| zset.cell(member)).for_each(|cell| cell.for_each(part, visit));
+            }
+            PartRef::Item(position) => {
+                let texts = full.list.iter().filter_map(|list| list.at(position)).flat_map(|(_, item)| item.texts());
+                texts.for_each(|text| {
+                    let Tagged { dot, hlc, value } = text;
+                    visit(Element { part, dot: *dot, hlc: *hlc, value: HeldRef::Text(value) });
+                });
+            }
+            // Few elements, or never asked for.
+            _ => self.for_each(replicas, &mut |element| {
+                if element.part == part {
+                    visit(element);
+                }
+            }),
+        }
+    }
+
     /// Shows every element.
     pub(crate) fn for_each(&self, replicas: &Replicas, visit: &mut dyn FnMut(Element<'_>)) {
         match self {

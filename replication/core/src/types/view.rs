@@ -61,6 +61,43 @@ impl View {
     }
 }
 
+/// The types that clients could see under a key, one bit each, in the order of [`Kinds::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kinds(u8);
+
+impl Kinds {
+    const ALL: [Kind; 6] = [Kind::Text, Kind::Hash, Kind::Set, Kind::List, Kind::Zset, Kind::Sketch];
+
+    /// Any of them.
+    pub(crate) fn first(self) -> Option<Kind> {
+        Self::ALL.get(self.0.trailing_zeros() as usize).copied()
+    }
+
+    /// Any that is not among `others`.
+    pub(crate) fn first_beyond(self, others: Self) -> Option<Kind> {
+        Self(self.0 & !others.0).first()
+    }
+}
+
+impl Body {
+    /// The types under the key.
+    pub(crate) fn kinds(&self, replicas: &Replicas) -> Kinds {
+        match self {
+            Self::Empty => Kinds::default(),
+            Self::Lean(_) => Kinds(1),
+            Self::Full(full) => full.kinds(replicas),
+        }
+    }
+
+    /// The greatest stamp of one type under the key.
+    pub(crate) fn rank_of(&self, kind: Kind, replicas: &Replicas) -> Option<Rank> {
+        match self {
+            Self::Full(full) => full.rank(kind, replicas),
+            Self::Empty | Self::Lean(_) => None,
+        }
+    }
+}
+
 impl Body {
     pub(crate) fn view(&self, replicas: &Replicas, now_ms: u64) -> View {
         match self {
@@ -82,6 +119,18 @@ impl Full {
         let anchor = register.map(|tagged| replicas.unpack(tagged.dot));
         let deadline = ttl::in_force(&self.deadlines, anchor).map(|tagged| tagged.value.at_ms);
         View { kind, clash, anchor, ..View::NOTHING }.until(deadline.filter(|_| kind != Kind::None), now_ms)
+    }
+
+    fn kinds(&self, replicas: &Replicas) -> Kinds {
+        let present = [
+            self.cell.is_visible(replicas),
+            self.fields.as_ref().is_some_and(|fields| fields.has_visible()),
+            self.members.is_some(),
+            self.list.is_some(),
+            self.zset.as_ref().is_some_and(|zset| zset.has_visible()),
+            self.sketches.is_some(),
+        ];
+        Kinds(present.iter().enumerate().map(|(bit, present)| u8::from(*present) << bit).sum())
     }
 
     fn kind(&self, replicas: &Replicas) -> (Kind, bool) {

@@ -138,3 +138,51 @@ fn list_elements_are_named_by_their_index() {
         "#]],
     );
 }
+
+/// Conflicts as one region lists them, the newest first: `kind key sub: winner > loser`.
+fn conflicts(region: &Region) -> Vec<String> {
+    let show = |c: &replication_core::Conflict| {
+        let key = String::from_utf8_lossy(&c.key);
+        format!("{} {key} {}: {} > {}", c.kind.name(), c.sub, c.winner.value, c.loser.value)
+    };
+    region.partition.conflicts().map(show).collect()
+}
+
+#[test]
+fn conflicts_are_listed_with_what_lost() {
+    let mut regions: Vec<Region> = (0..2).map(Region::new).collect();
+    regions[0].run("SET k mine", START_MS + 5);
+    regions[1].run("SET k yours", START_MS);
+    regions[0].run("HSET h f old", START_MS);
+    regions[1].run("HSET h f new", START_MS + 9);
+    regions[0].run("SET t text", START_MS);
+    regions[1].run("SADD t member", START_MS + 10);
+    sync(&mut regions);
+    let expected = ["type t : set > string", "field h f: new > old", "string k : mine > yours"];
+    for region in &regions {
+        assert_eq!(conflicts(region), expected);
+        assert_eq!(region.partition.conflict_counts(), [1, 1, 0, 0, 0, 1]);
+    }
+    // Who wrote after having seen both settles it, and meets nobody.
+    regions[0].run("SET k settled", START_MS + 20);
+    regions[0].run("SADD s a", START_MS);
+    regions[1].run("SADD s a", START_MS);
+    sync(&mut regions);
+    assert!(
+        regions.iter().all(|region| region.partition.conflict_counts() == [1, 1, 0, 0, 0, 1]),
+        "adds of one member agree"
+    );
+}
+
+#[test]
+fn the_list_of_conflicts_is_bounded() {
+    let mut regions: Vec<Region> = (0..2).map(Region::new).collect();
+    for i in 0..100 {
+        regions[0].run(&format!("SET k{i} a"), START_MS);
+        regions[1].run(&format!("SET k{i} b"), START_MS + 1);
+    }
+    sync(&mut regions);
+    assert_eq!(conflicts(&regions[0]).len(), 64);
+    assert_eq!(conflicts(&regions[0])[0], "string k99 : b > a");
+    assert_eq!(regions[0].partition.conflict_counts()[0], 100);
+}
