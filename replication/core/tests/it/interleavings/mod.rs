@@ -55,6 +55,18 @@ const ALPHABETS: &[Alphabet] = &[
         modelled: true,
     },
     Alphabet {
+        name: "sketch",
+        commands: &["PFADD p a", "PFADD p b", "PFADD p c$", "DEL p"],
+        questions: &["PFCOUNT p", "EXISTS p"],
+        modelled: true,
+    },
+    Alphabet {
+        name: "names",
+        commands: &["SET k v$", "SADD k m$", "RENAME k l", "RENAME l k", "COPY k l", "DEL k"],
+        questions: &["TYPE k", "GET k", "TYPE l", "GET l", "EXISTS k", "EXISTS l"],
+        modelled: false,
+    },
+    Alphabet {
         name: "deadlines",
         commands: &["SET k v$", "SET k w$ EX 50", "EXPIRE k 100", "EXPIRE k 20", "PERSIST k", "DEL k"],
         questions: &["GET k", "PTTL k", "EXISTS k"],
