@@ -33,6 +33,8 @@ meetings! {
         HashWrites "hashes",
         SetWrites "sets",
         ListWrites "lists",
+        ZsetWrites "sorted sets",
+        SketchWrites "HyperLogLogs",
         DeadlineWrites "deadlines",
         KeyWrites "keys of any type",
         Transactions "transactions",
@@ -44,6 +46,7 @@ meetings! {
     "conflicts" {
         Conflicts "concurrent writes side by side",
         TypeClashes "types side by side",
+        RemovalMarks "removes that win",
         Expired "reads of expired keys",
         Purged "purges",
     }
@@ -77,6 +80,7 @@ meetings! {
         Disconnects "connections broken",
         SlowPaths "slow paths",
         Absences "absences",
+        Detached "regions detached while away",
         TimedOut "connections timed out",
         HeldPackets "packets held back by a cut",
         Quarantines "links closed by a machine",

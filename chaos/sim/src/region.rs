@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use replication_core::{Dot, Hlc, ReplicaId, VersionVector};
+use replication_core::{DEFAULT_MAX_VALUE_BYTES, Dot, Hlc, PrefixRule, ReplicaId, Rules, VersionVector};
 use replication_link::{Peer, Session};
 use replication_storage::{Durability, Luck, OpenError, RecoveryReport, StateStore, StoreConfig, Threads, WriteMark};
 
@@ -14,7 +14,7 @@ use crate::{
     clock::RegionClock,
     disk::{Crash, Image, SimDisk},
     rng::Rng,
-    scenario::RegionShape,
+    scenario::{REMOVES_WIN, RegionShape},
 };
 
 /// The name of the simulated world.
@@ -140,7 +140,7 @@ impl Region {
     }
 
     /// Starts a process on what the disk holds.
-    pub(crate) fn open(&mut self, regions: u16) -> Result<(StateStore, RecoveryReport), OpenError> {
+    pub(crate) fn open(&mut self) -> Result<(StateStore, RecoveryReport), OpenError> {
         let files = self.disk.begin_life();
         self.lives += 1;
         if let Some(fate) = self.again.take() {
@@ -153,15 +153,13 @@ impl Region {
             luck: self.luck.clone(),
             files: Arc::new(files),
             threads: Threads::None,
+            rules: Arc::new(rules()),
             segment_bytes: self.shape.segment_bytes,
             ring_bytes: self.shape.ring_bytes,
             checkpoint_bytes: self.shape.checkpoint_bytes,
             ..StoreConfig::new("/state", WORLD, self.id)
         };
-        let (store, report) = StateStore::open(config)?;
-        let peers: Vec<u16> = (1..=regions).filter(|peer| *peer != self.id).collect();
-        store.set_peers(&peers);
-        Ok((store, report))
+        StateStore::open(config)
     }
 
     /// The process on a store that was opened.
@@ -205,6 +203,11 @@ impl Region {
             Loss::Anything => Contexts::new(),
         }
     }
+}
+
+fn rules() -> Rules {
+    let removes_win = PrefixRule { remove_wins: true, ..PrefixRule::default() };
+    Rules::new(DEFAULT_MAX_VALUE_BYTES, [(REMOVES_WIN.into(), removes_win)])
 }
 
 fn peer(id: u16) -> Peer {

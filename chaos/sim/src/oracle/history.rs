@@ -20,13 +20,24 @@ pub(crate) struct Element {
     pub(crate) value: Value,
 }
 
+/// A place that can be counted on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Spot {
+    /// The string.
+    Text,
+    /// A hash field.
+    Field(Bytes),
+    /// A sorted set member.
+    Member(Bytes),
+}
+
 /// One increment of a counter, as the client asked for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Increment {
     /// The key.
     pub(crate) key: Bytes,
-    /// The hash field; `None` for a string.
-    pub(crate) field: Option<Bytes>,
+    /// Where in the key.
+    pub(crate) spot: Spot,
     /// By how much.
     pub(crate) by: i128,
 }
@@ -36,12 +47,12 @@ pub(crate) struct Increment {
 pub(crate) enum Scope {
     /// All of it.
     Key,
-    /// The string.
-    Text,
     /// All hash fields.
     Hash,
-    /// One hash field.
-    Field(Bytes),
+    /// All sorted set members.
+    Zset,
+    /// One place.
+    Spot(Spot),
 }
 
 /// A reset, as the client asked for it: it takes away what its maker had seen.
@@ -184,10 +195,10 @@ impl History {
     }
 
     /// The sum of the increments in a context that no reset in it has observed; `None` if there is none.
-    pub(crate) fn counted(&self, partition: u16, vv: &VersionVector, key: &[u8], field: Option<&[u8]>) -> Option<i128> {
+    pub(crate) fn counted(&self, partition: u16, vv: &VersionVector, key: &[u8], spot: &Spot) -> Option<i128> {
         let past = self.partitions.get(&partition)?;
         let here = |counted: &&Counted| {
-            vv.covers(counted.dot) && counted.increment.key == key && counted.increment.field.as_deref() == field
+            vv.covers(counted.dot) && counted.increment.key == key && counted.increment.spot == *spot
         };
         let live = past.counted.iter().filter(here).filter(|counted| !past.is_reset(counted, vv));
         live.map(|counted| counted.increment.by).reduce(|a, b| a + b)
@@ -224,11 +235,12 @@ impl Past {
     }
 
     fn is_reset(&self, counted: &Counted, vv: &VersionVector) -> bool {
-        let Increment { key, field, .. } = &counted.increment;
-        let within = |scope: &Scope| match (scope, field) {
-            (Scope::Key, _) | (Scope::Text, None) | (Scope::Hash, Some(_)) => true,
-            (Scope::Field(name), Some(field)) => name == field,
-            (Scope::Text, Some(_)) | (Scope::Hash | Scope::Field(_), None) => false,
+        let Increment { key, spot, .. } = &counted.increment;
+        let within = |scope: &Scope| match scope {
+            Scope::Key => true,
+            Scope::Hash => matches!(spot, Spot::Field(_)),
+            Scope::Zset => matches!(spot, Spot::Member(_)),
+            Scope::Spot(reset) => reset == spot,
         };
         self.resets.iter().any(|by| {
             vv.covers(by.dot) && by.reset.key == *key && within(&by.reset.scope) && by.observed.covers(counted.dot)

@@ -16,8 +16,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use history::{Deed, History, Increment, Reset, Scope, StateSeen};
-pub(crate) use reading::{Reading, Shown, read};
+pub(crate) use history::{Deed, History, Increment, Reset, Scope, Spot, StateSeen};
+pub(crate) use reading::{Reading, Shown, read, score_text};
 pub(crate) use reference::expected_after;
 
 /// The promises, by the number that the design gives them.

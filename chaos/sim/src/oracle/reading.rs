@@ -7,9 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use replication_core::{Deadline, Dot, Hlc, Part, ReplicaId, Value, VersionVector};
+use replication_core::{Deadline, Dot, Hlc, Part, ReplicaId, Score, Value, VersionVector};
 
-use super::history::{Element, History};
+use super::history::{Element, History, Spot};
 
 /// What a client sees of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(crate) enum Shown {
     Set(BTreeSet<Bytes>),
     /// A list.
     List(Vec<Bytes>),
+    /// A sorted set: its members with their scores as text.
+    Zset(BTreeMap<Bytes, Bytes>),
     /// A type that has no second description here: its regions are compared with each other only.
     Other,
 }
@@ -39,6 +41,8 @@ pub(crate) struct Reading {
     pub(crate) beneath: Shown,
     /// Another type lies hidden beside it.
     pub(crate) clash: bool,
+    /// A removal mark hides something.
+    pub(crate) marked: bool,
 }
 
 impl Reading {
@@ -53,27 +57,32 @@ type Rank = (Hlc, ReplicaId, u64);
 
 /// A place that can hold texts and be counted on.
 #[derive(Default)]
-struct Place<'a> {
-    texts: Vec<(Rank, &'a Bytes)>,
+struct Place {
+    texts: Vec<(Rank, Bytes)>,
     counts: Vec<Rank>,
+    marked: bool,
 }
 
-impl Place<'_> {
-    fn shown(&self, counted: Option<i128>) -> Option<Bytes> {
-        let text = self.texts.iter().max_by_key(|(rank, _)| *rank).map(|(_, text)| *text);
-        let Some(counted) = counted else { return text.cloned() };
-        match text {
-            None => Some(counted.to_string().into()),
-            Some(text) => Some(match integer(text) {
-                Some(base) => (base + counted).to_string().into(),
-                None => text.clone(),
-            }),
-        }
+impl Place {
+    fn winner(&self) -> Option<&(Rank, Bytes)> {
+        self.texts.iter().max_by_key(|(rank, _)| *rank)
     }
 
-    fn rank(&self, counted: Option<i128>) -> Option<Rank> {
+    /// What shows here, and who wrote last; nothing beside a removal mark.
+    fn shown(&self, counted: Option<i128>) -> Option<(Rank, Bytes)> {
+        if self.marked {
+            return None;
+        }
         let counts = self.counts.iter().copied().filter(|_| counted.is_some());
-        self.texts.iter().map(|(rank, _)| *rank).chain(counts).max()
+        let rank = self.texts.iter().map(|(rank, _)| *rank).chain(counts).max()?;
+        let text = match (self.winner(), counted) {
+            (Some((_, text)), Some(counted)) => {
+                integer(text).map_or_else(|| text.clone(), |base| digits(base + counted))
+            }
+            (Some((_, text)), None) => text.clone(),
+            (None, counted) => digits(counted?),
+        };
+        Some((rank, text))
     }
 }
 
@@ -81,74 +90,129 @@ fn integer(text: &[u8]) -> Option<i128> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// What `key` reads as for somebody who has seen `vv`, by a wall clock that shows `wall_ms`.
-pub(crate) fn read(history: &History, partition: u16, vv: &VersionVector, key: &[u8], wall_ms: u64) -> Reading {
-    let elements = history.elements(partition, vv, key);
-    let mut places: BTreeMap<Option<Bytes>, Place<'_>> = BTreeMap::new();
-    let mut members: BTreeMap<Bytes, Rank> = BTreeMap::new();
-    let mut items: BTreeMap<Bytes, Place<'_>> = BTreeMap::new();
-    let (mut deadlines, mut other): (Vec<(Deadline, Dot)>, Option<Rank>) = (Vec::new(), None);
-    for (dot, Element { part, hlc, value, .. }) in &elements {
+fn digits(number: i128) -> Bytes {
+    number.to_string().into()
+}
+
+/// A score as text; the workload's are whole.
+pub(crate) fn score_text(score: Score) -> Bytes {
+    score.0.to_string().into()
+}
+
+/// Everything live under a key, sorted by where it lies.
+#[derive(Default)]
+struct Found {
+    places: BTreeMap<Spot, Place>,
+    members: BTreeMap<Bytes, Rank>,
+    marked_members: BTreeSet<Bytes>,
+    items: BTreeMap<Bytes, Place>,
+    deadlines: Vec<(Deadline, Dot)>,
+    other: Option<Rank>,
+    /// The whole key is marked as removed.
+    marked: bool,
+}
+
+impl Found {
+    fn add(&mut self, dot: Dot, element: &Element) {
+        let Element { part, hlc, value, .. } = element;
         let rank = (*hlc, dot.replica, dot.seq);
-        let mut place = |name: Option<&Bytes>| match value {
-            Value::Text(text) => places.entry(name.cloned()).or_default().texts.push((rank, text)),
-            Value::Count(_) => places.entry(name.cloned()).or_default().counts.push(rank),
-            _ => {}
-        };
         match part {
-            Part::Cell => place(None),
-            Part::Field(field) => place(Some(field)),
+            Part::Cell => self.put(Spot::Text, rank, value),
+            Part::Field(field) => self.put(Spot::Field(field.clone()), rank, value),
+            Part::Rated(member) => self.put(Spot::Member(member.clone()), rank, value),
+            Part::Member(member) if *value == Value::Revoked => drop(self.marked_members.insert(member.clone())),
             Part::Member(member) => {
-                let last = members.entry(member.clone()).or_insert(rank);
+                let last = self.members.entry(member.clone()).or_insert(rank);
                 *last = rank.max(*last);
             }
             Part::Item(position) => {
                 if let Value::Text(text) = value {
-                    items.entry(position.clone()).or_default().texts.push((rank, text));
+                    self.items.entry(position.clone()).or_default().texts.push((rank, text.clone()));
                 }
             }
-            Part::Deadline => deadlines.extend(deadline(value).map(|deadline| (deadline, *dot))),
-            _ => other = other.max(Some(rank)),
+            Part::Deadline => {
+                if let Value::Deadline(deadline) = value {
+                    self.deadlines.push((*deadline, dot));
+                }
+            }
+            Part::Key => self.marked = true,
+            _ => self.other = self.other.max(Some(rank)),
         }
     }
-    let counted = |field: Option<&Bytes>| history.counted(partition, vv, key, field.map(|f| &f[..]));
-    let text = places.get(&None).and_then(|place| {
-        let counted = counted(None);
-        Some((place.rank(counted)?, Shown::Text(place.shown(counted)?)))
-    });
-    let fields = places.iter().filter_map(|(name, place)| {
-        let name = name.as_ref()?;
-        let counted = counted(Some(name));
-        Some((place.rank(counted)?, name.clone(), place.shown(counted)?))
-    });
-    let fields: Vec<(Rank, Bytes, Bytes)> = fields.collect();
-    let hash = fields.iter().map(|(rank, ..)| *rank).max();
-    let hash = hash.map(|rank| (rank, Shown::Hash(fields.into_iter().map(|(_, name, text)| (name, text)).collect())));
-    let set = members.values().max().copied().map(|rank| (rank, Shown::Set(members.into_keys().collect())));
-    let list = items.values().filter_map(|place| place.rank(None)).max();
-    let list = list.map(|rank| (rank, Shown::List(items.values().filter_map(|place| place.shown(None)).collect())));
-    let other = other.map(|rank| (rank, Shown::Other));
-    let clash = [&text, &hash, &set, &list, &other].into_iter().flatten().count() > 1;
-    let (_, beneath) = [text, hash, set, list, other]
-        .into_iter()
-        .flatten()
-        .max_by_key(|(rank, _)| *rank)
-        .unwrap_or(((Hlc::ZERO, ReplicaId { region: 0, incarnation: 0 }, 0), Shown::Nothing));
+
+    fn put(&mut self, spot: Spot, rank: Rank, value: &Value) {
+        let place = self.places.entry(spot).or_default();
+        match value {
+            Value::Text(text) => place.texts.push((rank, text.clone())),
+            Value::Score(score) => place.texts.push((rank, score_text(*score))),
+            Value::Count(_) => place.counts.push(rank),
+            Value::Revoked => place.marked = true,
+            _ => {}
+        }
+    }
+
+    fn has_marks(&self) -> bool {
+        self.marked || !self.marked_members.is_empty() || self.places.values().any(|place| place.marked)
+    }
+
+    /// Each type that is there, with its last writer's rank.
+    fn kinds(&self, counted: impl Fn(&Spot) -> Option<i128>) -> Vec<(Rank, Shown)> {
+        if self.marked {
+            return Vec::new();
+        }
+        let mut kinds = Vec::new();
+        let (mut fields, mut scores) = (Named::default(), Named::default());
+        for (spot, place) in &self.places {
+            let Some((rank, text)) = place.shown(counted(spot)) else { continue };
+            match spot {
+                Spot::Text => kinds.push((rank, Shown::Text(text))),
+                Spot::Field(name) => fields.add(rank, name, text),
+                Spot::Member(name) => scores.add(rank, name, text),
+            }
+        }
+        kinds.extend(fields.last.map(|rank| (rank, Shown::Hash(fields.texts))));
+        kinds.extend(scores.last.map(|rank| (rank, Shown::Zset(scores.texts))));
+        let members = self.members.iter().filter(|(name, _)| !self.marked_members.contains(*name));
+        let last = members.clone().map(|(_, rank)| *rank).max();
+        kinds.extend(last.map(|rank| (rank, Shown::Set(members.map(|(name, _)| name.clone()).collect()))));
+        let items: Vec<(Rank, Bytes)> = self.items.values().filter_map(|place| place.shown(None)).collect();
+        let last = items.iter().map(|(rank, _)| *rank).max();
+        kinds.extend(last.map(|rank| (rank, Shown::List(items.into_iter().map(|(_, text)| text).collect()))));
+        kinds.extend(self.other.map(|rank| (rank, Shown::Other)));
+        kinds
+    }
+}
+
+/// Named texts, and who wrote the last of them.
+#[derive(Default)]
+struct Named {
+    texts: BTreeMap<Bytes, Bytes>,
+    last: Option<Rank>,
+}
+
+impl Named {
+    fn add(&mut self, rank: Rank, name: &Bytes, text: Bytes) {
+        self.texts.insert(name.clone(), text);
+        self.last = self.last.max(Some(rank));
+    }
+}
+
+/// What `key` reads as for somebody who has seen `vv`, by a wall clock that shows `wall_ms`.
+pub(crate) fn read(history: &History, partition: u16, vv: &VersionVector, key: &[u8], wall_ms: u64) -> Reading {
+    let mut found = Found::default();
+    history.elements(partition, vv, key).into_iter().for_each(|(dot, element)| found.add(dot, element));
+    let kinds = found.kinds(|spot| history.counted(partition, vv, key, spot));
+    let clash = kinds.len() > 1;
+    let beneath = kinds.into_iter().max_by_key(|(rank, _)| *rank).map_or(Shown::Nothing, |(_, shown)| shown);
     let anchor = match &beneath {
-        Shown::Text(_) => places.get(&None).and_then(|place| place.texts.iter().max_by_key(|(rank, _)| *rank)),
+        Shown::Text(_) => found.places.get(&Spot::Text).and_then(Place::winner),
         _ => None,
     };
     let anchor = anchor.map(|((_, replica, seq), _)| Dot { replica: *replica, seq: *seq });
-    let deadline_ms = in_force(&deadlines, anchor).filter(|_| beneath != Shown::Nothing);
+    let deadline_ms = in_force(&found.deadlines, anchor).filter(|_| beneath != Shown::Nothing);
     let expired = deadline_ms.is_some_and(|at| wall_ms >= at);
-    Reading { shown: if expired { Shown::Nothing } else { beneath.clone() }, deadline_ms, beneath, clash }
-}
-
-fn deadline(value: &Value) -> Option<Deadline> {
-    match value {
-        Value::Deadline(deadline) => Some(*deadline),
-        _ => None,
-    }
+    let shown = if expired { Shown::Nothing } else { beneath.clone() };
+    Reading { shown, deadline_ms, beneath, clash, marked: found.has_marks() }
 }
 
 /// Of the deadlines given to what shows, the latest; PERSIST is later than all.

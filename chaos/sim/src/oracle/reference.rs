@@ -1,9 +1,9 @@
 //! What a command makes of what its client saw: Redis, in a few lines, for the commands that the workload knows.
 
 use bytes::Bytes;
-use replication_core::{Ask, HashOp, KeyOp, ListEnd, ListOp, Op, Reply, SetIf, SetOp, TextOp};
+use replication_core::{Ask, HashOp, KeyOp, ListEnd, ListOp, Op, Reply, SetIf, SetOp, TextOp, ZsetOp};
 
-use super::reading::Shown;
+use super::reading::{Shown, score_text};
 
 /// What shows after `op` was answered with `reply`, if `before` showed before; `None` where this reference does not know.
 /// Deadlines are not its business.
@@ -18,6 +18,7 @@ pub(crate) fn expected_after(before: &Shown, op: &Op, reply: &Reply) -> Option<S
         Ask::Hash(ask) => after_hash(before, ask),
         Ask::Set(ask) => after_set(before, ask),
         Ask::List(ask) => after_list(before, ask),
+        Ask::Zset(ask) => after_zset(before, ask),
         _ => None,
     }
 }
@@ -102,6 +103,27 @@ fn after_list(before: &Shown, ask: &ListOp) -> Option<Shown> {
         _ => return None,
     }
     Some(if items.is_empty() { Shown::Nothing } else { Shown::List(items) })
+}
+
+fn after_zset(before: &Shown, ask: &ZsetOp) -> Option<Shown> {
+    let mut scores = match before {
+        Shown::Nothing => Default::default(),
+        Shown::Zset(scores) => scores.clone(),
+        _ => return None,
+    };
+    match ask {
+        ZsetOp::Add { pairs, .. } => {
+            scores.extend(pairs.iter().map(|(score, member)| (member.clone(), score_text(*score))));
+        }
+        ZsetOp::Incr { member, by, .. } => {
+            let before =
+                scores.get(member).map_or(Some(0.0), |text| std::str::from_utf8(text).ok()?.parse::<f64>().ok())?;
+            scores.insert(member.clone(), (before + by.0).to_string().into());
+        }
+        ZsetOp::Rem { members } => scores.retain(|member, _| !members.contains(member)),
+        _ => return None,
+    }
+    Some(if scores.is_empty() { Shown::Nothing } else { Shown::Zset(scores) })
 }
 
 fn number(shown: &Shown) -> Option<i128> {

@@ -1,19 +1,49 @@
 //! The workload: few keys, much written, so that nearly everything conflicts with something.
 
 use bytes::Bytes;
-use replication_core::{ExpireIf, HashOp, KeyOp, ListEnd, ListOp, Op, SetExpiry, SetIf, SetOp, TextOp, TimeUnit, When};
+use replication_core::{
+    AddIf, ExpireIf, HashOp, KeyOp, ListEnd, ListOp, Op, Score, SetExpiry, SetIf, SetOp, SketchOp, TextOp, TimeUnit,
+    When, ZsetOp,
+};
 
 use super::Action;
 use crate::rng::Rng;
 
 /// Every key that the workload knows. The tags in braces put them into two partitions.
 pub(crate) const KEYS: &[&str] = &[
-    "text{a}", "text{b}", "timed{a}", "timed{b}", "count{a}", "count{b}", "hash{a}", "hash{b}", "set{a}", "set{b}",
-    "any{a}", "any{b}", "list{a}", "list{b}", "left{a}", "right{a}", "left{b}", "right{b}",
+    "text{a}",
+    "text{b}",
+    "timed{a}",
+    "timed{b}",
+    "count{a}",
+    "count{b}",
+    "hash{a}",
+    "hash{b}",
+    "set{a}",
+    "set{b}",
+    "any{a}",
+    "any{b}",
+    "list{a}",
+    "zset{a}",
+    "zset{b}",
+    "sketch{a}",
+    "sketch{b}",
+    "gone:set{a}",
+    "gone:set{b}",
+    "gone:hash{a}",
+    "gone:hash{b}",
+    "list{b}",
+    "left{a}",
+    "right{a}",
+    "left{b}",
+    "right{b}",
 ];
 
 /// Keys that are only ever written together, with the same value: whoever sees them differ sees half a transaction.
 pub(crate) const PAIRS: &[(&str, &str)] = &[("left{a}", "right{a}"), ("left{b}", "right{b}")];
+
+/// Keys that begin so belong to a prefix where removes win.
+pub(crate) const REMOVES_WIN: &str = "gone:";
 
 /// A kind of traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +54,27 @@ pub(super) enum Family {
     Hash,
     Set,
     List,
+    Zset,
+    Sketch,
+    Gone,
     Any,
     Pair,
 }
 
 impl Family {
-    pub(super) const ALL: [Self; 8] =
-        [Self::Text, Self::Timed, Self::Count, Self::Hash, Self::Set, Self::List, Self::Any, Self::Pair];
+    pub(super) const ALL: [Self; 11] = [
+        Self::Text,
+        Self::Timed,
+        Self::Count,
+        Self::Hash,
+        Self::Set,
+        Self::List,
+        Self::Zset,
+        Self::Sketch,
+        Self::Gone,
+        Self::Any,
+        Self::Pair,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -40,6 +84,9 @@ impl Family {
             Self::Hash => "hash",
             Self::Set => "set",
             Self::List => "list",
+            Self::Zset => "zset",
+            Self::Sketch => "sketch",
+            Self::Gone => "gone:",
             Self::Any => "any",
             Self::Pair => "left",
         }
@@ -89,13 +136,17 @@ impl Clients<'_> {
             Family::Hash => self.hash().on(key),
             Family::Set => self.set().on(key),
             Family::List => self.list().on(key),
-            Family::Any | Family::Pair => match self.rng.below(7) {
+            Family::Zset => self.zset().on(key),
+            Family::Sketch => self.sketch(key),
+            Family::Gone => self.gone(&key),
+            Family::Any | Family::Pair => match self.rng.below(8) {
                 0 => self.text().on(key),
                 1 => self.count().on(key),
                 2 => self.hash().on(key),
                 3 => self.set().on(key),
                 4 => self.timed(key),
                 5 => self.list().on(key),
+                6 => self.zset().on(key),
                 _ => KeyOp::Del.on(key),
             },
         }
@@ -157,6 +208,35 @@ impl Clients<'_> {
             7 => ListOp::Rem { count: 0, value: known },
             8 => ListOp::Trim { start: 0, stop: self.rng.between(0, 4) as i64 },
             _ => ListOp::Pop { end, count: None },
+        }
+    }
+
+    fn zset(&mut self) -> ZsetOp {
+        let member = Bytes::from_static(self.rng.pick(&["m1", "m2", "m3"]).as_bytes());
+        let score = Score(self.rng.between(1, 50) as f64);
+        match self.rng.below(6) {
+            0 | 1 => ZsetOp::Add { pairs: vec![(score, member)], condition: AddIf::default(), changed: false },
+            2 => ZsetOp::Rem { members: vec![member] },
+            _ => ZsetOp::Incr { member, by: score, condition: AddIf::default() },
+        }
+    }
+
+    fn sketch(&mut self, key: String) -> Op {
+        match self.rng.below(6) {
+            0 => KeyOp::Del.on(key),
+            _ => SketchOp::Add { elements: vec![self.value()] }.on(key),
+        }
+    }
+
+    /// Under a prefix where removes win; `key` is the prefix and the tag.
+    fn gone(&mut self, key: &str) -> Op {
+        let (prefix, tag) = key.split_at(REMOVES_WIN.len());
+        match self.rng.below(7) {
+            0 => KeyOp::Del.on(format!("{prefix}set{tag}")),
+            1 => KeyOp::Del.on(format!("{prefix}hash{tag}")),
+            2 => HashOp::Set { fields: vec![(self.field(), self.value())] }.on(format!("{prefix}hash{tag}")),
+            3 => HashOp::Del { fields: vec![self.field()] }.on(format!("{prefix}hash{tag}")),
+            _ => self.set().on(format!("{prefix}set{tag}")),
         }
     }
 

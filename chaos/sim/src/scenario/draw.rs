@@ -115,7 +115,7 @@ fn draw(rng: &mut Rng, kind: Kind, regions: u16, end_ms: u64) -> Vec<(i64, Fault
         Kind::Cut => one(Fault::Cut { from: region, to: other, ms }),
         Kind::Disconnect => one(Fault::Disconnect { a: region, b: other }),
         Kind::Slow => one(Fault::Slow { from: region, to: other, rate: rng.between(1, 50), ms }),
-        Kind::Away => one(Fault::Away { region, ms: ms + 1_000 }),
+        Kind::Away => one(Fault::Away { region, ms: ms + 1_000, detached: rng.percent(50) }),
         Kind::ClockStep => one(Fault::ClockStep { region, by_ms: clock_step(rng) }),
         Kind::DiskFull => one(Fault::DiskFull { region, ms }),
         Kind::DiskErrors => one(Fault::DiskErrors { region, one_in: rng.between(2, 20), ms }),

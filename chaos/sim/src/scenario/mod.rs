@@ -10,7 +10,7 @@ mod words;
 use replication_core::Op;
 
 use crate::disk::Crash;
-pub(crate) use commands::{KEYS, PAIRS};
+pub(crate) use commands::{KEYS, PAIRS, REMOVES_WIN};
 pub(crate) use words::say;
 
 /// The world before anything happens.
@@ -127,6 +127,8 @@ pub enum Fault {
         region: u16,
         /// For so long, in milliseconds.
         ms: u64,
+        /// The others go on without it: they keep nothing for it any more.
+        detached: bool,
     },
     /// A clock steps.
     ClockStep {

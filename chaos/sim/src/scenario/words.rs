@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use replication_core::{Ask, HashOp, KeyOp, ListEnd, ListOp, Op, SetExpiry, SetIf, SetOp, TextOp, When};
+use replication_core::{
+    Ask, HashOp, KeyOp, ListEnd, ListOp, Op, SetExpiry, SetIf, SetOp, SketchOp, TextOp, When, ZsetOp,
+};
 
 use super::{Action, Fault, Step};
 use crate::disk::Crash;
@@ -41,7 +43,10 @@ impl fmt::Display for Fault {
             Self::Cut { from, to, ms } => write!(f, "the path {from} → {to} is cut for {ms} ms"),
             Self::Disconnect { a, b } => write!(f, "the connection {a} – {b} breaks"),
             Self::Slow { from, to, rate, ms } => write!(f, "the path {from} → {to} carries {rate} B/ms for {ms} ms"),
-            Self::Away { region, ms } => write!(f, "region {region} is cut off from all for {ms} ms"),
+            Self::Away { region, ms, detached } => {
+                let meanwhile = if *detached { ", and detached meanwhile" } else { "" };
+                write!(f, "region {region} is cut off from all for {ms} ms{meanwhile}")
+            }
             Self::ClockStep { region, by_ms } => write!(f, "the clock of region {region} steps by {by_ms} ms"),
             Self::DiskFull { region, ms } => write!(f, "the disk of region {region} is full for {ms} ms"),
             Self::DiskErrors { region, one_in, ms } => {
@@ -91,6 +96,14 @@ pub(crate) fn say(op: &Op) -> String {
         Ask::Hash(HashOp::Incr { field, by }) => format!("HINCRBY {key} {} {by}", field.escape_ascii()),
         Ask::Set(SetOp::Add { members }) => format!("SADD {key} {}", list(members)),
         Ask::Set(SetOp::Rem { members }) => format!("SREM {key} {}", list(members)),
+        Ask::Zset(ZsetOp::Add { pairs, .. }) => {
+            let pairs: Vec<String> =
+                pairs.iter().map(|(score, member)| format!("{} {}", score.0, member.escape_ascii())).collect();
+            format!("ZADD {key} {}", pairs.join(" "))
+        }
+        Ask::Zset(ZsetOp::Incr { member, by, .. }) => format!("ZINCRBY {key} {} {}", by.0, member.escape_ascii()),
+        Ask::Zset(ZsetOp::Rem { members }) => format!("ZREM {key} {}", list(members)),
+        Ask::Sketch(SketchOp::Add { elements }) => format!("PFADD {key} {}", list(elements)),
         Ask::List(ask) => say_list(&key.to_string(), ask),
         other => format!("{other:?} on {key}"),
     }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use replication_core::{Ask, Dot, HashOp, KeyOp, ListOp, Op, Reply, SetOp, TextOp, VersionVector, When, partition_of};
+use replication_core::{
+    Ask, Dot, HashOp, KeyOp, ListOp, Op, Reply, SetOp, TextOp, VersionVector, When, ZsetOp, partition_of,
+};
 use replication_storage::StateStore;
 
 use super::{Event, World};
 use crate::{
     coverage::Met,
-    oracle::{self, Deed, Increment, Reset, Rule, Scope, Shown, Violation},
+    oracle::{self, Deed, Increment, Reset, Rule, Scope, Shown, Spot, Violation},
     plant::Plant,
     region::{Token, Waiting},
     scenario::say,
@@ -119,6 +121,9 @@ impl World<'_> {
         if wanted.clash {
             self.coverage.met(Met::TypeClashes);
         }
+        if wanted.marked {
+            self.coverage.met(Met::RemovalMarks);
+        }
         if wanted.shown == Shown::Other {
             return Ok(());
         }
@@ -181,6 +186,8 @@ impl World<'_> {
                 Ask::Set(_) => Met::SetWrites,
                 Ask::Key(KeyOp::Expire { .. } | KeyOp::Persist) => Met::DeadlineWrites,
                 Ask::List(_) => Met::ListWrites,
+                Ask::Zset(_) => Met::ZsetWrites,
+                Ask::Sketch(_) => Met::SketchWrites,
                 _ => Met::KeyWrites,
             });
         }
@@ -215,6 +222,12 @@ pub(super) fn shown(store: &StateStore, key: &[u8]) -> Shown {
             Reply::Array(items) => Shown::List(items.into_iter().filter_map(text).collect()),
             _ => Shown::Nothing,
         },
+        Reply::Status("zset") => match ask(ZsetOp::Rows.on(key)) {
+            Reply::Scored(rows) => {
+                Shown::Zset(rows.into_iter().map(|(member, score)| (member, oracle::score_text(score))).collect())
+            }
+            _ => Shown::Nothing,
+        },
         Reply::Status("set") => match ask(SetOp::Members.on(key)) {
             Reply::Set(members) => Shown::Set(members.into_iter().collect()),
             _ => Shown::Nothing,
@@ -243,30 +256,36 @@ fn effects(ops: &[Op], replies: &[Reply], readings: &[oracle::Reading]) -> (Vec<
         if before.is_expired() && !matches!(op.ask, Ask::Key(KeyOp::Persist)) {
             reset(Scope::Key);
         }
-        let mut count = |field: Option<&Bytes>, by: i64| {
-            increments.push(Increment { key: op.key.clone(), field: field.cloned(), by: by.into() });
-        };
+        let mut count = |spot: Spot, by: i128| increments.push(Increment { key: op.key.clone(), spot, by });
+        // A write of one type ends what it sees of the others.
+        if !matches!(op.ask, Ask::Key(_) | Ask::Text(_)) {
+            reset(Scope::Spot(Spot::Text));
+        }
+        if !matches!(op.ask, Ask::Key(_) | Ask::Hash(_)) {
+            reset(Scope::Hash);
+        }
+        if !matches!(op.ask, Ask::Key(_) | Ask::Zset(_)) {
+            reset(Scope::Zset);
+        }
         match &op.ask {
             Ask::Key(KeyOp::Del) | Ask::Text(TextOp::GetDel) => reset(Scope::Key),
             Ask::Key(KeyOp::Expire { when: When::In(ms, _), .. }) if *ms <= 0 => reset(Scope::Key),
             Ask::Text(TextOp::Set { .. }) if *reply != Reply::Nil => reset(Scope::Key),
-            Ask::Text(TextOp::Incr { by }) => {
-                reset(Scope::Hash);
-                count(None, *by);
+            Ask::Text(TextOp::Incr { by }) => count(Spot::Text, (*by).into()),
+            Ask::Hash(HashOp::Set { fields }) => {
+                fields.iter().for_each(|(field, _)| reset(Scope::Spot(Spot::Field(field.clone()))));
             }
-            Ask::Hash(ask) => {
-                reset(Scope::Text);
-                match ask {
-                    HashOp::Set { fields } => fields.iter().for_each(|(field, _)| reset(Scope::Field(field.clone()))),
-                    HashOp::Del { fields } => fields.iter().for_each(|field| reset(Scope::Field(field.clone()))),
-                    HashOp::Incr { field, by } => count(Some(field), *by),
-                    _ => {}
-                }
+            Ask::Hash(HashOp::Del { fields }) => {
+                fields.iter().for_each(|field| reset(Scope::Spot(Spot::Field(field.clone()))));
             }
-            Ask::Set(_) | Ask::List(_) => {
-                reset(Scope::Text);
-                reset(Scope::Hash);
+            Ask::Hash(HashOp::Incr { field, by }) => count(Spot::Field(field.clone()), (*by).into()),
+            Ask::Zset(ZsetOp::Add { pairs, .. }) => {
+                pairs.iter().for_each(|(_, member)| reset(Scope::Spot(Spot::Member(member.clone()))));
             }
+            Ask::Zset(ZsetOp::Rem { members }) => {
+                members.iter().for_each(|member| reset(Scope::Spot(Spot::Member(member.clone()))));
+            }
+            Ask::Zset(ZsetOp::Incr { member, by, .. }) => count(Spot::Member(member.clone()), by.0 as i128),
             _ => {}
         }
     }

@@ -31,6 +31,8 @@ impl World<'_> {
                 }
             }
         }
+        self.detached.clear();
+        self.tell_peers();
         let now_ms = self.now_ms;
         for it in &mut self.regions {
             it.disk.set_faults(DiskFaults::default());

@@ -34,8 +34,14 @@ impl World<'_> {
                 self.coverage.met(Met::Cuts);
                 self.cut(from, to, ms);
             }
-            Fault::Away { region, ms } => {
+            Fault::Away { region, ms, detached } => {
                 self.coverage.met(Met::Absences);
+                if detached {
+                    self.coverage.met(Met::Detached);
+                    self.detached.push(region);
+                    self.tell_peers();
+                    self.queue.plan(self.now_ms + ms, Event::Repair(Repair::Return { region }));
+                }
                 for other in (1..=self.count()).filter(|other| *other != region) {
                     self.cut(region, other, ms);
                     self.cut(other, region, ms);
@@ -98,10 +104,23 @@ impl World<'_> {
         self.queue.plan(self.now_ms + ms, Event::Repair(Repair::Disk { region }));
     }
 
+    /// Says to every region which others there are at present.
+    pub(super) fn tell_peers(&self) {
+        for it in &self.regions {
+            let Some(life) = &it.life else { continue };
+            let others = (1..=self.count()).filter(|other| *other != it.id && !self.detached.contains(other));
+            life.store.set_peers(&others.collect::<Vec<_>>());
+        }
+    }
+
     pub(super) fn repair(&mut self, repair: Repair) -> Result<(), Violation> {
         match repair {
             Repair::Speed { from, to } => self.net.limit(from, to, 0),
             Repair::Disk { region } => self.region(region).disk.set_faults(DiskFaults::default()),
+            Repair::Return { region } => {
+                self.detached.retain(|detached| *detached != region);
+                self.tell_peers();
+            }
             Repair::Path { from, to } => {
                 for packet in self.net.heal(from, to) {
                     self.arrive(packet)?;
@@ -193,13 +212,13 @@ impl World<'_> {
     }
 
     pub(super) fn start(&mut self, region: u16) -> Result<(), Violation> {
-        let (now_ms, regions) = (self.now_ms, self.count());
+        let now_ms = self.now_ms;
         let it = self.region_mut(region);
         if it.life.is_some() || it.starts_at.is_none_or(|at| at > now_ms) {
             return Ok(());
         }
         self.coverage.met(Met::Starts);
-        match self.region_mut(region).open(regions) {
+        match self.region_mut(region).open() {
             Ok((store, report)) => self.started(region, &store, &report),
             Err(error) => self.not_started(region, &error),
         }
@@ -226,6 +245,7 @@ impl World<'_> {
         let (before, again) = (it.name, it.lives > 1);
         (it.starts_at, it.started_ms) = (None, now_ms);
         it.live(store.clone(), regions);
+        self.tell_peers();
         if again {
             self.coverage.met(if before == Some(report.replica) { Met::SameName } else { Met::NewNames });
             if together {

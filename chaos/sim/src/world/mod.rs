@@ -58,6 +58,7 @@ enum Repair {
     Path { from: u16, to: u16 },
     Speed { from: u16, to: u16 },
     Disk { region: u16 },
+    Return { region: u16 },
 }
 
 /// How to run a scenario.
@@ -97,6 +98,8 @@ pub(crate) struct World<'s> {
     history: History,
     /// The furthest change of each replica that another region was ever seen to have.
     shipped: std::collections::BTreeMap<(u16, replication_core::ReplicaId), u64>,
+    /// Regions that the others go on without.
+    detached: Vec<u16>,
     coverage: Coverage,
     trace: Trace,
     /// By when all regions must agree, in milliseconds.
@@ -139,6 +142,7 @@ impl<'s> World<'s> {
             partitions,
             history: History::default(),
             shipped: Default::default(),
+            detached: Vec::new(),
             coverage: Coverage::default(),
             trace: Trace::new(options.keep_lines),
             agree_by_ms: 0,
