@@ -1,6 +1,6 @@
 //! What a store is told when it is opened.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use replication_core::Rules;
 
@@ -53,6 +53,9 @@ pub struct StoreConfig {
     pub segment_bytes: u64,
     /// How many bytes of recent local changes are kept in memory for links.
     pub ring_bytes: usize,
+    /// A region that was not heard of for this long is not waited for any more: removals that only it has not confirmed are
+    /// forgotten. It may return at any time, with all it wrote; its way back is longer then.
+    pub detach_after: Duration,
     /// How much memory the state may take, in bytes; 0 for as much as there is. See [`crate::StateStore::is_full`].
     pub max_memory_bytes: usize,
     /// The journal may grow to this many bytes, or to the size of the last checkpoint if that is larger, before the
@@ -75,6 +78,7 @@ impl StoreConfig {
             threads: Threads::default(),
             segment_bytes: 64 << 20,
             ring_bytes: 8 << 20,
+            detach_after: Duration::from_secs(24 * 3600),
             max_memory_bytes: 0,
             checkpoint_bytes: 128 << 20,
         }

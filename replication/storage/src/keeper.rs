@@ -131,6 +131,7 @@ impl Inner {
     fn keep(&self, upkeep: &mut Upkeep) {
         self.housekeeping();
         self.release_held();
+        self.detach_absent();
         upkeep.noted = self.note_watermarks(upkeep.noted);
         // What upkeep wrote nobody waits for; a failure is kept and tried again like any other.
         let _ = self.journal.write_pending();

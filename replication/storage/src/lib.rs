@@ -23,6 +23,7 @@ mod keeper;
 mod luck;
 mod mark;
 mod memory;
+mod peers;
 mod reading;
 mod recovery;
 mod remote;

@@ -2,7 +2,6 @@
 //! new name, and peers give back what is missing.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -21,6 +20,7 @@ use crate::{
     journal::{self, Journal, Owner},
     keeper::Bell,
     memory::Memory,
+    peers::Peers,
     reading::{self, Reading, Replay},
     shard::{self, Shards},
     store::{Counters, Inner},
@@ -164,7 +164,7 @@ fn assemble(
         journal,
         watermarks: Watermarks::resume(marks.regions),
         changes: Arc::default(),
-        acked: Mutex::new(BTreeMap::new()),
+        peers: Peers::default(),
         counters: Counters::default(),
         max_value_bytes: AtomicUsize::new(config.rules.max_value_bytes),
         sync_bell: Bell::default(),

@@ -1,6 +1,7 @@
-//! The engine's face for links: what goes out, what comes in, and what each peer is known to have.
+//! The engine's face for links: what goes out, and what comes in. What each peer is known to have
+//! is in `peers.rs`.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use replication_core::{
     CatchUp, CatchUpRefused, CaughtUp, Delta, Hlc, Merged, Offered, PARTITIONS, Partition, RemoteStamp, ReplicaId,
@@ -74,6 +75,7 @@ impl StateStore {
         if region != self.region() {
             self.inner.observe(hlc);
             self.inner.watermarks.note(region, hlc);
+            self.inner.peers.heard(region, self.now_ms());
         }
     }
 
@@ -166,61 +168,6 @@ impl StateStore {
         })
     }
 
-    /// Says which other regions there are. Removals are remembered until all of them have confirmed them.
-    pub fn set_peers(&self, regions: &[u16]) {
-        let mut acked = lock(&self.inner.acked);
-        let known = std::mem::take(&mut *acked);
-        *acked = regions.iter().map(|r| (*r, known.get(r).cloned().unwrap_or_default())).collect();
-    }
-
-    /// What a peer says it has, of all partitions, when a connection begins. It may be less than it once confirmed, if
-    /// it has lost its state since.
-    pub fn set_acked(&self, region: u16, vectors: &[(u16, VersionVector)]) {
-        let mut acked = lock(&self.inner.acked);
-        let Some(peer) = acked.get_mut(&region) else { return };
-        peer.clear();
-        peer.resize(usize::from(PARTITIONS), VersionVector::new());
-        for (partition, vv) in vectors {
-            if let Some(known) = peer.get_mut(usize::from(*partition)) {
-                known.clone_from(vv);
-            }
-        }
-    }
-
-    /// How many changes made here a peer has not confirmed.
-    pub fn unconfirmed(&self, region: u16) -> u64 {
-        let me = self.replica();
-        let mine: Vec<u64> = self.version_vectors().iter().map(|vv| vv.get(me)).collect();
-        let acked = lock(&self.inner.acked);
-        let Some(peer) = acked.get(&region) else { return 0 };
-        let confirmed = |id: usize| peer.get(id).map_or(0, |vv| vv.get(me));
-        mine.iter().enumerate().map(|(id, seq)| seq.saturating_sub(confirmed(id))).sum()
-    }
-
-    /// A peer confirmed, durably, what it has seen of one partition.
-    pub fn note_acked(&self, region: u16, partition: u16, vv: &VersionVector) {
-        let everybody = {
-            let mut acked = lock(&self.inner.acked);
-            let Some(peer) = acked.get_mut(&region) else { return };
-            peer.resize(usize::from(PARTITIONS), VersionVector::new());
-            let Some(known) = peer.get_mut(usize::from(partition)) else { return };
-            known.join(vv);
-            everybody(&acked, partition)
-        };
-        if !everybody.is_empty() {
-            self.inner.shards.with(partition, |slot| {
-                slot.partition.prune_removals(&everybody);
-                self.inner.memory.account(slot);
-            });
-        }
-    }
-
-    /// What a peer is known to have of one partition.
-    pub fn acked(&self, region: u16, partition: u16) -> VersionVector {
-        let acked = lock(&self.inner.acked);
-        acked.get(&region).and_then(|peer| peer.get(usize::from(partition)).cloned()).unwrap_or_default()
-    }
-
     /// Goes on under a new name, because a peer has seen changes of this replica that this store has not: its past was
     /// lost, for instance to a backup put back. What was lost comes back from peers like any other change.
     pub fn begin_new_incarnation(&self, why: &str) -> Result<ReplicaId, OpenError> {
@@ -245,13 +192,6 @@ impl StateStore {
         tracing::warn!(replica = %me, why, "the state goes on under a new name");
         Ok(me)
     }
-}
-
-/// What every peer is known to have of a partition.
-fn everybody(acked: &BTreeMap<u16, Vec<VersionVector>>, partition: u16) -> VersionVector {
-    let mut known = acked.values().map(|peer| peer.get(usize::from(partition)).cloned().unwrap_or_default());
-    let first = known.next().unwrap_or_default();
-    known.fold(first, |shared, peer| shared.meet(&peer))
 }
 
 impl Inner {

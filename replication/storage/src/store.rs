@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use replication_core::{
     Conflict, ConflictCounts, Explanation, Hlc, Now, Op, OpError, PARTITIONS, ReplicaId, Reply, Rules, Transaction,
-    VersionVector, partition_of,
+    partition_of,
 };
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use crate::{
     journal::{Journal, record::Kind},
     keeper::{Bell, Keepers, Upkeep},
     memory::Memory,
+    peers::Peers,
     recovery,
     shard::Shards,
     watch::Changes,
@@ -70,7 +71,7 @@ pub(crate) struct Inner {
     /// Which partitions' contexts have risen, so that a link finds what it has not confirmed yet.
     pub(crate) changes: Arc<Changes>,
     /// What each peer is known to have, per partition.
-    pub(crate) acked: Mutex<std::collections::BTreeMap<u16, Vec<VersionVector>>>,
+    pub(crate) peers: Peers,
     pub(crate) counters: Counters,
     /// Of the rules; apart from them, so that a connection finds it without a lock.
     pub(crate) max_value_bytes: AtomicUsize,

@@ -6,7 +6,7 @@ use replication_core::{CatchUp, Delta, Hlc};
 use tokio::time::Instant;
 
 use super::*;
-use crate::{Offer, Tail};
+use crate::{Offer, Tail, Threads};
 
 struct Pair {
     a: StateStore,
@@ -128,6 +128,39 @@ fn confirmed_removals_are_forgotten_and_nothing_comes_back() {
     catch_up(&a, &b);
     catch_up(&b, &a);
     assert_eq!((get(&a, "k"), get(&b, "k")), (None, None));
+    assert_eq!(a.digest(), b.digest());
+}
+
+#[test]
+fn a_region_away_for_long_is_not_waited_for_and_still_brings_its_writes() {
+    let (dirs, hand) = ([TempDir::new(), TempDir::new()], Hand::at(NOON));
+    let at = |dir: &Path, region| {
+        let quiet = StoreConfig { threads: Threads::None, clock: hand.clock(), ..config(dir, region) };
+        open_with(StoreConfig { detach_after: Duration::from_secs(60), ..quiet }).0
+    };
+    let (a, b) = (at(&dirs[0], 1), at(&dirs[1], 2));
+    a.set_peers(&[2, 3]);
+    (0..20).for_each(|n| drop(run(&a, &set(&format!("key:{n}"), "v"))));
+    catch_up(&a, &b);
+    (0..10).for_each(|n| drop(run(&a, &del(&format!("key:{n}")))));
+    run(&b, &set("written while away", "v"));
+    hand.advance(59_000);
+    a.note_watermark(3, Hlc::from_ms(NOON));
+    a.tick();
+    assert_eq!((a.detached(), a.stats().removals), (vec![], 10));
+    hand.advance(1000);
+    a.tick();
+    assert_eq!((a.detached(), a.stats().removals), (vec![2], 10), "region 3 has not confirmed them either");
+    hand.advance(60_000);
+    a.tick();
+    assert_eq!((a.detached(), a.stats().removals), (vec![2, 3], 0));
+    // It returns, with keys that are gone here and a write of its own.
+    let vectors: Vec<_> = b.version_vectors().into_iter().enumerate().map(|(id, vv)| (id as u16, vv)).collect();
+    a.set_acked(2, &vectors);
+    assert_eq!(a.detached(), [3]);
+    catch_up(&a, &b);
+    catch_up(&b, &a);
+    assert_eq!((get(&b, "key:3"), get(&a, "written while away").as_deref()), (None, Some("v")));
     assert_eq!(a.digest(), b.digest());
 }
 
