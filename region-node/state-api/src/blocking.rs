@@ -58,7 +58,15 @@ pub(crate) struct Blocking {
     lines: Mutex<Lines>,
 }
 
-/// A place in line, later ones greater.
+/// What a write has changed.
+#[derive(Debug)]
+pub(crate) enum Touched {
+    Key(Bytes),
+    /// Some keys of a partition.
+    Partition(u16),
+}
+
+/// A place in line, later ones greater, from 1 on.
 type Ticket = u64;
 
 #[derive(Default)]
@@ -82,6 +90,13 @@ struct Line {
     keys: BTreeMap<Bytes, BTreeSet<Ticket>>,
     /// Serves after changes from elsewhere.
     listener: AbortHandle,
+}
+
+impl Lines {
+    /// The next one in line for a key.
+    fn after(&self, partition: u16, key: &Bytes, last: Ticket) -> Option<Ticket> {
+        self.partitions.get(&partition)?.keys.get(key)?.range(last + 1..).next().copied()
+    }
 }
 
 /// A client's wait. Dropping it leaves the line.
@@ -126,7 +141,7 @@ impl Blocking {
         self.count.fetch_add(1, Ordering::SeqCst);
         lines.last += 1;
         let ticket = lines.last;
-        let partitions: BTreeSet<u16> = keys.iter().map(|key| partition_of(key)).collect();
+        let waited: Vec<Bytes> = keys.iter().cloned().collect();
         for key in &keys {
             let partition = partition_of(key);
             let line = lines.partitions.entry(partition).or_insert_with(|| self.line(partition));
@@ -135,16 +150,26 @@ impl Blocking {
         lines.keys += keys.len();
         lines.waiters.insert(ticket, Waiter { client, keys, wanted: wanted.clone(), answer: sender });
         // What was pushed since the client looked, by somebody who did not see it in line.
-        partitions.iter().for_each(|partition| self.serve_partition(&mut lines, *partition));
+        self.serve_keys(&mut lines, waited);
         drop(lines);
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Ok(Waiting { blocking: self.clone(), ticket, wanted: wanted.clone(), deadline, answer })
     }
 
-    /// Serves whoever waits for keys of these partitions, which have changed.
-    pub(crate) fn serve(&self, partitions: &[u16]) {
+    /// Serves whoever waits for what has changed.
+    pub(crate) fn serve(&self, touched: &[Touched]) {
         let mut lines = self.lines();
-        partitions.iter().for_each(|partition| self.serve_partition(&mut lines, *partition));
+        let mut keys = Vec::with_capacity(touched.len());
+        for touched in touched {
+            match touched {
+                Touched::Key(key) => keys.push(key.clone()),
+                Touched::Partition(partition) => {
+                    let line = lines.partitions.get(partition);
+                    keys.extend(line.into_iter().flat_map(|line| line.keys.keys().cloned()));
+                }
+            }
+        }
+        self.serve_keys(&mut lines, keys);
     }
 
     /// Ends a client's wait, with an error or as if its time were up; whether it was waiting.
@@ -158,36 +183,31 @@ impl Blocking {
         true
     }
 
-    /// Elements that BLMOVE moves may be what others in the same partition wait for: again, until nobody is served.
-    fn serve_partition(&self, lines: &mut Lines, partition: u16) {
-        loop {
-            let Some(line) = lines.partitions.get(&partition) else { return };
-            let keys: Vec<Bytes> = line.keys.keys().cloned().collect();
-            let before = lines.waiters.len();
-            keys.iter().for_each(|key| self.serve_key(lines, partition, key));
-            if lines.waiters.len() == before {
-                return;
-            }
+    /// Serves whoever waits for these keys, and for those that BLMOVE fills on the way.
+    fn serve_keys(&self, lines: &mut Lines, mut keys: Vec<Bytes>) {
+        while let Some(key) = keys.pop() {
+            self.serve_key(lines, &key, &mut keys);
         }
     }
 
-    fn serve_key(&self, lines: &mut Lines, partition: u16, key: &Bytes) {
-        let Reply::Status(kind @ ("list" | "zset")) = self.store.execute(&KeyOp::Type.on(key.clone())).reply else {
+    fn serve_key(&self, lines: &mut Lines, key: &Bytes, filled: &mut Vec<Bytes>) {
+        let (partition, mut last) = (partition_of(key), 0);
+        if lines.after(partition, key, last).is_none() {
             return;
-        };
-        let line = lines.partitions.get(&partition).and_then(|line| line.keys.get(key));
-        let tickets: Vec<Ticket> = line.into_iter().flatten().copied().collect();
-        for ticket in tickets {
+        }
+        let kind = self.store.execute(&KeyOp::Type.on(key.clone())).reply;
+        while let Some(ticket) = lines.after(partition, key, last) {
+            last = ticket;
             // Whoever waits for another type goes on waiting.
-            let Some(waiter) = lines.waiters.get(&ticket).filter(|waiter| waiter.wanted.kind() == kind) else {
-                continue;
-            };
-            let done = self.store.execute(&waiter.wanted.op(key));
+            let waiter = lines.waiters.get(&ticket).filter(|waiter| kind == Reply::Status(waiter.wanted.kind()));
+            let Some(Waiter { wanted, .. }) = waiter else { continue };
+            let done = self.store.execute(&wanted.op(key));
             match done.reply {
                 // The journal cannot be written: they wait until it can be again.
                 Reply::Error(OpError::Unwritable(_)) => return,
                 Reply::Error(error) => self.finish(lines, ticket, Served::Refused(error)),
-                reply if waiter.wanted.is_in(&reply) => {
+                reply if wanted.is_in(&reply) => {
+                    filled.extend(wanted.fills().cloned());
                     self.finish(lines, ticket, Served::Taken { key: key.clone(), reply, mark: done.mark });
                 }
                 _ => return,
@@ -232,7 +252,7 @@ impl Blocking {
             loop {
                 watch.changed().await;
                 let Some(blocking) = blocking.upgrade() else { return };
-                blocking.serve(&[partition]);
+                blocking.serve(&[Touched::Partition(partition)]);
             }
         });
         Line { keys: BTreeMap::new(), listener: listener.abort_handle() }

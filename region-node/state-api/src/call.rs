@@ -8,7 +8,7 @@ use replication_storage::{StateStore, WriteMark};
 
 use crate::{
     access::Access,
-    blocking::Waiting,
+    blocking::{Touched, Waiting},
     client::Client,
     resp::{Writer, parse_i64},
     server::Server,
@@ -93,8 +93,8 @@ pub(crate) struct Session {
     pub(crate) watched: Watched,
     /// The last command found nothing and waits: no other one runs before it is served.
     pub(crate) waiting: Option<Waiting>,
-    /// Partitions that the command in hand has written to, as long as anybody waits for elements.
-    pub(crate) touched: Vec<u16>,
+    /// What the command in hand has written to, as long as anybody waits for elements.
+    pub(crate) touched: Vec<Touched>,
 }
 
 /// One command being executed.
@@ -288,16 +288,16 @@ impl Call<'_> {
             body(&mut Call { command, args, session, server, out, transaction: Some(&mut held) })
         });
         if let Some(mark) = mark {
-            self.wrote(mark, || partition);
+            self.wrote(mark, |touched| touched.push(Touched::Partition(partition)));
         }
         answer
     }
 
     /// The reply waits for what was written, and whoever waits for elements there is served after the command.
-    pub(crate) fn wrote(&mut self, mark: WriteMark, partition: impl FnOnce() -> u16) {
+    pub(crate) fn wrote(&mut self, mark: WriteMark, touched: impl FnOnce(&mut Vec<Touched>)) {
         self.session.note(mark);
         if self.server.blocking.any() {
-            self.session.touched.push(partition());
+            touched(&mut self.session.touched);
         }
     }
 
@@ -317,7 +317,10 @@ impl Call<'_> {
             None => {
                 let done = self.server.store.execute(op);
                 if let Some(mark) = done.mark {
-                    self.wrote(mark, || partition_of(&op.key));
+                    self.wrote(mark, |touched| {
+                        let keys = std::iter::once(&op.key).chain(op.other_keys());
+                        touched.extend(keys.cloned().map(Touched::Key));
+                    });
                 }
                 done.reply
             }

@@ -41,6 +41,12 @@ impl Wanted {
         }
     }
 
+    /// The key that it goes to, where others may wait for it.
+    pub(crate) fn fills(&self) -> impl Iterator<Item = &Bytes> {
+        let to = if let Self::Moved { to, .. } = self { Some(to) } else { None };
+        to.into_iter()
+    }
+
     /// Whether the answer to [`op`](Self::op) says that the key had it.
     pub(crate) fn is_in(&self, reply: &Reply) -> bool {
         match reply {

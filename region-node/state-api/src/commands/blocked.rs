@@ -9,6 +9,7 @@ use super::{
     multi_pop::MultiPop,
 };
 use crate::{
+    blocking::Touched,
     call::{Answer, Call, Refusal},
     table::{Command, Keys, flag::*},
     wanted::Wanted,
@@ -137,8 +138,8 @@ fn take(call: &mut Call<'_>, keys: &[Bytes], wanted: &Wanted, timeout: Option<Du
     let (server, in_multi) = (call.server, call.transaction.is_some());
     if !in_multi && server.blocking.any() {
         // What has just arrived from another region is for those who came before.
-        let partitions: Vec<u16> = keys.iter().map(|key| replication_core::partition_of(key)).collect();
-        server.blocking.serve(&partitions);
+        let keys: Vec<Touched> = keys.iter().cloned().map(Touched::Key).collect();
+        server.blocking.serve(&keys);
     }
     for key in keys {
         let reply = call.execute(&wanted.op(key))?;

@@ -1,6 +1,7 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH: many commands as one change of one partition, atomic for every reader in every region.
 
 use crate::{
+    blocking::Touched,
     call::{Answer, Call, Held, Refusal, refuse_if_unwritable},
     table::{Command, Keys, flag::*},
     transaction::{Queue, Watched},
@@ -101,7 +102,7 @@ fn exec_in(call: &mut Call<'_>, partition: u16, queue: &Queue, watched: &Watched
         run_all(&mut Call { command, args, session, server, out, transaction: Some(&mut held) }, queue);
     });
     if let Some(mark) = mark {
-        call.wrote(mark, || partition);
+        call.wrote(mark, |touched| touched.push(Touched::Partition(partition)));
     }
 }
 
