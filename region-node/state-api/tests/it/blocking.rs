@@ -232,6 +232,33 @@ fn a_transaction_serves_at_its_end() {
 }
 
 #[test]
+fn members_of_sorted_sets_are_waited_for_too() {
+    both(|address| {
+        let mut other = Wire::connect(address);
+        for (line, want) in [
+            ("BZPOPMIN {w}none {w}z 0", "*3\r\n$4\r\n{w}z\r\n$1\r\na\r\n$1\r\n1\r\n"),
+            ("BZPOPMAX {w}z 0", "*3\r\n$4\r\n{w}z\r\n$1\r\nb\r\n$3\r\n2.5\r\n"),
+            ("BZMPOP 0 1 {w}z MAX COUNT 1", "*2\r\n$4\r\n{w}z\r\n*1\r\n*2\r\n$1\r\nb\r\n$3\r\n2.5\r\n"),
+        ] {
+            let mut waiter = block(address, line, 1);
+            assert_eq!(other.say("RPUSH {w}z no"), ":1\r\n", "a list is not what is waited for");
+            assert_eq!(other.say("DEL {w}z"), ":1\r\n");
+            assert_eq!(other.say("ZADD {w}z 1 a 2.5 b"), ":2\r\n");
+            assert_eq!(reply(&mut waiter), want);
+            assert_eq!(other.say("ZCARD {w}z"), ":1\r\n");
+            other.say("DEL {w}z");
+        }
+        // Two in line for one key, each for its own type.
+        let mut list = block(address, "BLPOP {w}k 0", 1);
+        let mut zset = block(address, "BZPOPMIN {w}k 0", 2);
+        other.say("ZADD {w}k 7 m");
+        assert_eq!(reply(&mut zset), "*3\r\n$4\r\n{w}k\r\n$1\r\nm\r\n$1\r\n7\r\n");
+        other.say("RPUSH {w}k v");
+        assert_eq!(reply(&mut list), pair("{w}k", "v"));
+    });
+}
+
+#[test]
 fn whatever_makes_a_list_is_noticed() {
     both(|address| {
         let mut other = Wire::connect(address);
@@ -239,6 +266,14 @@ fn whatever_makes_a_list_is_noticed() {
         let mut waiter = block(address, "BLPOP {w}k 0", 1);
         other.say("LMOVE {w}from {w}k LEFT LEFT");
         assert_eq!(reply(&mut waiter), pair("{w}k", "a"));
+        let mut waiter = block(address, "BRPOP {w}k 0", 1);
+        other.say("RENAME {w}from {w}k");
+        assert_eq!(reply(&mut waiter), pair("{w}k", "c"));
+        other.say("DEL {w}other");
+        let mut waiter = block(address, "BLPOP {w}other 0", 1);
+        other.say("COPY {w}k {w}other");
+        assert_eq!(reply(&mut waiter), pair("{w}other", "b"));
+        assert_eq!(other.say("LLEN {w}k"), ":1\r\n");
     });
 }
 

@@ -13,6 +13,7 @@ const TRANSCRIPTS: &[(&str, &str)] = &[
     ("transcript.txt", include_str!("transcript.txt")),
     ("transactions.txt", include_str!("transcripts/transactions.txt")),
     ("sorted_sets.txt", include_str!("transcripts/sorted_sets.txt")),
+    ("lists.txt", include_str!("transcripts/lists.txt")),
 ];
 
 /// One line of the transcript with what stands under it.
