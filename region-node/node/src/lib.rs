@@ -179,7 +179,10 @@ fn lag_source(links: LinkView) -> state_api::LagSource {
             connected: peer.connected,
             lag_ms: peer.lag_ms,
             rtt_ms: peer.rtt_ms,
+            lag_p99_ms: peer.lags.quantile_ms(0.99).filter(|&ms| ms != u64::MAX),
             unconfirmed: peer.unconfirmed,
+            sent_bytes: peer.sent_bytes,
+            received_bytes: peer.received_bytes,
         });
         lag.collect()
     })

@@ -65,8 +65,14 @@ pub struct PeerLag {
     pub connected: bool,
     /// How old the peer's newest state is that has arrived here. `None`: nothing has arrived yet.
     pub lag_ms: Option<u64>,
+    /// The lag that 99 of 100 samples since the start did not exceed, by class. `None`: nothing was measured, or it is off the scale.
+    pub lag_p99_ms: Option<u64>,
     /// The link's round trip. `None`: not measured.
     pub rtt_ms: Option<f64>,
     /// Changes of this region that the peer has not confirmed.
     pub unconfirmed: u64,
+    /// Bytes sent to the peer since the start.
+    pub sent_bytes: u64,
+    /// Bytes received from it since the start.
+    pub received_bytes: u64,
 }

@@ -58,11 +58,16 @@ fn lag(call: &mut Call<'_>) -> Answer {
     let out = &mut *call.out;
     out.array(peers.len());
     for peer in peers {
-        out.map(5);
+        out.map(8);
         text_field(out, "region", &peer.region);
         text_field(out, "state", if peer.connected { "connected" } else { "disconnected" });
         out.bulk(b"lag_ms");
         match peer.lag_ms {
+            Some(lag) => out.count(lag as usize),
+            None => out.null(),
+        }
+        out.bulk(b"lag_p99_ms");
+        match peer.lag_p99_ms {
             Some(lag) => out.count(lag as usize),
             None => out.null(),
         }
@@ -73,6 +78,10 @@ fn lag(call: &mut Call<'_>) -> Answer {
         }
         out.bulk(b"unconfirmed");
         out.count(peer.unconfirmed as usize);
+        out.bulk(b"sent_bytes");
+        out.count(peer.sent_bytes as usize);
+        out.bulk(b"received_bytes");
+        out.count(peer.received_bytes as usize);
     }
     Ok(())
 }

@@ -277,9 +277,9 @@ fn region_tells_where_it_stands() {
     assert_eq!(token(&mut wire), second, "reading changes nothing");
     assert_eq!(
         wire.say("REGION LAG"),
-        "*2\r\n*10\r\n$6\r\nregion\r\n$7\r\neu-west\r\n$5\r\nstate\r\n$9\r\nconnected\r\n$6\r\nlag_ms\r\n:12\r\n$6\r\nrtt_ms\r\n\
-         $4\r\n80.5\r\n$11\r\nunconfirmed\r\n:0\r\n*10\r\n$6\r\nregion\r\n$8\r\nap-south\r\n$5\r\nstate\r\n$12\r\ndisconnected\r\n\
-         $6\r\nlag_ms\r\n$-1\r\n$6\r\nrtt_ms\r\n$-1\r\n$11\r\nunconfirmed\r\n:7\r\n"
+        "*2\r\n*16\r\n$6\r\nregion\r\n$7\r\neu-west\r\n$5\r\nstate\r\n$9\r\nconnected\r\n$6\r\nlag_ms\r\n:12\r\n$10\r\nlag_p99_ms\r\n$-1\r\n$6\r\nrtt_ms\r\n\
+         $4\r\n80.5\r\n$11\r\nunconfirmed\r\n:0\r\n$10\r\nsent_bytes\r\n:10\r\n$14\r\nreceived_bytes\r\n:20\r\n*16\r\n$6\r\nregion\r\n$8\r\nap-south\r\n$5\r\nstate\r\n$12\r\ndisconnected\r\n\
+         $6\r\nlag_ms\r\n$-1\r\n$10\r\nlag_p99_ms\r\n$-1\r\n$6\r\nrtt_ms\r\n$-1\r\n$11\r\nunconfirmed\r\n:7\r\n$10\r\nsent_bytes\r\n:10\r\n$14\r\nreceived_bytes\r\n:20\r\n"
     );
     let why = wire.say("REGION EXPLAIN k");
     for part in ["\r\nstring\r\n", "\r\nw\r\n", "\r\nexpires_at_ms\r\n:", "\r\nregion\r\n:1\r\n"] {

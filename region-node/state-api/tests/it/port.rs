@@ -101,6 +101,9 @@ pub(crate) fn config() -> StateApiConfig {
                 lag_ms,
                 rtt_ms,
                 unconfirmed,
+                lag_p99_ms: None,
+                sent_bytes: 10,
+                received_bytes: 20,
             };
             vec![peer("eu-west", true, Some(12), Some(80.5), 0), peer("ap-south", false, None, None, 7)]
         }),
