@@ -33,6 +33,10 @@ pub(crate) struct RegionConfig {
     /// Threads that serve; as many as the machine has cores if left out. DNS over UDP and the state's journal have their own.
     #[serde(default)]
     pub(crate) threads: Option<usize>,
+    /// Memory that the state may take, in bytes; no limit if left out. Near it clients that would add are refused, and what
+    /// other regions send is taken in all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_memory_bytes: Option<usize>,
     /// Certificates.
     pub(crate) pki: PkiFiles,
     /// Where this region listens.

@@ -10,7 +10,8 @@ use super::config::RegionConfig;
 pub(crate) async fn open(config: &RegionConfig, id: u16, fetch_state: bool) -> anyhow::Result<StateStore> {
     let dir = config.data.join("state");
     let world = pki::fingerprint(&config.pki.ca)?;
-    let store = StoreConfig::new(&dir, world, id);
+    let max_memory_bytes = config.max_memory_bytes.unwrap_or(0); // 0: no limit
+    let store = StoreConfig { max_memory_bytes, ..StoreConfig::new(&dir, world, id) };
     let opening = tokio::task::spawn_blocking(move || match StateStore::open(store.clone()) {
         Err(error) if error.is_damage() && fetch_state => {
             let aside = set_aside(&store)?;

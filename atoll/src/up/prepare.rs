@@ -78,6 +78,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
             round_trip_ms,
             // All regions share this machine: one thread each keeps them from waking one another's cores for nothing.
             threads: Some(1),
+            max_memory_bytes: None,
             pki: PkiFiles { ca: ca.ca_pem_path(), cert: issued.cert, key: issued.key },
             listen,
             peers: layout.peers(name).into_iter().collect(),

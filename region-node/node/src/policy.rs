@@ -3,7 +3,7 @@
 //! Goes in: Plans. Comes out: the store's rules, set again only when they have changed. Regions may hold different Plans for a while;
 //! rules decide what a write puts, never how writes of others are merged, so they converge all the same.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use model::{Conflicts, Durability, Plan, StatePolicy};
 use replication_core::{PrefixRule, Rules};
@@ -28,6 +28,7 @@ pub(crate) async fn run(store: StateStore, mut plans: watch::Receiver<Option<Arc
 
 fn set(store: &StateStore, policy: &StatePolicy) {
     store.set_rules(&Arc::new(rules(policy)));
+    store.set_detach_after(Duration::from_secs(policy.detach_after_s));
 }
 
 fn rules(policy: &StatePolicy) -> Rules {

@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, atomic::Ordering},
 };
 
 use replication_core::{PARTITIONS, VersionVector};
@@ -78,7 +78,7 @@ impl Peer {
 impl Inner {
     /// Detaches whoever is away for too long, and forgets what only they had not confirmed.
     pub(crate) fn detach_absent(&self) {
-        let patience_ms = u64::try_from(self.config.detach_after.as_millis()).unwrap_or(u64::MAX);
+        let patience_ms = self.detach_after_ms.load(Ordering::Relaxed);
         if self.peers.detach(self.config.clock.now_ms(), patience_ms) {
             self.shards.each(|id, slot| {
                 // Nobody left to wait for has confirmed everything.

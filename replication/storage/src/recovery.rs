@@ -23,7 +23,7 @@ use crate::{
     peers::Peers,
     reading::{self, Reading, Replay},
     shard::{self, Shards},
-    store::{Counters, Inner},
+    store::{Counters, Inner, millis},
     watermarks::Watermarks,
 };
 
@@ -167,6 +167,7 @@ fn assemble(
         peers: Peers::default(),
         counters: Counters::default(),
         max_value_bytes: AtomicUsize::new(config.rules.max_value_bytes),
+        detach_after_ms: AtomicU64::new(millis(config.detach_after)),
         sync_bell: Bell::default(),
         keeper_bell: Bell::default(),
         checkpoint: Mutex::new(last),

@@ -75,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     /// Of the rules; apart from them, so that a connection finds it without a lock.
     pub(crate) max_value_bytes: AtomicUsize,
+    /// After what absence a peer is detached.
+    pub(crate) detach_after_ms: AtomicU64,
     pub(crate) sync_bell: Bell,
     pub(crate) keeper_bell: Bell,
     /// Journal position and size at the last checkpoint, and that checkpoint's own size.
@@ -180,6 +182,11 @@ impl StateStore {
     pub fn set_rules(&self, rules: &Arc<Rules>) {
         self.inner.max_value_bytes.store(rules.max_value_bytes, Ordering::Relaxed);
         self.inner.shards.each(|_, slot| slot.partition.set_rules(rules.clone()));
+    }
+
+    /// Sets after what absence a peer is detached, from now on.
+    pub fn set_detach_after(&self, absence: Duration) {
+        self.inner.detach_after_ms.store(millis(absence), Ordering::Relaxed);
     }
 
     /// Does whatever upkeep is due by the store's clock, on this thread: syncs the journal, purges and settles, releases
@@ -337,6 +344,11 @@ impl StateStore {
         self.keepers.stop();
         self.inner.journal.sync()
     }
+}
+
+/// Whole milliseconds, as many as fit.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Inner {
