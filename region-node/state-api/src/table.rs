@@ -59,6 +59,11 @@ impl Keys {
         Some(Self { first: 1, last: 1, step: 1, counted: None, flags, notes: None })
     }
 
+    /// One key, with a remark on what becomes of it.
+    pub(crate) const fn one_noted(flags: &'static [&'static str], notes: &'static str) -> Option<Self> {
+        Some(Self { first: 1, last: 1, step: 1, counted: None, flags, notes: Some(notes) })
+    }
+
     /// The keys from `first` to `last`, both counted from 0, the command's name; from the end when negative.
     pub(crate) const fn range(first: usize, last: i32, flags: &'static [&'static str]) -> Option<Self> {
         Some(Self { first, last, step: 1, counted: None, flags, notes: None })

@@ -55,9 +55,6 @@ pub enum OpError {
     /// A bit beyond the longest string.
     #[error("ERR bit offset is not an integer or out of range")]
     BitOffset,
-    /// LCS of what is no string.
-    #[error("ERR The specified keys must contain string values")]
-    NotStrings,
     /// A string that is no HyperLogLog.
     #[error("WRONGTYPE Key is not a valid HyperLogLog string value.")]
     NotASketch,

@@ -1,30 +1,38 @@
 //! What the port can do, by group. Each file holds its entries of the command table and the functions behind them.
 
+mod bits;
 mod blocked;
 mod client;
 mod command;
 mod config;
 mod connection;
+mod counters;
 mod hashes;
 mod info;
 mod keys;
 mod keyspace;
+mod lcs;
 mod lists;
 mod multi_pop;
 mod names;
 mod object;
+mod ranges;
 mod region;
 mod scan;
 mod set_algebra;
 mod sets;
+mod sketches;
 mod strings;
 mod transactions;
 mod zset_algebra;
 mod zset_ranges;
 mod zsets;
 
+use replication_core::{Reply, TextOp};
+
 use crate::{
-    call::{Answer, Call},
+    call::{Answer, Call, Refusal},
+    resp::Writer,
     table::Command,
 };
 
@@ -40,6 +48,10 @@ pub(crate) const GROUPS: &[&[Command]] = &[
     keyspace::COMMANDS,
     object::COMMANDS,
     strings::COMMANDS,
+    ranges::COMMANDS,
+    counters::COMMANDS,
+    bits::COMMANDS,
+    sketches::COMMANDS,
     hashes::COMMANDS,
     sets::COMMANDS,
     set_algebra::COMMANDS,
@@ -54,6 +66,17 @@ pub(crate) const GROUPS: &[&[Command]] = &[
 
 /// What Redis expects routers to know about commands over several keys.
 const SUM_OVER_SHARDS: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
+
+/// Refuses arguments as Redis does where it looks at the key before them: without a key it answers `absent`, whatever they say.
+fn key_first(call: &mut Call<'_>, why: Refusal, absent: impl FnOnce(&mut Writer)) -> Answer {
+    match call.execute(&TextOp::Get.on(call.key()))? {
+        Reply::Nil => {
+            absent(call.out);
+            Ok(())
+        }
+        _ => Err(why),
+    }
+}
 
 /// `<CONTAINER> HELP`: the subcommands, from the table.
 fn help(call: &mut Call<'_>) -> Answer {

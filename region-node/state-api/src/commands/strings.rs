@@ -3,16 +3,16 @@
 //! `MGET` and `MSET` are carried out key by key: keys live in different partitions, and only within one is anything atomic.
 
 use bytes::Bytes;
-use replication_core::{Op, Reply, SetExpiry, SetIf, TextOp, TimeUnit, When};
+use replication_core::{GetExpiry, Op, Reply, SetExpiry, SetIf, TextOp, TimeUnit, When};
 
+use super::key_first;
 use crate::{
     call::{Answer, Call, Refusal},
-    resp::parse_i64,
+    resp::{Writer, parse_i64},
     table::{Command, Keys, flag::*},
 };
 
 const STRING: &[&str] = &["string"];
-const COUNTER: &[&str] = &["RW", "access", "update"];
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("get", 2, READONLY | FAST, "string", get)
@@ -21,14 +21,10 @@ pub(super) const COMMANDS: &[Command] = &[
         .about("1.0.0", "Get the value of a key")
         .usage("key"),
     Command::new("set", -3, WRITE | DENYOOM, "string", set)
-        .keys(Some(Keys {
-            first: 1,
-            last: 1,
-            step: 1,
-            counted: None,
-            flags: &["RW", "access", "update", "variable_flags"],
-            notes: Some("RW and ACCESS due to the optional `GET` argument"),
-        }))
+        .keys(Keys::one_noted(
+            &["RW", "access", "update", "variable_flags"],
+            "RW and ACCESS due to the optional `GET` argument",
+        ))
         .categories(STRING)
         .about("1.0.0", "Set the string value of a key")
         .usage(
@@ -59,11 +55,11 @@ pub(super) const COMMANDS: &[Command] = &[
         .categories(STRING)
         .about("6.2.0", "Get the value of a key and delete the key")
         .usage("key"),
-    Command::new("strlen", 2, READONLY | FAST, "string", strlen)
-        .keys(Keys::one(&["RO"]))
+    Command::new("getex", -2, WRITE | FAST, "string", getex)
+        .keys(Keys::one_noted(&["RW", "access", "update"], "RW and UPDATE because it changes the TTL"))
         .categories(STRING)
-        .about("2.2.0", "Get the length of the value stored in a key")
-        .usage("key"),
+        .about("6.2.0", "Get the value of a key and optionally set its expiration")
+        .usage("key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]"),
     Command::new("mget", -2, READONLY | FAST, "string", mget)
         .keys(Keys::many(1, &["RO", "access"]))
         .categories(STRING)
@@ -78,29 +74,13 @@ pub(super) const COMMANDS: &[Command] = &[
         .about("1.0.1", "Set multiple keys to multiple values")
         .complexity("O(N) where N is the number of keys to set.")
         .usage("key value [key value ...]"),
-    Command::new("incr", 2, WRITE | DENYOOM | FAST, "string", |call| add(call, 1))
-        .keys(Keys::one(COUNTER))
+    Command::new("msetnx", -3, WRITE | DENYOOM, "string", msetnx)
+        .keys(Keys::many(2, &["OW", "insert"]))
         .categories(STRING)
-        .about("1.0.0", "Increment the integer value of a key by one")
-        .usage("key"),
-    Command::new("decr", 2, WRITE | DENYOOM | FAST, "string", |call| add(call, -1))
-        .keys(Keys::one(COUNTER))
-        .categories(STRING)
-        .about("1.0.0", "Decrement the integer value of a key by one")
-        .usage("key"),
-    Command::new("incrby", 3, WRITE | DENYOOM | FAST, "string", |call| {
-        let by = call.int(2)?;
-        add(call, by)
-    })
-    .keys(Keys::one(COUNTER))
-    .categories(STRING)
-    .about("1.0.0", "Increment the integer value of a key by the given amount")
-    .usage("key increment"),
-    Command::new("decrby", 3, WRITE | DENYOOM | FAST, "string", decrby)
-        .keys(Keys::one(COUNTER))
-        .categories(STRING)
-        .about("1.0.0", "Decrement the integer value of a key by the given number")
-        .usage("key decrement"),
+        .tips(&["request_policy:multi_shard", "response_policy:agg_min"])
+        .about("1.0.1", "Set multiple keys to multiple values, only if none of the keys exist")
+        .complexity("O(N) where N is the number of keys to set.")
+        .usage("key value [key value ...]"),
 ];
 
 fn get(call: &mut Call<'_>) -> Answer {
@@ -116,6 +96,46 @@ fn set(call: &mut Call<'_>) -> Answer {
     let (key, value) = (call.key(), call.arg(2));
     let SetOptions { expiry, condition, get } = SetOptions::parse(&call.args[3..])?;
     call.answer(&TextOp::Set { value, expiry, condition, get }.on(key))
+}
+
+fn getex(call: &mut Call<'_>) -> Answer {
+    let time = match &call.args[2..] {
+        [] => return call.answer(&TextOp::GetEx { expiry: GetExpiry::Keep }.on(call.key())),
+        [word] if word.eq_ignore_ascii_case(b"persist") => {
+            return call.answer(&TextOp::GetEx { expiry: GetExpiry::Persist }.on(call.key()));
+        }
+        [unit, number] => Time::parse(unit, number),
+        _ => None,
+    };
+    match time.ok_or(Refusal::SYNTAX)?.when() {
+        Ok(when) => call.answer(&TextOp::GetEx { expiry: GetExpiry::Deadline(when) }.on(call.key())),
+        Err(why) => key_first(call, why, Writer::null),
+    }
+}
+
+/// `EX 10` and its kin.
+struct Time<'a> {
+    number: &'a [u8],
+    unit: TimeUnit,
+    relative: bool,
+}
+
+impl<'a> Time<'a> {
+    fn parse(unit: &[u8], number: &'a [u8]) -> Option<Self> {
+        let (unit, relative) = match unit.to_ascii_lowercase().as_slice() {
+            b"ex" => (TimeUnit::Seconds, true),
+            b"px" => (TimeUnit::Millis, true),
+            b"exat" => (TimeUnit::Seconds, false),
+            b"pxat" => (TimeUnit::Millis, false),
+            _ => return None,
+        };
+        Some(Self { number, unit, relative })
+    }
+
+    fn when(&self) -> Result<When, Refusal> {
+        let number = parse_i64(self.number).ok_or(Refusal::NOT_AN_INTEGER)?;
+        Ok(if self.relative { When::In(number, self.unit) } else { When::At(number, self.unit) })
+    }
 }
 
 /// What may follow `SET key value`.
@@ -141,18 +161,14 @@ impl SetOptions {
                 unit @ (b"ex" | b"px" | b"exat" | b"pxat") if fresh_time => {
                     let [number, after @ ..] = rest else { return Err(Refusal::SYNTAX) };
                     rest = after;
-                    let relative = unit.len() == 2;
-                    let unit = if unit[0] == b'e' { TimeUnit::Seconds } else { TimeUnit::Millis };
-                    time = Some((number, unit, relative));
+                    time = Time::parse(unit, number);
                 }
                 _ => return Err(Refusal::SYNTAX),
             }
         }
         // The number is looked at last: an option that is wrong is told first.
-        if let Some((number, unit, relative)) = time {
-            let number = parse_i64(number).ok_or(Refusal::NOT_AN_INTEGER)?;
-            let when = if relative { When::In(number, unit) } else { When::At(number, unit) };
-            options.expiry = SetExpiry::Deadline(when);
+        if let Some(time) = time {
+            options.expiry = SetExpiry::Deadline(time.when()?);
         }
         Ok(options)
     }
@@ -177,15 +193,6 @@ fn getset(call: &mut Call<'_>) -> Answer {
     call.answer(&TextOp::Set { value, expiry: SetExpiry::Clear, condition: SetIf::Always, get: true }.on(key))
 }
 
-fn strlen(call: &mut Call<'_>) -> Answer {
-    let length = match call.execute(&TextOp::Get.on(call.key()))? {
-        Reply::Bulk(value) => value.len(),
-        _ => 0,
-    };
-    call.out.count(length);
-    Ok(())
-}
-
 fn mget(call: &mut Call<'_>) -> Answer {
     call.together(|call| {
         call.out.array(call.args.len() - 1);
@@ -207,20 +214,27 @@ fn mset(call: &mut Call<'_>) -> Answer {
     if call.args.len().is_multiple_of(2) {
         return Err(Refusal::arity(call.command.name));
     }
-    call.together(|call| {
-        for at in (1..call.args.len()).step_by(2) {
-            call.execute(&set_op(call.arg(at), call.arg(at + 1)))?;
-        }
-        call.out.status("OK");
-        Ok(())
-    })
+    if call.same_partition().is_ok() {
+        return call.answer(&mset_op(call, false));
+    }
+    for at in (1..call.args.len()).step_by(2) {
+        call.execute(&set_op(call.arg(at), call.arg(at + 1)))?;
+    }
+    call.out.status("OK");
+    Ok(())
 }
 
-fn add(call: &mut Call<'_>, by: i64) -> Answer {
-    call.answer(&TextOp::Incr { by }.on(call.key()))
+fn msetnx(call: &mut Call<'_>) -> Answer {
+    if call.args.len().is_multiple_of(2) {
+        return Err(Refusal::arity(call.command.name));
+    }
+    call.same_partition()?;
+    call.answer(&mset_op(call, true))
 }
 
-fn decrby(call: &mut Call<'_>) -> Answer {
-    let by = call.int(2)?.checked_neg().ok_or(Refusal::from("ERR decrement would overflow"))?;
-    add(call, by)
+/// All keys at once, all or nothing.
+fn mset_op(call: &Call<'_>, if_absent: bool) -> Op {
+    let others = call.args[3..].iter().step_by(2).cloned().collect();
+    let values = call.args[2..].iter().step_by(2).cloned().collect();
+    TextOp::MSet { others, values, if_absent }.on(call.key())
 }

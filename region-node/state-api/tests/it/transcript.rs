@@ -11,6 +11,7 @@ use crate::{
 /// By group; the rules of how they are written stand in the first.
 const TRANSCRIPTS: &[(&str, &str)] = &[
     ("transcript.txt", include_str!("transcript.txt")),
+    ("strings.txt", include_str!("transcripts/strings.txt")),
     ("transactions.txt", include_str!("transcripts/transactions.txt")),
     ("sorted_sets.txt", include_str!("transcripts/sorted_sets.txt")),
     ("lists.txt", include_str!("transcripts/lists.txt")),

@@ -194,13 +194,11 @@ impl Draft {
         self.bytes = dense;
     }
 
-    /// The stored form. `changed`: the count in the header is not that of these registers.
-    pub(crate) fn finish(mut self, changed: bool) -> Bytes {
-        if changed {
-            // A Redis would keep the old count under the mark; nothing at all depends only on the registers.
-            self.bytes[CACHED].fill(0);
-            self.bytes[CACHED.end - 1] = STALE;
-        }
+    /// The stored form.
+    pub(crate) fn finish(mut self) -> Bytes {
+        // A Redis would keep the old count under the mark; nothing at all depends only on the registers.
+        self.bytes[CACHED].fill(0);
+        self.bytes[CACHED.end - 1] = STALE;
         Bytes::from(self.bytes)
     }
 }

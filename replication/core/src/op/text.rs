@@ -76,26 +76,18 @@ pub enum TextOp {
     IncrByFloat {
         by: Bytes,
     },
-    /// The strings at the key and at `others`, nil for what is no string.
-    MGet {
-        others: Vec<Bytes>,
-    },
     /// MSET, and MSETNX if `if_absent`: `values[0]` is for the key, the rest for `others`. Of equal keys the last one counts.
     MSet {
         others: Vec<Bytes>,
         values: Vec<Bytes>,
         if_absent: bool,
     },
-    /// Two strings at one moment, empty where there is none: what LCS compares.
-    Pair {
-        other: Bytes,
-    },
 }
 
 impl TextOp {
     pub(super) fn is_write(&self) -> bool {
         match self {
-            Self::Get | Self::StrLen | Self::GetRange { .. } | Self::MGet { .. } | Self::Pair { .. } => false,
+            Self::Get | Self::StrLen | Self::GetRange { .. } => false,
             Self::GetEx { expiry } => *expiry != GetExpiry::Keep,
             Self::Set { .. }
             | Self::GetDel
@@ -108,11 +100,7 @@ impl TextOp {
     }
 
     pub(super) fn other_keys(&self) -> &[Bytes] {
-        match self {
-            Self::MGet { others } | Self::MSet { others, .. } => others,
-            Self::Pair { other } => std::slice::from_ref(other),
-            _ => &[],
-        }
+        if let Self::MSet { others, .. } = self { others } else { &[] }
     }
 
     pub(super) fn each_argument(&self, visit: &mut dyn FnMut(&Bytes)) {
@@ -125,9 +113,7 @@ impl TextOp {
             | Self::GetEx { .. }
             | Self::StrLen
             | Self::GetRange { .. }
-            | Self::Incr { .. }
-            | Self::MGet { .. }
-            | Self::Pair { .. } => {}
+            | Self::Incr { .. } => {}
         }
     }
 }

@@ -22,9 +22,7 @@ pub(super) fn run(scene: &mut Scene<'_>, steps: &[(BitField, FieldAsk)]) -> Answ
                 replies.push(shown(old));
                 continue;
             }
-            // A negative number given to an unsigned field is a very great one, as in Redis.
-            FieldAsk::Set { value, .. } if !field.signed => i128::from(value as u64),
-            FieldAsk::Set { value, .. } => i128::from(value),
+            FieldAsk::Set { value, .. } => field.given(value),
             FieldAsk::Incr { by, .. } => old + i128::from(by),
         };
         let Some(new) = field.fit(wanted, ask.overflow()) else {
@@ -70,6 +68,14 @@ impl BitField {
             let byte = &mut bytes[(offset / 8) as usize];
             if value >> (u64::from(self.bits) - 1 - at) & 1 == 1 { *byte |= mask } else { *byte &= !mask }
         }
+    }
+
+    /// A number to be written, as Redis takes it: a negative one for an unsigned field is a very great one, and so is one that
+    /// lies further below a signed field than 64 bits can tell. The low bits are the same.
+    fn given(self, value: i64) -> i128 {
+        let far_below = self.bits < 64 && self.range().1 - i128::from(value) > i128::from(i64::MAX);
+        let great = if self.signed { far_below } else { value < 0 };
+        i128::from(value) + if great { 1 << 64 } else { 0 }
     }
 
     fn range(self) -> (i128, i128) {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::string::{plan_set, range};
+use super::string::{is_backwards, plan_set, range};
 use super::{Answer, Scene, text};
 use crate::types::Kind;
 use crate::{BitRange, BitUnit, BitsOp, Bitwise, OpError, Reply};
@@ -86,6 +86,9 @@ fn masked(bytes: &[u8], (first, last): (usize, usize), fill: u8) -> impl Iterato
 }
 
 fn count(bytes: &[u8], given: Option<BitRange>) -> u64 {
+    if given.is_some_and(|range| is_backwards(range.start, range.end.unwrap_or(-1))) {
+        return 0;
+    }
     let Some((first, last)) = bits_of(bytes, given) else { return 0 };
     if first % 8 == 0 && last % 8 == 7 {
         let (words, rest) = bytes[first / 8..=last / 8].as_chunks::<8>();

@@ -92,7 +92,7 @@ fn add(scene: &mut Scene<'_>, elements: &[Bytes]) -> Answer {
     }
     let mut draft = found.draft(scene)?;
     marks.iter().for_each(|mark| draft.add(*mark));
-    plan_sketch(scene, draft.finish(!marks.is_empty()));
+    plan_sketch(scene, draft.finish());
     Ok(Reply::Int(1))
 }
 
@@ -135,7 +135,7 @@ fn merge(scene: &mut Scene<'_>, sources: &[Bytes]) -> Answer {
         draft.make_dense();
     }
     marks.into_iter().for_each(|mark| draft.add(mark));
-    plan_sketch(scene, draft.finish(true));
+    plan_sketch(scene, draft.finish());
     Ok(Reply::Ok)
 }
 

@@ -21,9 +21,7 @@ pub(super) fn run(ask: &TextOp, scene: &mut Scene<'_>) -> Answer {
         TextOp::SetRange { offset, value } => set_range(scene, *offset, value),
         TextOp::Incr { by } => super::counter::incr(scene, *by),
         TextOp::IncrByFloat { by } => super::counter::incr_by_float(scene, by),
-        TextOp::MGet { others } => Ok(super::strings::mget(scene, others)),
-        TextOp::MSet { others, values, if_absent } => Ok(super::strings::mset(scene, others, values, *if_absent)),
-        TextOp::Pair { other } => super::strings::pair(scene, other),
+        TextOp::MSet { others, values, if_absent } => Ok(super::mset::mset(scene, others, values, *if_absent)),
     }
 }
 
@@ -117,17 +115,20 @@ fn append(scene: &mut Scene<'_>, more: &Bytes) -> Answer {
 /// A range of a string of `len` bytes, ends as Redis takes them; `None` if it is empty.
 pub(super) fn range(start: i64, end: i64, len: usize) -> Option<std::ops::RangeInclusive<usize>> {
     let len = i64::try_from(len).unwrap_or(i64::MAX);
-    if start < 0 && end < 0 && start > end {
-        return None;
-    }
     let from_end = |at: i64| if at < 0 { at.saturating_add(len).max(0) } else { at };
     let (start, end) = (from_end(start), from_end(end).min(len - 1));
     (start <= end).then_some(start as usize..=end as usize)
 }
 
+/// Redis takes such a range for empty before it looks at the length, but not in BITPOS.
+pub(super) fn is_backwards(start: i64, end: i64) -> bool {
+    start < 0 && end < 0 && start > end
+}
+
 fn get_range(scene: &Scene<'_>, start: i64, end: i64) -> Answer {
     let Some(text) = scene.string()? else { return Ok(Reply::Bulk(Bytes::new())) };
-    let Some(range) = range(start, end, text.as_slice().len()) else { return Ok(Reply::Bulk(Bytes::new())) };
+    let range = if is_backwards(start, end) { None } else { range(start, end, text.as_slice().len()) };
+    let Some(range) = range else { return Ok(Reply::Bulk(Bytes::new())) };
     Ok(Reply::Bulk(text.into_bytes().slice(range)))
 }
 

@@ -91,7 +91,7 @@ impl Sketches {
             draft.make_dense();
         }
         registers.marks().for_each(|mark| draft.add(mark));
-        Union::Made(draft.finish(true))
+        Union::Made(draft.finish())
     }
 }
 

@@ -101,7 +101,6 @@ pub(crate) fn parse(command: &str) -> Op {
         "GETRANGE" => TextOp::GetRange { start: number(2), end: number(3) }.on(key),
         "SETRANGE" => TextOp::SetRange { offset: number(2) as u64, value: bytes(3) }.on(key),
         "INCRBYFLOAT" => TextOp::IncrByFloat { by: bytes(2) }.on(key),
-        "MGET" => TextOp::MGet { others: rest(2) }.on(key),
         "MSET" | "MSETNX" => {
             let (keys, values): (Vec<Bytes>, Vec<Bytes>) =
                 rest(1).chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).unzip();

@@ -162,7 +162,9 @@ impl Pair {
         match (ours, theirs) {
             (Value::Many(_, our_items), Value::Many(_, their_items)) if our_items.len() == their_items.len() => {
                 for ((command, ours), theirs) in queued.iter().zip(our_items).zip(their_items) {
-                    self.compare(step, command, command.mode, ours, theirs)?;
+                    if !self.apart {
+                        self.compare(step, command, command.mode, ours, theirs)?;
+                    }
                 }
                 Ok(())
             }
