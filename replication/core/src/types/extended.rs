@@ -7,7 +7,7 @@
 use crate::types::decimal;
 
 /// Longest text that Redis takes for a number.
-pub(crate) const MAX_TEXT: usize = 255;
+pub(crate) const MAX_TEXT: usize = 5 * 1024 - 1;
 /// No number is as great as 2 to this power.
 const MAX_POWER: i32 = 16_384;
 /// What is not greater than half of 2 to this power reads as nothing, and is refused.
@@ -179,8 +179,14 @@ fn parse_hex(text: &[u8]) -> Option<Rough> {
 fn parse_decimal(text: &[u8]) -> Option<Rough> {
     let Digits { before, behind, exponent } = digits(text, [b'e', b'E'])?;
     let mut number = Big::from(0);
-    for byte in before.iter().chain(behind) {
-        number.multiply_add(10, (*byte as char).to_digit(10)?);
+    for part in [before, behind] {
+        for group in part.chunks(TENS.0) {
+            let mut value = 0;
+            for byte in group {
+                value = value * 10 + (*byte as char).to_digit(10)?;
+            }
+            number.multiply_add(10u32.pow(group.len() as u32), value);
+        }
     }
     if number.is_zero() {
         return Some(Rough { bits: 0, exponent: 0, more: false });
@@ -321,7 +327,7 @@ mod tests {
             let expected: String = expected.split_whitespace().collect();
             assert_eq!(shown(text).as_deref(), Some(&expected[..]), "{text}");
         }
-        let long = "1".repeat(256);
+        let long = "1".repeat(5120);
         for text in [
             "", "-", ".", "e5", "1e", "0x", "0x.p1", "0x1p", " 1", "1 ", "nan", "1e5000", "1e-5000", "12a", "1_0",
             &long,
@@ -329,7 +335,9 @@ mod tests {
             assert_eq!(Extended::parse(text.as_bytes()), None, "{text}");
         }
         assert_eq!(Extended::parse(b"-Infinity"), Some(Extended::Infinite { negative: true }));
-        assert!(shown("1e4932").is_some_and(|digits| digits.len() == 4933));
+        let longest = shown("1e4932").unwrap();
+        assert_eq!(longest.len(), 4933);
+        assert_eq!(shown(&longest), Some(longest));
     }
 
     #[test]
