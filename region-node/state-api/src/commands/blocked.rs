@@ -7,6 +7,7 @@ use tokio::time::Duration;
 use super::{
     lists::{FROM_AND_TO, end},
     multi_pop::MultiPop,
+    zset_ranges::max,
 };
 use crate::{
     blocking::Touched,
@@ -95,17 +96,6 @@ pub(super) const COMMANDS: &[Command] = &[
     )
     .usage("timeout numkeys key [key ...] MIN|MAX [COUNT count]"),
 ];
-
-/// `MIN` or `MAX`.
-fn max(word: &[u8]) -> Result<bool, Refusal> {
-    if word.eq_ignore_ascii_case(b"min") {
-        Ok(false)
-    } else if word.eq_ignore_ascii_case(b"max") {
-        Ok(true)
-    } else {
-        Err(Refusal::SYNTAX)
-    }
-}
 
 /// `key [key …] timeout`
 fn pop(call: &mut Call<'_>, wanted: &Wanted) -> Answer {

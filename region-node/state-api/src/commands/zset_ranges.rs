@@ -1,14 +1,18 @@
 //! Sorted sets by stretches: of ranks, of scores, of names.
 
 use bytes::Bytes;
-use replication_core::{NameBound, Op, Reply, Score, ScoreBound, Select, Span, ZsetOp};
+use replication_core::{NameBound, Reply, Score, ScoreBound, Select, Span, ZsetOp};
 
-use super::zsets::{DELETE, READ, SORTED_SET};
+use super::{
+    multi_pop::MultiPop,
+    zsets::{DELETE, READ, SORTED_SET},
+};
 use crate::{
     call::{Answer, Call, Refusal},
     key_specs::KeySpec,
     resp::{Protocol, parse_bound, parse_i64},
     table::{Command, Keys, flag::*},
+    wanted::Wanted,
 };
 
 const LOGARITHMIC: &str = "O(log(N)) with N being the number of elements in the sorted set.";
@@ -146,8 +150,8 @@ fn score_bound(text: &[u8]) -> Option<ScoreBound> {
 
 fn name_bound(text: &[u8]) -> Option<NameBound> {
     Some(match text {
-        b"-" => NameBound::Lowest,
-        b"+" => NameBound::Highest,
+        [b'-'] | [b'-', 0, ..] => NameBound::Lowest,
+        [b'+'] | [b'+', 0, ..] => NameBound::Highest,
         [b'[', name @ ..] => NameBound::With(Bytes::copy_from_slice(name)),
         [b'(', name @ ..] => NameBound::Without(Bytes::copy_from_slice(name)),
         _ => return None,
@@ -237,69 +241,28 @@ fn pop(call: &mut Call<'_>, max: bool) -> Answer {
 
 /// ZMPOP: pops from the first of several sorted sets that is there.
 fn pop_first(call: &mut Call<'_>) -> Answer {
-    let popping = Popping::parse(&call.args[1..])?;
-    let partition = call.same_partition()?;
+    let MultiPop { keys, from: max, count } = MultiPop::parse(&call.args[1..], max)?;
+    let (partition, wanted) = (call.same_partition()?, Wanted::Members { max, count });
     call.atomically(partition, |call| {
-        for key in popping.keys {
-            let Reply::Scored(rows) = call.execute(&popping.op(key))? else { continue };
-            if !rows.is_empty() {
-                popping.answer(call, key, &rows);
+        for key in keys {
+            let reply = call.execute(&wanted.op(key))?;
+            if wanted.is_in(&reply) {
+                wanted.write(key, &reply, call.out);
                 return Ok(());
             }
         }
-        call.out.null_array();
+        wanted.write_nothing(call.out);
         Ok(())
     })
 }
 
-/// What ZMPOP and BZMPOP ask for: `numkeys key [key …] MIN|MAX [COUNT count]`.
-pub(super) struct Popping<'a> {
-    pub(super) keys: &'a [Bytes],
-    max: bool,
-    count: u64,
-}
-
-impl<'a> Popping<'a> {
-    pub(super) fn parse(args: &'a [Bytes]) -> Result<Self, Refusal> {
-        let positive = |text: &[u8], what| {
-            let number = parse_i64(text).filter(|number| *number > 0).map(i64::unsigned_abs);
-            number.ok_or(Refusal::from(what))
-        };
-        let keys = positive(&args[0], "ERR numkeys should be greater than 0")?;
-        let end = usize::try_from(keys).unwrap_or(usize::MAX).saturating_add(1);
-        let (Some(keys), Some([side, options @ ..])) = (args.get(1..end), args.get(end..)) else {
-            return Err(Refusal::SYNTAX);
-        };
-        let max = match side.to_ascii_lowercase().as_slice() {
-            b"min" => false,
-            b"max" => true,
-            _ => return Err(Refusal::SYNTAX),
-        };
-        let count = match options {
-            [] => 1,
-            [name, count, rest @ ..] if name.eq_ignore_ascii_case(b"count") => {
-                let count = positive(count, "ERR count should be greater than 0")?;
-                if rest.is_empty() { count } else { return Err(Refusal::SYNTAX) }
-            }
-            _ => return Err(Refusal::SYNTAX),
-        };
-        Ok(Self { keys, max, count })
-    }
-
-    /// What to ask of each key.
-    pub(super) fn op(&self, key: &Bytes) -> Op {
-        ZsetOp::Pop { max: self.max, count: self.count }.on(key.clone())
-    }
-
-    /// The key, and its members in pairs with their scores, whatever the protocol's version.
-    pub(super) fn answer(&self, call: &mut Call<'_>, key: &[u8], rows: &[(Bytes, Score)]) {
-        call.out.array(2);
-        call.out.bulk(key);
-        call.out.array(rows.len());
-        for (member, score) in rows {
-            call.out.array(2);
-            call.out.bulk(member);
-            call.out.score(score.0);
-        }
+/// `MIN` or `MAX`.
+pub(super) fn max(word: &[u8]) -> Result<bool, Refusal> {
+    if word.eq_ignore_ascii_case(b"min") {
+        Ok(false)
+    } else if word.eq_ignore_ascii_case(b"max") {
+        Ok(true)
+    } else {
+        Err(Refusal::SYNTAX)
     }
 }

@@ -146,8 +146,7 @@ fn adding(call: &Call<'_>) -> Result<Op, Refusal> {
         return Err(Refusal::SYNTAX);
     }
     options.check(pairs.len() / 2)?;
-    // No score is minus zero: Redis keeps those of small sorted sets as integers.
-    let score = |text: &[u8]| parse_f64(text).map(|score| Score(score + 0.0)).ok_or(NOT_A_FLOAT);
+    let score = |text: &[u8]| parse_f64(text).map(Score).ok_or(NOT_A_FLOAT);
     let AddOptions { condition, changed, incr } = options;
     if incr {
         let (by, member) = (score(&pairs[0])?, pairs[1].clone());

@@ -15,9 +15,10 @@ pub(crate) fn parse_f64(text: &[u8]) -> Option<f64> {
     read(text).filter(|read| read.in_range).map(|read| read.value)
 }
 
-/// The end of a range, which Redis reads less strictly: blanks before it are passed over, no text at all is 0, and what is out of
-/// range is as large or as small as can be.
+/// The end of a range, which Redis reads less strictly: up to the first zero byte, blanks before it are passed over, no text at all
+/// is 0, and what is out of range is as large or as small as can be.
 pub(crate) fn parse_bound(text: &[u8]) -> Option<f64> {
+    let text = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
     let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0x0b).count();
     if text.is_empty() { Some(0.0) } else { read(&text[blanks..]).map(|read| read.value) }
 }

@@ -262,7 +262,7 @@ fn floats_are_read_as_redis_reads_them() {
     }
     // Only the ends of ranges take these.
     for (text, value) in
-        [("", 0.0), (" 7", 7.0), ("1e400", f64::INFINITY), ("-1e-400", 0.0), ("0x1p9999", f64::INFINITY)]
+        [("", 0.0), (" 7", 7.0), ("1e400", f64::INFINITY), ("-1e-400", 0.0), ("0x1p9999", f64::INFINITY), ("7\0x", 7.0)]
     {
         assert_eq!((parse_f64(text.as_bytes()), parse_bound(text.as_bytes())), (None, Some(value)), "{text}");
     }

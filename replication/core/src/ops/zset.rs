@@ -89,10 +89,11 @@ fn add(scene: &mut Scene<'_>, pairs: &[(Score, Bytes)], condition: AddIf, change
     Ok(Reply::Int(if changed { added + updated } else { added }))
 }
 
-/// Also where the score is the same as before: a score that was given again beats a concurrent ZREM.
+/// Also where the score is the same as before: a score that was given again beats a concurrent ZREM. No score is minus zero, since
+/// Redis keeps those of small sorted sets as integers.
 fn plan_score(scene: &mut Scene<'_>, body: &Body, member: &Bytes, score: f64) {
     let part = Part::Rated(member.clone());
-    let value = Value::Score(Score(score));
+    let value = Value::Score(Score(score + 0.0));
     match body.zset().and_then(|zset| zset.cell(member)) {
         Some(cell) => cell.plan_set(&mut scene.plan, &part, value),
         None => scene.plan.put(part, SmallVec::new(), value),
@@ -101,43 +102,47 @@ fn plan_score(scene: &mut Scene<'_>, body: &Body, member: &Bytes, score: f64) {
 
 fn incr(scene: &mut Scene<'_>, member: &Bytes, by: f64, condition: AddIf) -> Answer {
     let current = scene.zset()?.and_then(|zset| zset.score(member));
-    let after = current.unwrap_or(0.0) + by;
+    let after = current.map_or(by, |current| current + by);
     if after.is_nan() {
         return Err(OpError::NotANumber);
     }
-    let counted = match scene.body.zset().and_then(|zset| zset.cell(member)) {
-        Some(cell) if current.is_some() => cell.counted_up(by, scene),
-        _ => decimal::from_f64(by),
-    };
-    let after = counted.map_or(after, decimal::to_f64);
     if !condition.allows(current, after) {
         return Ok(Reply::Nil);
     }
+    let counted = match scene.body.zset().and_then(|zset| zset.cell(member)) {
+        Some(cell) if current.is_some() => cell.difference(by, after, scene),
+        _ => decimal::from_f64(by).map(|by| (by, by)),
+    };
     let body = scene.open(Kind::Zset)?;
-    match (counted, decimal::from_f64(by)) {
-        (Some(_), Some(by)) => {
-            let tally = body.zset().and_then(|zset| zset.cell(member)).and_then(Cell::tally);
-            plan_count(tally, &mut scene.plan, Part::Rated(member.clone()), by);
-        }
-        _ => plan_score(scene, body, member, after),
-    }
-    Ok(Reply::Score(Score(after)))
+    let Some((by, sum)) = counted else {
+        plan_score(scene, body, member, after);
+        return Ok(Reply::Score(Score(after)));
+    };
+    let tally = body.zset().and_then(|zset| zset.cell(member)).and_then(Cell::tally);
+    plan_count(tally, &mut scene.plan, Part::Rated(member.clone()), by);
+    let shown = decimal::to_f64(sum);
+    Ok(Reply::Score(Score(if shown == after { after } else { shown }))) // they differ in the sign of zero only, as in Redis
 }
 
 impl Cell<Score> {
-    /// What this member reads as after another `by`, if it can be counted: exactly, and far enough from the ends of 128 bits.
-    fn counted_up(&self, by: f64, scene: &Scene<'_>) -> Option<i128> {
+    /// What an increment of `by` is to count, and what the member reads as then; `None` where it cannot be counted: no exact decimal,
+    /// or too near to the ends of 128 bits.
+    ///
+    /// It counts as the difference it makes to a float, so that one region alone answers what Redis answers (0.1 and 0.2 make
+    /// 0.30000000000000004); where that difference has more than 17 digits behind the point, as itself.
+    fn difference(&self, by: f64, after: f64, scene: &Scene<'_>) -> Option<(i128, i128)> {
         const LARGEST_SUM: u128 = i128::MAX.unsigned_abs() / 16; // so that a dozen replicas' sums can be added up
         let before = match self.read(scene.plan.replicas)? {
             Reading::Text(score) => score.number()?,
             Reading::Number(number) => number,
         };
         let by = decimal::from_f64(by)?;
+        let sum = decimal::from_f64(after).or_else(|| before.checked_add(by))?;
+        let by = sum.checked_sub(before)?;
         let own = self.tally().map_or(0, |tally| tally.own_sum(scene.plan.replicas, scene.plan.me));
-        let after = before.checked_add(by)?;
-        let fits = after.unsigned_abs() <= decimal::whole(i64::MAX).unsigned_abs()
+        let fits = sum.unsigned_abs() <= decimal::whole(i64::MAX).unsigned_abs()
             && own.checked_add(by)?.unsigned_abs() <= LARGEST_SUM;
-        fits.then_some(after)
+        fits.then_some((by, sum))
     }
 }
 

@@ -194,7 +194,8 @@ pub(super) fn overwrite(scene: &mut Scene<'_>, rows: Vec<(Bytes, Score)>) -> Ans
     }
     scene.plan.clear_key(scene.body);
     let count = rows.len();
-    for (member, score) in rows {
+    for (member, Score(score)) in rows {
+        let score = Score(score + 0.0); // no score is minus zero
         scene.plan.put(Part::Rated(member), SmallVec::new(), Value::Score(score));
     }
     Ok(Reply::Int(count as i64))

@@ -28,12 +28,33 @@ impl Span {
                 let end = zset.count_before(|score, _| !max.is_below(score));
                 start..end.max(start)
             }
+            Self::Names(min, max) if zset.len() <= SHOWN_WHOLE && zset.has_several_scores() => {
+                stretch(zset, min, max, rev)
+            }
             Self::Names(min, max) => {
                 let start = zset.count_before(|_, name| min.is_above(name));
                 let end = zset.count_before(|_, name| !max.is_below(name));
                 start..end.max(start)
             }
         }
+    }
+}
+
+/// The stretch of names where scores differ, so that names are in no order. Redis promises nothing there; this is what its small
+/// sorted sets do: they go from the first name that is not too low to the next one that is too high, or the same from the end.
+fn stretch(zset: &Zset, min: &NameBound, max: &NameBound, rev: bool) -> Range<usize> {
+    let names: Vec<&[u8]> = zset.iter().map(|(name, _)| name).collect();
+    let (Some(first), Some(last)) = (names.first(), names.last()) else { return 0..0 };
+    if min.is_beyond(max) || min.is_above(last) || max.is_below(first) {
+        return 0..0;
+    }
+    if rev {
+        let end = names.iter().rposition(|name| !max.is_below(name)).map_or(0, |at| at + 1);
+        names[..end].iter().rposition(|name| min.is_above(name)).map_or(0, |at| at + 1)..end
+    } else {
+        let start = names.iter().position(|name| !min.is_above(name)).unwrap_or(names.len());
+        let length = names[start..].iter().position(|name| max.is_below(name));
+        start..length.map_or(names.len(), |length| start + length)
     }
 }
 
@@ -76,6 +97,18 @@ impl NameBound {
             Self::Highest => false,
             Self::With(end) => name > &end[..],
             Self::Without(end) => name >= &end[..],
+        }
+    }
+}
+
+impl NameBound {
+    /// Whether a stretch from this one to `max` is empty whatever there is.
+    fn is_beyond(&self, max: &Self) -> bool {
+        match (self, max) {
+            (Self::Highest, _) | (_, Self::Lowest) => true,
+            (Self::Lowest, _) | (_, Self::Highest) => false,
+            (Self::With(min), Self::With(max)) => min > max,
+            (Self::With(min) | Self::Without(min), Self::With(max) | Self::Without(max)) => min >= max,
         }
     }
 }

@@ -8,8 +8,8 @@
 //! | ZINCRBY ∥ ZREM | the increment that ZREM did not observe stays: 4.1, ZREM ∥ ZINCRBY 2 → 2 |
 //! | ZADD ∥ ZINCRBY | the new score plus the increment that ZADD did not observe |
 //!
-//! Increments are exact decimals (`decimal.rs`), so that they add up to the same in any order: 0.1 and 0.2 make 0.3. A score that
-//! is no such decimal (1e300, infinity), or would become none, is written as a register: of two such increments the later wins.
+//! What increments count are exact decimals (`decimal.rs`), so that they add up to the same in any order. A score that is no such
+//! decimal (1e300, infinity), or would become none, is written as a register: of two such increments the later wins.
 //!
 //! A member costs 96 bytes of table and 16 of order, each with the slack of its vectors, and an allocation only where its name is
 //! longer than 22 bytes.
@@ -102,6 +102,12 @@ impl Zset {
     /// How many members clients see.
     pub(crate) fn len(&self) -> usize {
         self.order.len()
+    }
+
+    /// Whether not all scores are equal.
+    pub(crate) fn has_several_scores(&self) -> bool {
+        let ends = (self.order.get(0), self.order.get(self.order.len().saturating_sub(1)));
+        matches!(ends, (Some(first), Some(last)) if first.score < last.score)
     }
 
     pub(crate) fn cell(&self, member: &[u8]) -> Option<&Cell<Score>> {

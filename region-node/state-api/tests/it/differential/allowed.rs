@@ -59,6 +59,10 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        what: "`ZRANK` and `ZREVRANK` with a third argument",
+        applies: |command, ours, _| command.name().ends_with("RANK") && ours.to_string().contains("ERR syntax error"),
+    },
+    Difference {
         what: "`OBJECT ENCODING` of what was larger once",
         applies: |command, ours, theirs| {
             let (small, large) = (["int", "embstr", "listpack", "intset"], ["embstr", "raw", "hashtable", "skiplist"]);
