@@ -28,9 +28,7 @@ impl Span {
                 let end = zset.count_before(|score, _| !max.is_below(score));
                 start..end.max(start)
             }
-            Self::Names(min, max) if zset.len() <= SHOWN_WHOLE && zset.has_several_scores() => {
-                stretch(zset, min, max, rev)
-            }
+            Self::Names(min, max) if is_mixed(zset) => stretch(zset, min, max, rev, 0),
             Self::Names(min, max) => {
                 let start = zset.count_before(|_, name| min.is_above(name));
                 let end = zset.count_before(|_, name| !max.is_below(name));
@@ -40,19 +38,27 @@ impl Span {
     }
 }
 
+/// Whether names are in no order and the set is one that Redis would walk through.
+fn is_mixed(zset: &Zset) -> bool {
+    zset.len() <= SHOWN_WHOLE && zset.has_several_scores()
+}
+
 /// The stretch of names where scores differ, so that names are in no order. Redis promises nothing there; this is what its small
-/// sorted sets do: they go from the first name that is not too low to the next one that is too high, or the same from the end.
-fn stretch(zset: &Zset, min: &NameBound, max: &NameBound, rev: bool) -> Range<usize> {
+/// sorted sets do: they look for the first name that is not too low, pass over `skip` names whatever they are, and go on to the
+/// next one that is too high; or the same from the end.
+fn stretch(zset: &Zset, min: &NameBound, max: &NameBound, rev: bool, skip: usize) -> Range<usize> {
     let names: Vec<&[u8]> = zset.iter().map(|(name, _)| name).collect();
     let (Some(first), Some(last)) = (names.first(), names.last()) else { return 0..0 };
     if min.is_beyond(max) || min.is_above(last) || max.is_below(first) {
         return 0..0;
     }
     if rev {
-        let end = names.iter().rposition(|name| !max.is_below(name)).map_or(0, |at| at + 1);
+        let Some(last) = names.iter().rposition(|name| !max.is_below(name)) else { return 0..0 };
+        let end = if min.is_above(names[last]) { 0 } else { (last + 1).saturating_sub(skip) };
         names[..end].iter().rposition(|name| min.is_above(name)).map_or(0, |at| at + 1)..end
     } else {
-        let start = names.iter().position(|name| !min.is_above(name)).unwrap_or(names.len());
+        let Some(first) = names.iter().position(|name| !min.is_above(name)) else { return 0..0 };
+        let start = if max.is_below(names[first]) { names.len() } else { first.saturating_add(skip).min(names.len()) };
         let length = names[start..].iter().position(|name| max.is_below(name));
         start..length.map_or(names.len(), |length| start + length)
     }
@@ -116,11 +122,14 @@ impl NameBound {
 impl Select {
     /// The selected ranks, counted from the smallest.
     fn ranks(&self, zset: &Zset) -> Range<usize> {
-        let ranks = self.span.ranks(zset, self.rev);
         let (skip, take) = match self.limit {
             Some((skip, _)) if skip < 0 => return 0..0,
             Some((skip, take)) => (skip as usize, usize::try_from(take).unwrap_or(usize::MAX)),
-            None => return ranks,
+            None => return self.span.ranks(zset, self.rev),
+        };
+        let (ranks, skip) = match &self.span {
+            Span::Names(min, max) if is_mixed(zset) => (stretch(zset, min, max, self.rev, skip), 0),
+            span => (span.ranks(zset, self.rev), skip),
         };
         let skip = skip.min(ranks.len());
         let take = take.min(ranks.len() - skip);

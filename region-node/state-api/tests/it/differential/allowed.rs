@@ -60,7 +60,10 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         what: "`ZRANK` and `ZREVRANK` with a third argument",
-        applies: |command, ours, _| command.name().ends_with("RANK") && ours.to_string().contains("ERR syntax error"),
+        applies: |command, _, theirs| {
+            let refused = theirs.to_string().contains("wrong number of arguments");
+            refused && command.words.len() == 4 && ["ZRANK", "ZREVRANK"].contains(&command.name().as_str())
+        },
     },
     Difference {
         what: "`OBJECT ENCODING` of what was larger once",
