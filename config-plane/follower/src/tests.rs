@@ -57,6 +57,7 @@ fn plan(id: PlanId, made_by: &str) -> Plan {
             checks: [].into(),
             pools: [].into(),
             zones: vec![],
+            state: Default::default(),
         },
         verdicts: [].into(),
         overrides: vec![],

@@ -68,6 +68,7 @@ pub(crate) fn plan(version: u64) -> Plan {
                 records: vec![text("big", 1000), text("huge", 40_000)],
                 steered: vec![www],
             }],
+            state: Default::default(),
         },
         verdicts: BTreeMap::new(),
         overrides: Vec::new(),
