@@ -6,6 +6,9 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::delta::{Change, Floor, Part, Value};
 use crate::dots::{Replicas, Tagged};
+use crate::types::hash::Fields;
+use crate::types::mark::Marks;
+use crate::types::zset::Zset;
 use crate::types::{Body, Full, Kind};
 use crate::{Dot, ReplicaId};
 
@@ -75,6 +78,57 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Plans the removal of a key: where removes win, it leaves a mark.
+    pub(crate) fn drop_key(&mut self, body: &Body, remove_wins: bool) {
+        self.clear_key(body);
+        if remove_wins {
+            self.put(Part::Key, SmallVec::new(), Value::Revoked);
+        }
+    }
+
+    /// Plans the removal of a member or field of which `clearing` is what is observed: where removes win, it leaves a mark.
+    pub(crate) fn drop_part(&mut self, part: Part, clearing: Clearing, remove_wins: bool) {
+        if remove_wins {
+            self.put(part, clearing.removes.into(), Value::Revoked);
+        } else {
+            self.remove(part, clearing.removes.into());
+        }
+        self.floors(clearing.floors);
+    }
+
+    /// What is observed of a hash field: its cell and its marks.
+    pub(crate) fn observed_field(&self, fields: &Fields, field: &Bytes) -> Clearing {
+        let mut clearing = Clearing::default();
+        if let Some(cell) = fields.cell(field) {
+            cell.clear(self.replicas, self.me, &Part::Field(field.clone()), &mut clearing);
+        }
+        clearing.removes.extend(fields.marks_of(field).iter().map(|mark| self.replicas.unpack(mark.dot)));
+        clearing
+    }
+
+    /// What is observed of a sorted set's member: its cell and its marks.
+    pub(crate) fn observed_rated(&self, zset: &Zset, member: &Bytes) -> Clearing {
+        let mut clearing = Clearing::default();
+        if let Some(cell) = zset.cell(member) {
+            cell.clear(self.replicas, self.me, &Part::Rated(member.clone()), &mut clearing);
+        }
+        let marks = zset.marks().map_or(&[][..], |marks| marks.of(member));
+        clearing.removes.extend(marks.iter().map(|mark| self.replicas.unpack(mark.dot)));
+        clearing
+    }
+
+    /// The dots of a field's observed deadlines.
+    pub(crate) fn observed_field_deadlines(&self, fields: &Fields, field: &[u8]) -> SmallVec<[Dot; 1]> {
+        fields.deadlines_of(field).iter().map(|deadline| self.replicas.unpack(deadline.dot)).collect()
+    }
+
+    /// Plans the removal of a hash field, its deadlines included.
+    pub(crate) fn drop_field(&mut self, fields: &Fields, field: &Bytes, remove_wins: bool) {
+        let clearing = self.observed_field(fields, field);
+        self.drop_part(Part::Field(field.clone()), clearing, remove_wins);
+        self.remove(Part::FieldDeadline(field.clone()), self.observed_field_deadlines(fields, field));
+    }
+
     /// Plans the removal of the types that hide behind `shown`: a write settles a type clash it has seen.
     pub(crate) fn clear_hidden(&mut self, body: &Body, shown: Kind) {
         if let Body::Full(full) = body {
@@ -110,6 +164,7 @@ impl<'a> Plan<'a> {
                 let part = Part::Field(Bytes::copy_from_slice(field));
                 cell.clear(self.replicas, self.me, &part, &mut clearing);
             }
+            fields.for_each_aside(&mut |held| clearing.removes.push(self.replicas.unpack(held.dot)));
         }
         if let Some(members) = full.members.as_ref().filter(|_| keep != Kind::Set) {
             members.for_each(&mut |held| clearing.removes.push(self.replicas.unpack(held.dot)));
@@ -119,6 +174,8 @@ impl<'a> Plan<'a> {
                 let part = Part::Rated(Bytes::copy_from_slice(member));
                 cell.clear(self.replicas, self.me, &part, &mut clearing);
             }
+            let marks = zset.marks().into_iter().flat_map(Marks::iter);
+            clearing.removes.extend(marks.map(|mark| self.replicas.unpack(mark.dot)));
         }
         if let Some(list) = full.list.as_ref().filter(|_| keep != Kind::List) {
             list.for_each(&mut |text| clearing.removes.push(self.replicas.unpack(text.dot)));

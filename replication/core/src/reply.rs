@@ -43,6 +43,12 @@ pub enum OpError {
     /// HINCRBY on a field that is no 64-bit integer.
     #[error("ERR hash value is not an integer")]
     HashNotAnInteger,
+    /// HINCRBYFLOAT of a field that is no number.
+    #[error("ERR hash value is not a float")]
+    HashNotAFloat,
+    /// HEXPIRE and its kin with a time below zero.
+    #[error("ERR invalid expire time, must be >= 0")]
+    NegativeExpire,
     /// INCRBYFLOAT of what is no number.
     #[error("ERR value is not a valid float")]
     NotAFloat,

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::{ExpireIf, GetExpiry, SetExpiry, SetIf, TimeUnit, When};
+
 /// What can be asked of a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
@@ -9,33 +11,103 @@ use bytes::Bytes;
     reason = "each variant is the Redis command of its name, without the H; the fields are its arguments"
 )]
 pub enum HashOp {
-    Set { fields: Vec<(Bytes, Bytes)> },
-    Get { field: Bytes },
-    MGet { fields: Vec<Bytes> },
+    Set {
+        fields: Vec<(Bytes, Bytes)>,
+    },
+    SetNx {
+        field: Bytes,
+        value: Bytes,
+    },
+    Get {
+        field: Bytes,
+    },
+    MGet {
+        fields: Vec<Bytes>,
+    },
     GetAll,
-    Del { fields: Vec<Bytes> },
-    Exists { field: Bytes },
+    Del {
+        fields: Vec<Bytes>,
+    },
+    Exists {
+        field: Bytes,
+    },
     Len,
-    Incr { field: Bytes, by: i64 },
+    Incr {
+        field: Bytes,
+        by: i64,
+    },
+    IncrByFloat {
+        field: Bytes,
+        by: Bytes,
+    },
+    /// A negative count may name a field twice. With values the answer is a map.
+    RandField {
+        count: Option<i64>,
+        with_values: bool,
+    },
+    /// A page of fields: answers the next cursor (0 ends) and fields and values in turn.
+    Scan {
+        cursor: u64,
+        count: usize,
+    },
+    /// HEXPIRE and its kin.
+    Expire {
+        when: When,
+        condition: ExpireIf,
+        fields: Vec<Bytes>,
+    },
+    /// HTTL, HPTTL; `absolute`: HEXPIRETIME, HPEXPIRETIME.
+    Ttl {
+        unit: TimeUnit,
+        absolute: bool,
+        fields: Vec<Bytes>,
+    },
+    Persist {
+        fields: Vec<Bytes>,
+    },
+    GetDel {
+        fields: Vec<Bytes>,
+    },
+    GetEx {
+        expiry: GetExpiry,
+        fields: Vec<Bytes>,
+    },
+    /// `Absent`: only if none of the fields is there; `Present`: only if all are.
+    SetEx {
+        fields: Vec<(Bytes, Bytes)>,
+        expiry: SetExpiry,
+        condition: SetIf,
+    },
 }
 
 impl HashOp {
     pub(super) fn is_write(&self) -> bool {
         match self {
             Self::Get { .. } | Self::MGet { .. } | Self::GetAll | Self::Exists { .. } | Self::Len => false,
-            Self::Set { .. } | Self::Del { .. } | Self::Incr { .. } => true,
+            Self::RandField { .. } | Self::Scan { .. } | Self::Ttl { .. } => false,
+            Self::Set { .. } | Self::SetNx { .. } | Self::Del { .. } | Self::Incr { .. } => true,
+            Self::IncrByFloat { .. } | Self::Expire { .. } | Self::Persist { .. } => true,
+            Self::GetDel { .. } | Self::GetEx { .. } | Self::SetEx { .. } => true,
         }
     }
 
     pub(super) fn each_argument(&self, visit: &mut dyn FnMut(&Bytes)) {
         match self {
-            Self::Set { fields } => fields.iter().for_each(|(field, value)| {
+            Self::Set { fields } | Self::SetEx { fields, .. } => fields.iter().for_each(|(field, value)| {
                 visit(field);
                 visit(value);
             }),
-            Self::Incr { field, .. } => visit(field),
-            Self::Del { fields } => fields.iter().for_each(visit),
+            Self::SetNx { field, value } => {
+                visit(field);
+                visit(value);
+            }
+            Self::Incr { field, .. } | Self::IncrByFloat { field, .. } => visit(field),
+            Self::Del { fields } | Self::Expire { fields, .. } | Self::Persist { fields } => {
+                fields.iter().for_each(visit);
+            }
+            Self::GetDel { fields } | Self::GetEx { fields, .. } => fields.iter().for_each(visit),
             Self::Get { .. } | Self::MGet { .. } | Self::GetAll | Self::Exists { .. } | Self::Len => {}
+            Self::RandField { .. } | Self::Scan { .. } | Self::Ttl { .. } => {}
         }
     }
 }

@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::hash::Hash;
 use super::text::{self, Text};
 use super::{Answer, Scene, SizeLimit, bulk};
 use crate::delta::{Deadline, Part, Score, Value};
@@ -78,10 +79,18 @@ fn cell(scene: &mut Scene<'_>, source: &Body, view: View) -> Dot {
 }
 
 fn hash(scene: &mut Scene<'_>, source: &Body) -> Result<(), OpError> {
-    let replicas = scene.plan.replicas;
-    let fields = source.fields().into_iter().flat_map(|fields| fields.readings(replicas));
-    let parts = fields.map(|(field, reading)| (Part::Field(Bytes::copy_from_slice(field)), Value::Text(bulk(reading))));
-    put_all(scene, parts)
+    let Some(hash) = Hash::of(source, scene.plan.replicas, scene.now_ms) else { return Ok(()) };
+    let mut size = SizeLimit::default();
+    for (field, reading) in hash.readings() {
+        let (field, text) = (Bytes::copy_from_slice(field), bulk(reading));
+        size.add(field.len() + text.len())?;
+        let bound = Some(scene.plan.put_named(Part::Field(field.clone()), Value::Text(text)));
+        if let Some(given) = hash.fields.deadline(&field, hash.replicas) {
+            let deadline = Deadline { at_ms: given.value.at_ms, bound };
+            scene.plan.put(Part::FieldDeadline(field), SmallVec::new(), Value::Deadline(deadline));
+        }
+    }
+    Ok(())
 }
 
 fn set(scene: &mut Scene<'_>, source: &Body) -> Result<(), OpError> {

@@ -88,7 +88,7 @@ fn command(when: When) -> &'static str {
 
 impl ExpireIf {
     /// No deadline counts as an infinitely late one for GT and LT.
-    fn allows(self, current_ms: Option<u64>, new_ms: u64) -> bool {
+    pub(super) fn allows(self, current_ms: Option<u64>, new_ms: u64) -> bool {
         let later = current_ms.is_some_and(|current| new_ms > current);
         let earlier = current_ms.is_none_or(|current| new_ms < current);
         let refused = (self.nx && current_ms.is_some())

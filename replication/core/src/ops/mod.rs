@@ -8,6 +8,7 @@ mod copy;
 mod counter;
 mod expiry;
 mod hash;
+mod hash_expiry;
 mod key;
 mod list;
 mod luck;
@@ -23,12 +24,10 @@ mod zset_range;
 
 use bytes::Bytes;
 use hashbrown::HashSet;
-use smallvec::SmallVec;
 
 pub use algebra::combine_sets;
 pub use zset_algebra::combine_scores;
 
-use crate::delta::{Part, Value};
 use crate::keyspace::Keyspace;
 use crate::plan::Plan;
 use crate::types::cell::Reading;
@@ -108,10 +107,12 @@ impl<'a> Scene<'a> {
 
     /// Plans the removal of the key in hand. Where removes win, it leaves a mark.
     fn drop_key(&mut self) {
-        self.plan.clear_key(self.body);
-        if self.rules.of(&self.plan.key).remove_wins {
-            self.plan.put(Part::Key, SmallVec::new(), Value::Revoked);
-        }
+        self.plan.drop_key(self.body, self.remove_wins());
+    }
+
+    /// Whether removes win in the key in hand.
+    fn remove_wins(&self) -> bool {
+        self.rules.of(&self.plan.key).remove_wins
     }
 
     /// Opens the key for a write of `want`: a key that is not there, or past its deadline, starts from nothing (what is left

@@ -41,10 +41,10 @@ fn text(scene: &Scene<'_>) -> &'static str {
 }
 
 fn hash(scene: &Scene<'_>) -> &'static str {
-    let Some(fields) = scene.body.fields() else { return "listpack" };
+    let Some(hash) = scene.hash_of(scene.body) else { return "listpack" };
     let small = |field: &[u8], value: usize| field.len() <= COMPACT_BYTES && value <= COMPACT_BYTES;
-    let compact = fields.len() <= COMPACT_ENTRIES
-        && fields.readings(scene.plan.replicas).all(|(field, reading)| small(field, bulk(reading).len()));
+    let compact =
+        hash.len() <= COMPACT_ENTRIES && hash.readings().all(|(field, reading)| small(field, bulk(reading).len()));
     if compact { "listpack" } else { "hashtable" }
 }
 

@@ -7,6 +7,7 @@ use super::algebra::{Side, combine};
 use super::luck::{Luck, MAX_DRAWS};
 use super::{Answer, Scene, SizeLimit, distinct, page};
 use crate::delta::{Part, Value};
+use crate::plan::Clearing;
 use crate::types::set::Members;
 use crate::types::{Body, Kind};
 use crate::{Combine, Dot, OpError, Reply, SetOp};
@@ -66,15 +67,11 @@ fn remove(scene: &mut Scene<'_>, members: &[Bytes]) -> Answer {
 /// Plans the removal of members that clients see.
 fn plan_remove(scene: &mut Scene<'_>, doomed: &[&Bytes]) -> Result<(), OpError> {
     let body = scene.open(Kind::Set)?;
-    let marks = scene.rules.of(&scene.plan.key).remove_wins;
+    let remove_wins = scene.remove_wins();
     for member in doomed {
-        let observed = observed(scene, body, member);
-        let part = Part::Member(Bytes::clone(member));
-        if marks {
-            scene.plan.put(part, observed, Value::Revoked);
-        } else {
-            scene.plan.remove(part, observed);
-        }
+        let removes = observed(scene, body, member).into_vec();
+        let clearing = Clearing { removes, floors: Vec::new() };
+        scene.plan.drop_part(Part::Member(Bytes::clone(member)), clearing, remove_wins);
     }
     if body.members().is_some_and(|members| members.len() == doomed.len()) {
         scene.plan.clear_deadlines(body); // the key is gone, and its deadline with it

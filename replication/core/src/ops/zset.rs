@@ -6,7 +6,6 @@ use smallvec::SmallVec;
 
 use super::{Answer, Scene, distinct, zset_algebra, zset_range};
 use crate::delta::{Part, Score, Value};
-use crate::plan::Clearing;
 use crate::types::cell::{Cell, Reading, plan_count};
 use crate::types::register::Register;
 use crate::types::zset::Zset;
@@ -94,8 +93,12 @@ fn add(scene: &mut Scene<'_>, pairs: &[(Score, Bytes)], condition: AddIf, change
 fn plan_score(scene: &mut Scene<'_>, body: &Body, member: &Bytes, score: f64) {
     let part = Part::Rated(member.clone());
     let value = Value::Score(Score(score + 0.0));
-    match body.zset().and_then(|zset| zset.cell(member)) {
-        Some(cell) => cell.plan_set(&mut scene.plan, &part, value),
+    match body.zset() {
+        Some(zset) => {
+            let clearing = scene.plan.observed_rated(zset, member);
+            scene.plan.put(part, clearing.removes.into(), value);
+            scene.plan.floors(clearing.floors);
+        }
         None => scene.plan.put(part, SmallVec::new(), value),
     }
 }
@@ -118,7 +121,13 @@ fn incr(scene: &mut Scene<'_>, member: &Bytes, by: f64, condition: AddIf) -> Ans
         plan_score(scene, body, member, after);
         return Ok(Reply::Score(Score(after)));
     };
-    let tally = body.zset().and_then(|zset| zset.cell(member)).and_then(Cell::tally);
+    let marked = body.zset().filter(|zset| zset.is_marked(member));
+    if let Some(zset) = marked {
+        // What a mark hides goes with it: the count starts at nothing.
+        let clearing = scene.plan.observed_rated(zset, member);
+        scene.plan.drop_part(Part::Rated(member.clone()), clearing, false);
+    }
+    let tally = body.zset().filter(|_| marked.is_none()).and_then(|zset| zset.cell(member)).and_then(Cell::tally);
     plan_count(tally, &mut scene.plan, Part::Rated(member.clone()), by);
     let shown = decimal::to_f64(sum);
     Ok(Reply::Score(Score(if shown == after { after } else { shown }))) // they differ in the sign of zero only, as in Redis
@@ -161,14 +170,10 @@ pub(super) fn plan_removal(scene: &mut Scene<'_>, doomed: &[&Bytes]) -> Result<(
     }
     let body = scene.open(Kind::Zset)?;
     let Some(zset) = body.zset() else { return Ok(()) };
+    let remove_wins = scene.remove_wins();
     for member in doomed {
-        let part = Part::Rated(Bytes::clone(member));
-        let mut clearing = Clearing::default();
-        if let Some(cell) = zset.cell(member) {
-            cell.clear(scene.plan.replicas, scene.plan.me, &part, &mut clearing);
-        }
-        scene.plan.remove(part, clearing.removes.into());
-        scene.plan.floors(clearing.floors);
+        let clearing = scene.plan.observed_rated(zset, member);
+        scene.plan.drop_part(Part::Rated(Bytes::clone(member)), clearing, remove_wins);
     }
     if zset.len() == doomed.len() {
         scene.plan.clear_deadlines(body); // the key is gone, and its deadline with it

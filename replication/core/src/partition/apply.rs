@@ -288,12 +288,18 @@ impl Body {
         Before { timed: self.is_timed(), shape_bytes: self.shape_bytes() }
     }
 
-    /// Whether the key has a deadline, in force or not.
+    /// Whether time will change anything: the key has a deadline, in force or not, or a field has one, or there is a mark.
     pub(crate) fn is_timed(&self) -> bool {
         match self {
             Self::Empty => false,
             Self::Lean(lean) => lean.deadline_ms != 0,
-            Self::Full(full) => !full.deadlines.is_empty(),
+            Self::Full(full) => {
+                !full.deadlines.is_empty()
+                    || !full.marks.is_empty()
+                    || full.fields.as_ref().is_some_and(|fields| fields.is_timed())
+                    || full.members.as_ref().is_some_and(|members| members.marks().is_some())
+                    || full.zset.as_ref().is_some_and(|zset| zset.marks().is_some())
+            }
         }
     }
 }

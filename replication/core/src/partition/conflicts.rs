@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::Partition;
 use crate::dots::{PackedDot, Rank, Tagged, rank};
-use crate::types::{HeldRef, Kind, PartRef};
+use crate::types::{Element, HeldRef, Kind, PartRef};
 use crate::{Deadline, Dot, Hlc};
 
 /// Conflicts that one partition remembers.
@@ -34,11 +34,14 @@ pub enum ConflictKind {
     Deadline,
     /// Two types under one key.
     Type,
+    /// A write that did not know of a remove, where removes win.
+    Removed,
 }
 
 impl ConflictKind {
     /// All of them, in the order of [`ConflictCounts`].
-    pub const ALL: [Self; 6] = [Self::String, Self::Field, Self::Score, Self::Item, Self::Deadline, Self::Type];
+    pub const ALL: [Self; 7] =
+        [Self::String, Self::Field, Self::Score, Self::Item, Self::Deadline, Self::Type, Self::Removed];
 
     /// A word for lists and metrics.
     pub fn name(self) -> &'static str {
@@ -49,6 +52,7 @@ impl ConflictKind {
             Self::Item => "item",
             Self::Deadline => "deadline",
             Self::Type => "type",
+            Self::Removed => "removed",
         }
     }
 }
@@ -110,26 +114,58 @@ impl Partition {
             PartRef::Deadline | PartRef::FieldDeadline(_) => ConflictKind::Deadline,
             _ => ConflictKind::String,
         };
-        let mut sides: Vec<(Order, Contender)> = Vec::new();
-        self.keys.body(slot).at(part, &self.replicas, &mut |element| {
-            if matches!(element.value, HeldRef::Count(_) | HeldRef::Floor(_) | HeldRef::Revoked) {
-                return;
-            }
-            let rank = rank(&Tagged { dot: element.dot, hlc: element.hlc, value: () }, &self.replicas);
-            // Of deadlines the latest counts, not the one given last.
-            let first = if let HeldRef::Deadline(Deadline { at_ms, .. }) = element.value { *at_ms } else { 0 };
-            let value = super::explain::value(element.value);
-            sides.push(((first, rank), Contender { dot: self.replicas.unpack(element.dot), hlc: element.hlc, value }));
-        });
+        let (mut sides, mark) = self.sides(slot, part);
         sides.sort_by_key(|(order, _)| *order);
+        let new = self.replicas.unpack(dot);
+        if let Some(mark) = mark {
+            // What has just come is hidden by a mark; or it is the mark, and hides the latest of what was here.
+            let last = sides.len().checked_sub(1);
+            let loser = sides.iter().position(|(_, side)| side.dot == new).or(last).map(|at| sides.swap_remove(at).1);
+            if let Some(loser) = loser {
+                let sub = super::explain::sub(part, self.keys.body(slot));
+                self.note(slot, ConflictKind::Removed, sub, mark, loser);
+            }
+            return;
+        }
         let Some((_, winner)) = sides.pop() else { return };
         // What has just come met the best of the others: it, or that one, is the loser.
-        let new = self.replicas.unpack(dot);
         let loser = if winner.dot == new { sides.pop() } else { sides.into_iter().find(|(_, side)| side.dot == new) };
         if let Some((_, loser)) = loser {
             let sub = super::explain::sub(part, self.keys.body(slot));
             self.note(slot, kind, sub, winner, loser);
         }
+    }
+
+    /// What stands at one place, and a mark that hides it. Counts stand beside each other in peace, but a mark hides them too.
+    fn sides(&self, slot: u32, part: PartRef<'_>) -> (Vec<(Order, Contender)>, Option<Contender>) {
+        let body = self.keys.body(slot);
+        let (mut sides, mut counts, mut mark) = (Vec::new(), Vec::new(), None);
+        let mut gather = |element: Element<'_>| {
+            let rank = rank(&Tagged { dot: element.dot, hlc: element.hlc, value: () }, &self.replicas);
+            let value = super::explain::value(element.value);
+            let side = Contender { dot: self.replicas.unpack(element.dot), hlc: element.hlc, value };
+            match element.value {
+                HeldRef::Floor(_) => {}
+                HeldRef::Revoked => mark = Some(Contender { value: "removed".to_owned(), ..side }),
+                HeldRef::Count(_) => counts.push(((0, rank), side)),
+                // Of deadlines the latest counts, not the one given last.
+                HeldRef::Deadline(Deadline { at_ms, .. }) => sides.push(((*at_ms, rank), side)),
+                HeldRef::Text(_) | HeldRef::Member | HeldRef::Score(_) => sides.push(((0, rank), side)),
+            }
+        };
+        match part {
+            // The mark of a key meets whatever is left of the key.
+            PartRef::Key => body.for_each(&self.replicas, &mut |element| {
+                if element.part == PartRef::Key || element.part.family().is_some() {
+                    gather(element);
+                }
+            }),
+            _ => body.at(part, &self.replicas, &mut gather),
+        }
+        if mark.is_some() {
+            sides.append(&mut counts);
+        }
+        (sides, mark)
     }
 
     /// Notes that the element `dot` of type `new` came into a key that shows, or hides, another type.

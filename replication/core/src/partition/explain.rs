@@ -6,7 +6,7 @@ use super::Partition;
 use crate::dots::{Tagged, winner};
 use crate::types::cell::Cell;
 use crate::types::register::Register;
-use crate::types::{Body, Element, Full, HeldRef, Kind, PartRef, View, decimal, ttl};
+use crate::types::{Body, Element, Full, HeldRef, PartRef, View, decimal, ttl};
 use crate::{Deadline, Dot, Hlc};
 
 /// Everything that is known of one key.
@@ -51,7 +51,7 @@ impl Partition {
         let mut parts = Vec::new();
         body.for_each(&self.replicas, &mut |element| {
             let (visible, why) = match body {
-                Body::Full(full) => self.judge(full, view, &element),
+                Body::Full(full) => self.judge(full, view, &element, now_ms),
                 Body::Empty | Body::Lean(_) => (true, "the only one"),
             };
             let visible = visible && !(view.expired && element.part != PartRef::Deadline);
@@ -75,59 +75,47 @@ impl Partition {
         })
     }
 
-    fn judge(&self, full: &Full, view: View, element: &Element<'_>) -> (bool, &'static str) {
-        if matches!(element.value, HeldRef::Revoked) {
-            return (
-                false,
-                "hides whatever is written here without knowing of the remove; goes with the next write or after 24 h",
-            );
-        }
-        if !full.marks.is_empty() {
-            return (false, "a removal mark hides the whole key: this was written without knowing of the remove");
-        }
+    fn judge(&self, full: &Full, view: View, element: &Element<'_>, now_ms: u64) -> (bool, &'static str) {
         const HIDDEN: (bool, &str) = (false, "another type of the same key was written later");
+        const LATEST: (bool, &str) = (true, "the latest of the deadlines given to what shows");
+        const LATER: (bool, &str) =
+            (false, "a later deadline is in force, or it was given to a value that does not show");
+        match element.value {
+            HeldRef::Revoked => return MARK,
+            HeldRef::Floor(_) => return FLOOR,
+            _ if !full.marks.is_empty() => return KEY_MARKED,
+            _ if full.is_marked(element.part) => return MARKED,
+            _ => {}
+        }
+        if element.part.family().is_some_and(|family| family != view.kind) {
+            return HIDDEN;
+        }
         match element.part {
-            PartRef::Cell if view.kind != Kind::Text => match element.value {
-                HeldRef::Floor(_) => FLOOR,
-                _ => HIDDEN,
-            },
             PartRef::Cell => self.judge_cell(&full.cell, element),
-            PartRef::Field(_) if view.kind != Kind::Hash => match element.value {
-                HeldRef::Floor(_) => FLOOR,
-                _ => HIDDEN,
-            },
-            PartRef::Field(field) => match full.fields.as_ref().and_then(|fields| fields.cell(field)) {
-                Some(cell) => self.judge_cell(cell, element),
-                None => HIDDEN,
-            },
-            PartRef::Member(_) if view.kind != Kind::Set => HIDDEN,
-            PartRef::Member(member) if full.members.as_ref().is_some_and(|members| !members.has(member)) => {
-                (false, "a removal mark hides it: this was added without knowing of the remove")
+            PartRef::Field(field) => {
+                let shown = full.fields.as_ref().and_then(|fields| fields.shown(field, now_ms, &self.replicas));
+                shown.map_or(FIELD_PAST, |cell| self.judge_cell(cell, element))
             }
             PartRef::Member(_) => (true, "added, and no remove has observed this add"),
-            PartRef::Item(_) if view.kind != Kind::List => HIDDEN,
-            PartRef::Item(position) => match full.list.as_ref().and_then(|list| list.at(position)) {
-                Some((_, item)) => self.judge_siblings(item.texts(), element),
-                None => HIDDEN,
-            },
-            PartRef::Rated(_) if view.kind != Kind::Zset => match element.value {
-                HeldRef::Floor(_) => FLOOR,
-                _ => HIDDEN,
-            },
-            PartRef::Rated(member) => match full.zset.as_ref().and_then(|zset| zset.cell(member)) {
-                Some(cell) => self.judge_cell(cell, element),
-                None => HIDDEN,
-            },
-            PartRef::Sketch if view.kind != Kind::Sketch => HIDDEN,
+            PartRef::Item(position) => {
+                let item = full.list.as_ref().and_then(|list| list.at(position));
+                item.map_or(HIDDEN, |(_, item)| self.judge_siblings(item.texts(), element))
+            }
+            PartRef::Rated(member) => {
+                let cell = full.zset.as_ref().and_then(|zset| zset.cell(member));
+                cell.map_or(HIDDEN, |cell| self.judge_cell(cell, element))
+            }
             PartRef::Sketch => (true, "one region's part of the union"),
-            PartRef::FieldDeadline(_) | PartRef::Key => HIDDEN,
+            PartRef::FieldDeadline(field) => {
+                let in_force = full.fields.as_ref().and_then(|fields| fields.deadline(field, &self.replicas));
+                if in_force.is_some_and(|given| given.dot == element.dot) { LATEST } else { LATER }
+            }
             PartRef::Deadline => match ttl::in_force(&full.deadlines, view.anchor) {
-                Some(in_force) if in_force.dot == element.dot => {
-                    (true, "the latest of the deadlines given to what shows")
-                }
-                Some(_) => (false, "a later deadline is in force, or it was given to a value that does not show"),
+                Some(in_force) if in_force.dot == element.dot => LATEST,
+                Some(_) => LATER,
                 None => (false, "nothing shows, the key persists, or it was given to a value that does not show"),
             },
+            PartRef::Key => MARK,
         }
     }
 
@@ -160,10 +148,16 @@ impl Partition {
     }
 }
 
+const MARK: (bool, &str) =
+    (false, "hides whatever is written here without knowing of the remove; goes with the next write, or after 24 h");
+const KEY_MARKED: (bool, &str) =
+    (false, "a removal mark hides the whole key: this was written without knowing of the remove");
+const FIELD_PAST: (bool, &str) = (false, "the field's deadline has passed, or all of it was reset");
+const MARKED: (bool, &str) = (false, "a removal mark hides it: this was written without knowing of the remove");
 const FLOOR: (bool, &str) =
     (false, "what a reset had seen of another replica's count; goes when that replica settles it");
 
-fn kind(element: &Element<'_>) -> &'static str {
+pub(super) fn kind(element: &Element<'_>) -> &'static str {
     match (element.part, element.value) {
         (_, HeldRef::Count(_)) => "counter",
         (_, HeldRef::Floor(_)) => "floor",
@@ -221,7 +215,7 @@ fn signed(decimal: i128) -> String {
 }
 
 /// At most 64 bytes, with everything unprintable escaped.
-fn short(bytes: &[u8]) -> String {
+pub(super) fn short(bytes: &[u8]) -> String {
     const SHOWN: usize = 64;
     let head = bytes[..bytes.len().min(SHOWN)].escape_ascii();
     if bytes.len() > SHOWN { format!("{head}… ({} bytes)", bytes.len()) } else { head.to_string() }

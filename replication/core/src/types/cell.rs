@@ -166,18 +166,6 @@ impl<R: Register> Cell<R> {
         }
     }
 
-    /// Plans a register in place of all that is observed here.
-    pub(crate) fn plan_set(&self, plan: &mut Plan<'_>, part: &Part, register: Value) {
-        if let Some((dot, _)) = self.only_register() {
-            plan.put(part.clone(), SmallVec::from_buf([plan.replicas.unpack(dot)]), register);
-            return;
-        }
-        let mut clearing = Clearing::default();
-        self.clear(plan.replicas, plan.me, part, &mut clearing);
-        plan.put(part.clone(), clearing.removes.into(), register);
-        plan.floors(clearing.floors);
-    }
-
     pub(crate) fn tally(&self) -> Option<&Tally> {
         self.tally.as_deref()
     }
@@ -283,14 +271,20 @@ pub(crate) fn plan_incr(
     by: i64,
     not_integer: OpError,
 ) -> Result<i64, OpError> {
+    let (after, by) = add_integer(reading, by, not_integer)?;
+    plan_count(tally, plan, part, by);
+    Ok(after)
+}
+
+/// What reads as `reading` and `by` more, and `by` as a decimal.
+pub(crate) fn add_integer(reading: Option<Reading<'_>>, by: i64, not_integer: OpError) -> Result<(i64, i128), OpError> {
     let before = match reading {
         Some(Reading::Text(text)) => parse_integer(text.as_slice()).ok_or(not_integer)?,
         Some(Reading::Number(number)) => decimal::to_integer(number).ok_or(not_integer)?,
         None => 0,
     };
     let after = before.checked_add(by).ok_or(OpError::Overflow)?;
-    plan_count(tally, plan, part, decimal::whole(by));
-    Ok(after)
+    Ok((after, decimal::whole(by)))
 }
 
 /// Plans another `by`, in units of 10^-17, on what `me` has counted in a cell.

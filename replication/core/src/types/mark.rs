@@ -16,6 +16,8 @@
 //! there (because it was on its way for longer than a mark lives, or because somebody wrote the place again meanwhile), shows. A
 //! remove that finds nothing leaves no mark: it answered that there was nothing to remove.
 
+use bytes::Bytes;
+
 use crate::dots::{PackedDot, Siblings, Tagged, take};
 use crate::types::submap::SubMap;
 use crate::types::{Element, HeldRef, PartRef};
@@ -27,6 +29,8 @@ pub const REMOVE_WINS_KEEP_MS: u64 = 24 * 60 * 60 * 1000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks {
     places: SubMap<Siblings<()>>,
+    /// Where housekeeping goes on.
+    cursor: u64,
 }
 
 impl Marks {
@@ -55,6 +59,18 @@ impl Marks {
     /// The marks of a place.
     pub(crate) fn of(&self, name: &[u8]) -> &[Tagged<()>] {
         self.places.get(name).map_or(&[], |marks| &marks[..])
+    }
+
+    /// Every mark.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Tagged<()>> {
+        self.places.iter().flat_map(|(_, marks)| marks)
+    }
+
+    /// The next marked places, `count` at most; round after round it comes by all of them.
+    pub(crate) fn sweep(&mut self, count: usize) -> Vec<Bytes> {
+        let (next, page) = self.places.page(self.cursor, count);
+        self.cursor = next;
+        page.map(|(name, _)| Bytes::copy_from_slice(name)).collect()
     }
 
     pub(crate) fn for_each<'a>(&'a self, part: fn(&'a [u8]) -> PartRef<'a>, visit: &mut dyn FnMut(Element<'_>)) {

@@ -33,6 +33,7 @@ pub(crate) mod position;
 pub(crate) mod ranked;
 pub(crate) mod register;
 pub(crate) mod set;
+mod siblings;
 pub(crate) mod sketch;
 mod submap;
 pub(crate) mod ttl;
@@ -49,6 +50,7 @@ use cell::Cell;
 use hash::Fields;
 use list::List;
 use set::Members;
+pub(crate) use siblings::Swept;
 use sketch::Sketches;
 pub(crate) use view::{Kind, View};
 use zset::Zset;
@@ -219,15 +221,15 @@ impl Body {
     pub(crate) fn insert(&mut self, part: &Part, new: Tagged<Held>, replicas: &Replicas) -> bool {
         let full = self.widen(replicas);
         let Tagged { dot, hlc, value } = new;
-        match (part, value) {
+        let hidden = !full.marks.is_empty() && !matches!(part, Part::Key | Part::Deadline | Part::FieldDeadline(_));
+        let conflict = match (part, value) {
             (Part::Cell, value) => full.cell.insert(Tagged { dot, hlc, value }),
             (Part::Field(field), value) => {
                 let fields = full.fields.get_or_insert_default();
                 fields.insert(field, Tagged { dot, hlc, value }, replicas)
             }
             (Part::Member(member), value) => {
-                full.members.get_or_insert_default().insert(member, Tagged { dot, hlc, value });
-                false // two adds agree
+                full.members.get_or_insert_default().insert(member, Tagged { dot, hlc, value })
             }
             (Part::Item(position), Held::Text(value)) => {
                 full.list.get_or_insert_default().insert(position, Tagged { dot, hlc, value })
@@ -248,10 +250,15 @@ impl Body {
             (Part::Deadline | Part::Any, _) => false,
             (Part::Key, _) => {
                 full.marks.push(Tagged { dot, hlc, value: () });
-                false
+                full.families() > 0
+            }
+            (Part::FieldDeadline(field), Held::Deadline(value)) => {
+                let fields = full.fields.get_or_insert_default();
+                fields.insert_deadline(field, Tagged { dot, hlc, value }, replicas)
             }
             (Part::FieldDeadline(_) | Part::Item(_) | Part::Sketch, _) => false,
-        }
+        };
+        conflict || hidden
     }
 
     /// Takes the element called `dot` out of `part`. `keep`: another one follows at once, so that what is left empty keeps its place
@@ -309,7 +316,14 @@ impl Body {
             }
             PartRef::Deadline => take(&mut full.deadlines, dot).map(Held::Deadline),
             PartRef::Key => take(&mut full.marks, dot).map(|()| Held::Revoked),
-            PartRef::FieldDeadline(_) => None,
+            PartRef::FieldDeadline(field) => {
+                let fields = full.fields.as_mut()?;
+                let taken = fields.take_deadline(field, dot, replicas);
+                if fields.is_empty() {
+                    full.fields = None;
+                }
+                taken
+            }
         }
     }
 
@@ -325,39 +339,6 @@ impl Body {
         full.fields.take_if(|fields| fields.is_empty());
         full.members.take_if(|members| members.is_empty());
         full.zset.take_if(|zset| zset.is_empty());
-    }
-
-    /// Shows the elements of one part.
-    pub(crate) fn at(&self, part: PartRef<'_>, replicas: &Replicas, visit: &mut dyn FnMut(Element<'_>)) {
-        let Self::Full(full) = self else {
-            return self.for_each(replicas, &mut |element| {
-                if element.part == part {
-                    visit(element);
-                }
-            });
-        };
-        match part {
-            PartRef::Cell => full.cell.for_each(part, visit),
-            PartRef::Field(field) => {
-                full.fields.iter().filter_map(|fields| fields.cell(field)).for_each(|cell| cell.for_each(part, visit));
-            }
-            PartRef::Rated(member) => {
-                full.zset.iter().filter_map(|zset| zset.cell(member)).for_each(|cell| cell.for_each(part, visit));
-            }
-            PartRef::Item(position) => {
-                let texts = full.list.iter().filter_map(|list| list.at(position)).flat_map(|(_, item)| item.texts());
-                texts.for_each(|text| {
-                    let Tagged { dot, hlc, value } = text;
-                    visit(Element { part, dot: *dot, hlc: *hlc, value: HeldRef::Text(value) });
-                });
-            }
-            // Few elements, or never asked for.
-            _ => self.for_each(replicas, &mut |element| {
-                if element.part == part {
-                    visit(element);
-                }
-            }),
-        }
     }
 
     /// Shows every element.
@@ -396,14 +377,6 @@ impl Body {
                     visit(Element { part: PartRef::Deadline, dot: *dot, hlc: *hlc, value });
                 }
             }
-        }
-    }
-
-    /// Whether single members or fields of that type are marked.
-    pub(crate) fn has_marks(&self, kind: Kind) -> bool {
-        match (self, kind) {
-            (Self::Full(full), Kind::Set) => full.members.as_ref().is_some_and(|members| members.marks().is_some()),
-            _ => false,
         }
     }
 

@@ -2,6 +2,7 @@
 //! removes the adds it observed, and a concurrent SADD survives it. That is why SADD of a member that is there already is a
 //! change too.
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::Dot;
@@ -19,16 +20,19 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    pub(crate) fn insert(&mut self, member: &[u8], new: Tagged<Held>) {
+    /// Adds an add or a mark; tells whether a mark hides an add now. (Two adds agree.)
+    pub(crate) fn insert(&mut self, member: &[u8], new: Tagged<Held>) -> bool {
         let Tagged { dot, hlc, value } = new;
         let before = self.is_hidden(member);
-        if matches!(value, Held::Revoked) {
+        let is_mark = matches!(value, Held::Revoked);
+        if is_mark {
             self.marks.get_or_insert_default().insert(member, Tagged { dot, hlc, value: () });
             self.tidy(member);
         } else {
             self.members.get_or_insert(member).push(Tagged { dot, hlc, value: () });
         }
         self.recount(member, before);
+        if is_mark { self.is_hidden(member) } else { self.is_marked(member) }
     }
 
     /// Takes an add or a mark out. `keep`: another one follows at once, so the member keeps its place.
@@ -82,7 +86,8 @@ impl Members {
         !self.adds(member).is_empty() && !self.is_marked(member)
     }
 
-    fn is_marked(&self, member: &[u8]) -> bool {
+    /// Whether a mark hides whatever is held of the member.
+    pub(crate) fn is_marked(&self, member: &[u8]) -> bool {
         self.marks.as_ref().is_some_and(|marks| marks.has(member))
     }
 
@@ -117,6 +122,15 @@ impl Members {
         if self.hidden > 0 { None } else { self.members.at(place).map(|(member, _)| member) }
     }
 
+    /// Shows the adds and the marks of a member.
+    pub(crate) fn each_sibling(&self, member: &[u8], visit: &mut dyn FnMut(Element<'_>)) {
+        let marks = self.marks.as_ref().map_or(&[][..], |marks| marks.of(member));
+        let adds = self.adds(member).iter().map(|add| (add, HeldRef::Member));
+        for (Tagged { dot, hlc, .. }, value) in adds.chain(marks.iter().map(|mark| (mark, HeldRef::Revoked))) {
+            visit(Element { part: PartRef::Member(member), dot: *dot, hlc: *hlc, value });
+        }
+    }
+
     pub(crate) fn rank(&self, replicas: &Replicas) -> Option<Rank> {
         let shown = self.members.iter().filter(|(member, _)| !self.is_marked(member));
         shown.flat_map(|(_, adds)| adds).map(|add| rank(add, replicas)).max()
@@ -124,6 +138,11 @@ impl Members {
 
     pub(crate) fn marks(&self) -> Option<&Marks> {
         self.marks.as_deref()
+    }
+
+    /// The next marked members, `count` at most; see [`Marks::sweep`].
+    pub(crate) fn sweep(&mut self, count: usize) -> Vec<Bytes> {
+        self.marks.as_mut().map(|marks| marks.sweep(count)).unwrap_or_default()
     }
 
     pub(crate) fn for_each(&self, visit: &mut dyn FnMut(Element<'_>)) {

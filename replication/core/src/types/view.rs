@@ -114,7 +114,7 @@ impl Body {
 
 impl Full {
     fn view(&self, replicas: &Replicas, now_ms: u64) -> View {
-        let (kind, clash) = self.kind(replicas);
+        let (kind, clash) = self.kind(replicas, now_ms);
         let register = if kind == Kind::Text { winner(&self.cell.registers, replicas) } else { None };
         let anchor = register.map(|tagged| replicas.unpack(tagged.dot));
         let deadline = ttl::in_force(&self.deadlines, anchor).map(|tagged| tagged.value.at_ms);
@@ -122,10 +122,13 @@ impl Full {
     }
 
     fn kinds(&self, replicas: &Replicas) -> Kinds {
+        if !self.marks.is_empty() {
+            return Kinds::default();
+        }
         let present = [
             self.cell.is_visible(replicas),
-            self.fields.as_ref().is_some_and(|fields| fields.has_visible()),
-            self.members.is_some(),
+            self.fields.as_ref().is_some_and(|fields| fields.has_visible(0, replicas)),
+            self.members.as_ref().is_some_and(|members| members.has_visible()),
             self.list.is_some(),
             self.zset.as_ref().is_some_and(|zset| zset.has_visible()),
             self.sketches.is_some(),
@@ -133,12 +136,12 @@ impl Full {
         Kinds(present.iter().enumerate().map(|(bit, present)| u8::from(*present) << bit).sum())
     }
 
-    fn kind(&self, replicas: &Replicas) -> (Kind, bool) {
+    fn kind(&self, replicas: &Replicas, now_ms: u64) -> (Kind, bool) {
         if !self.marks.is_empty() {
             return (Kind::None, false);
         }
         let text = self.cell.is_visible(replicas).then_some(Kind::Text);
-        let hash = self.fields.as_ref().filter(|fields| fields.has_visible()).map(|_| Kind::Hash);
+        let hash = self.fields.as_ref().filter(|fields| fields.has_visible(now_ms, replicas)).map(|_| Kind::Hash);
         let set = self.members.as_ref().filter(|members| members.has_visible()).map(|_| Kind::Set);
         let list = self.list.as_ref().map(|_| Kind::List);
         let zset = self.zset.as_ref().filter(|zset| zset.has_visible()).map(|_| Kind::Zset);

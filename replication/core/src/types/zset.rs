@@ -8,6 +8,8 @@
 //! | ZINCRBY ∥ ZREM | the increment that ZREM did not observe stays: 4.1, ZREM ∥ ZINCRBY 2 → 2 |
 //! | ZADD ∥ ZINCRBY | the new score plus the increment that ZADD did not observe |
 //!
+//! Where removes win, ZREM leaves a mark that hides what it did not observe (see `mark.rs`).
+//!
 //! What increments count are exact decimals (`decimal.rs`), so that they add up to the same in any order. A score that is no such
 //! decimal (1e300, infinity), or would become none, is written as a register: of two such increments the later wins.
 //!
@@ -17,9 +19,12 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::delta::Score;
 use crate::dots::{PackedDot, Rank, Replicas, Tagged};
 use crate::types::cell::{Cell, Reading};
+use crate::types::mark::Marks;
 use crate::types::ranked::{Place, Ranked};
 use crate::types::submap::SubMap;
 use crate::types::{Element, Held, PartRef, decimal};
@@ -29,6 +34,7 @@ pub(crate) struct Zset {
     members: SubMap<Rated>,
     /// The members that clients see, by score, then by name.
     order: Ranked<Placed>,
+    marks: Option<Box<Marks>>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,19 +72,25 @@ impl Cell<Score> {
 
 impl Zset {
     pub(crate) fn insert(&mut self, member: &[u8], new: Tagged<Held>, replicas: &Replicas) -> bool {
+        if matches!(new.value, Held::Revoked) {
+            let mark = Tagged { dot: new.dot, hlc: new.hlc, value: () };
+            self.marks.get_or_insert_default().insert(member, mark);
+            self.tidy(member, replicas);
+            return self.cell(member).is_some_and(|cell| cell.is_visible(replicas));
+        }
         let at = self.members.place_or_insert(member);
         let conflict = self.members.at_mut(at).is_some_and(|rated| rated.cell.insert(new));
         self.settle(at, replicas);
-        conflict
+        conflict || self.is_marked(member)
     }
 
     /// Takes an element of a member out. `keep`: another one follows at once, so the member keeps its place until then; if none
     /// follows after all, [`Zset::tidy`].
     pub(crate) fn take(&mut self, member: &[u8], dot: PackedDot, replicas: &Replicas, keep: bool) -> Option<Held> {
-        let at = self.members.place(member)?;
-        let taken = self.members.at_mut(at)?.cell.take(dot);
+        let taken = self.members.get_mut(member).and_then(|rated| rated.cell.take(dot));
+        let taken = taken.or_else(|| self.marks.as_mut()?.take(member, dot).map(|()| Held::Revoked));
         if !keep {
-            self.settle(at, replicas);
+            self.tidy(member, replicas);
         }
         taken
     }
@@ -88,10 +100,25 @@ impl Zset {
         if let Some(at) = self.members.place(member) {
             self.settle(at, replicas);
         }
+        self.marks.take_if(|marks| marks.is_empty());
+    }
+
+    /// Whether a mark hides whatever is held of the member.
+    pub(crate) fn is_marked(&self, member: &[u8]) -> bool {
+        self.marks.as_ref().is_some_and(|marks| marks.has(member))
+    }
+
+    pub(crate) fn marks(&self) -> Option<&Marks> {
+        self.marks.as_deref()
+    }
+
+    /// The next marked members, `count` at most; see [`Marks::sweep`].
+    pub(crate) fn sweep(&mut self, count: usize) -> Vec<Bytes> {
+        self.marks.as_mut().map(|marks| marks.sweep(count)).unwrap_or_default()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.members.is_empty() && self.marks.is_none()
     }
 
     /// Whether clients see any member; then the key exists.
@@ -152,12 +179,16 @@ impl Zset {
     }
 
     pub(crate) fn rank(&self, replicas: &Replicas) -> Option<Rank> {
-        self.cells().filter_map(|(_, cell)| cell.rank(replicas)).max()
+        let shown = self.cells().filter(|(member, _)| !self.is_marked(member));
+        shown.filter_map(|(_, cell)| cell.rank(replicas)).max()
     }
 
     pub(crate) fn for_each(&self, visit: &mut dyn FnMut(Element<'_>)) {
         for (member, cell) in self.cells() {
             cell.for_each(PartRef::Rated(member), visit);
+        }
+        if let Some(marks) = &self.marks {
+            marks.for_each(PartRef::Rated, visit);
         }
     }
 
@@ -183,7 +214,7 @@ impl Zset {
     /// Brings the order in step with what the member at a place reads as now; forgets it if nothing is held of it any more.
     fn settle(&mut self, at: usize, replicas: &Replicas) {
         let Some((name, rated)) = self.members.at(at) else { return };
-        let score = rated.cell.score(replicas).unwrap_or(NOWHERE);
+        let score = rated.cell.score(replicas).filter(|_| !self.is_marked(name)).unwrap_or(NOWHERE);
         if score.to_bits() != rated.shown.to_bits() {
             if let Some(place) = self.locate(at) {
                 self.order.remove(place);

@@ -59,6 +59,12 @@ fn placed() -> impl Strategy<Value = (Part, Value)> {
         bytes().prop_map(|member| (Part::Member(member), Value::Member)),
         bytes().prop_map(|sketch| (Part::Sketch, Value::Text(sketch))),
         deadline,
+        (bytes(), any::<u64>(), prop::option::of(dot()))
+            .prop_map(|(field, at_ms, bound)| (Part::FieldDeadline(field), Value::Deadline(Deadline { at_ms, bound }))),
+        (bytes(), 0..4u8).prop_map(|(name, place)| {
+            let parts = [Part::Key, Part::Field(name.clone()), Part::Member(name.clone()), Part::Rated(name)];
+            (parts[usize::from(place)].clone(), Value::Revoked)
+        }),
         (bytes(), score_value()).prop_map(|(member, value)| (Part::Rated(member), value)),
         (position(), bytes()).prop_map(|(position, text)| (Part::Item(position), Value::Text(text))),
     ]

@@ -1,10 +1,12 @@
 //! Regions without a network: partitions, the deltas each has made, and commands as text.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use replication_core::{
-    BitField, BitRange, BitUnit, BitsOp, Bitwise, Combine, Delta, ExpireIf, FieldAsk, GetExpiry, HashOp, Hlc, HlcClock,
-    KeyOp, ListEnd, ListOp, Now, Op, Overflow, Partition, ReplicaId, Reply, SetExpiry, SetIf, SetOp, SketchOp, TextOp,
-    TimeUnit, When,
+    BitField, BitRange, BitUnit, BitsOp, Bitwise, Combine, DEFAULT_MAX_VALUE_BYTES, Delta, ExpireIf, FieldAsk,
+    GetExpiry, HashOp, Hlc, HlcClock, KeyOp, ListEnd, ListOp, Now, Op, Overflow, Partition, PrefixRule, ReplicaId,
+    Reply, Rules, SetExpiry, SetIf, SetOp, SketchOp, TextOp, TimeUnit, When,
 };
 
 /// The wall clock at the start of every test, in milliseconds: small, so that tables can be read.
@@ -12,6 +14,12 @@ pub(crate) const START_MS: u64 = 1_000_000;
 
 pub(crate) fn replica(region: usize) -> ReplicaId {
     ReplicaId { region: region as u16 + 1, incarnation: 1 }
+}
+
+/// Rules under which removes win in keys of a prefix.
+pub(crate) fn remove_wins(prefix: &'static str) -> Arc<Rules> {
+    let rule = PrefixRule { remove_wins: true, ..PrefixRule::default() };
+    Arc::new(Rules::new(DEFAULT_MAX_VALUE_BYTES, [(Bytes::from_static(prefix.as_bytes()), rule)]))
 }
 
 /// One region: its partition, its clock, and every delta it has ever made.
@@ -23,7 +31,9 @@ pub(crate) struct Region {
 
 impl Region {
     pub(crate) fn new(index: usize) -> Self {
-        Self { partition: Partition::new(7, replica(index)), clock: HlcClock::default(), made: Vec::new() }
+        let mut partition = Partition::new(7, replica(index));
+        partition.set_rules(remove_wins("rw:"));
+        Self { partition, clock: HlcClock::default(), made: Vec::new() }
     }
 
     pub(crate) fn now(&mut self, wall_ms: u64) -> Now {
@@ -150,7 +160,9 @@ pub(crate) fn parse(command: &str) -> Op {
         "PEXPIRETIME" => KeyOp::ExpireTime { unit: TimeUnit::Millis }.on(key),
         "ENCODING" => KeyOp::Encoding.on(key),
         word => {
-            let op = parse_list(&words).or_else(|| crate::zset_words::parse(&words));
+            let op = parse_list(&words)
+                .or_else(|| crate::zset_words::parse(&words))
+                .or_else(|| crate::hash_words::parse(&words));
             op.unwrap_or_else(|| panic!("no such command: {word} in {command:?}"))
         }
     }
