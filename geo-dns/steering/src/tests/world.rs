@@ -60,6 +60,7 @@ pub(crate) fn plan() -> Plan {
             checks: BTreeMap::from([("web".into(), check())]),
             pools: pools(),
             zones: zones(),
+            state: Default::default(),
         },
         verdicts,
         overrides: Vec::new(),
