@@ -35,6 +35,19 @@ impl Writer {
         }
     }
 
+    /// Names with their values, where order or repetition counts: pairs in version 3, one flat list in version 2.
+    pub(crate) fn pairs(&mut self, pairs: &[(Bytes, Bytes)]) {
+        let flat = self.protocol() == Protocol::Resp2;
+        self.array(if flat { pairs.len() * 2 } else { pairs.len() });
+        for (name, value) in pairs {
+            if !flat {
+                self.array(2);
+            }
+            self.bulk(name);
+            self.bulk(value);
+        }
+    }
+
     /// Members with their scores: pairs in version 3, one flat list in version 2.
     pub(crate) fn scored(&mut self, rows: &[(Bytes, Score)]) {
         let flat = self.protocol() == Protocol::Resp2;

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use replication_core::{HashOp, Op, Reply};
 
+use super::scan;
 use crate::{
     call::{Answer, Call, Refusal},
     table::{Command, Keys, flag::*},
 };
 
 const HASH: &[&str] = &["hash"];
+const AT_RANDOM: &[&str] = &["nondeterministic_output"];
 const UNORDERED: &[&str] = &["nondeterministic_output_order"];
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -88,6 +90,38 @@ pub(super) const COMMANDS: &[Command] = &[
         .categories(HASH)
         .about("3.2.0", "Get the length of the value of a hash field")
         .usage("key field"),
+    Command::new("hsetnx", 4, WRITE | DENYOOM | FAST, "hash", |call| {
+        call.answer(&HashOp::SetNx { field: call.arg(2), value: call.arg(3) }.on(call.key()))
+    })
+    .keys(Keys::one(&["RW", "insert"]))
+    .categories(HASH)
+    .about("2.0.0", "Set the value of a hash field, only if the field does not exist")
+    .usage("key field value"),
+    Command::new("hincrbyfloat", 4, WRITE | DENYOOM | FAST, "hash", hincrbyfloat)
+        .keys(Keys::one(&["RW", "access", "update"]))
+        .categories(HASH)
+        .about("2.6.0", "Increment the float value of a hash field by the given amount")
+        .usage("key field increment"),
+    Command::new("hrandfield", -2, READONLY, "hash", hrandfield)
+        .keys(Keys::one(&["RO", "access"]))
+        .categories(HASH)
+        .tips(AT_RANDOM)
+        .about("6.2.0", "Get one or multiple random fields from a hash")
+        .complexity("O(N) where N is the number of fields returned")
+        .usage("key [count [WITHVALUES]]"),
+    Command::new("hscan", -3, READONLY, "hash", |call| {
+        let key = call.key();
+        scan::collection(call, 2, |cursor, count| HashOp::Scan { cursor, count }.on(key.clone()))
+    })
+    .keys(Keys::one(&["RO", "access"]))
+    .categories(HASH)
+    .tips(AT_RANDOM)
+    .about("2.8.0", "Incrementally iterate hash fields and associated values")
+    .complexity(
+        "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return \
+         back to 0. N is the number of elements inside the collection..",
+    )
+    .usage("key cursor [MATCH pattern] [COUNT count] [NOVALUES]"),
     Command::new("hincrby", 4, WRITE | DENYOOM | FAST, "hash", hincrby)
         .keys(Keys::one(&["RW", "access", "update"]))
         .categories(HASH)
@@ -132,4 +166,34 @@ fn hstrlen(call: &mut Call<'_>) -> Answer {
 fn hincrby(call: &mut Call<'_>) -> Answer {
     let by = call.int(3)?;
     call.answer(&HashOp::Incr { field: call.arg(2), by }.on(call.key()))
+}
+
+fn hincrbyfloat(call: &mut Call<'_>) -> Answer {
+    let by = call.arg(3);
+    let digits = by.strip_prefix(b"-").or(by.strip_prefix(b"+")).unwrap_or(&by);
+    if digits.eq_ignore_ascii_case(b"inf") || digits.eq_ignore_ascii_case(b"infinity") {
+        return Err("ERR value is NaN or Infinity".into());
+    }
+    call.answer(&HashOp::IncrByFloat { field: call.arg(2), by }.on(call.key()))
+}
+
+fn hrandfield(call: &mut Call<'_>) -> Answer {
+    let count = if call.args.len() > 2 { Some(call.int(2)?) } else { None };
+    if count == Some(i64::MIN) {
+        let limit = i64::MAX;
+        return Err(Refusal(format!("ERR value is out of range, value must between -{limit} and {limit}").into()));
+    }
+    let with_values = match &call.args[2..] {
+        [] | [_] => false,
+        [_, word] if word.eq_ignore_ascii_case(b"withvalues") => true,
+        _ => return Err(Refusal::SYNTAX),
+    };
+    if with_values && count.is_some_and(|count| count.unsigned_abs() > i64::MAX.unsigned_abs() / 2) {
+        return Err("ERR value is out of range".into());
+    }
+    match call.execute(&HashOp::RandField { count, with_values }.on(call.key()))? {
+        Reply::Map(pairs) => call.out.pairs(&pairs),
+        reply => call.out.reply(&reply),
+    }
+    Ok(())
 }

@@ -127,7 +127,7 @@ fn expire(call: &mut Call<'_>, when: fn(i64) -> When) -> Answer {
     call.answer(&KeyOp::Expire { when, condition }.on(call.key()))
 }
 
-fn expire_condition(options: &[Bytes]) -> Result<ExpireIf, Refusal> {
+pub(super) fn expire_condition(options: &[Bytes]) -> Result<ExpireIf, Refusal> {
     let mut condition = ExpireIf::default();
     for option in options {
         let flag = match option.to_ascii_lowercase().as_slice() {

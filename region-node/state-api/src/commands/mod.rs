@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod connection;
 mod counters;
+mod hash_fields;
 mod hashes;
 mod info;
 mod keys;
@@ -53,6 +54,7 @@ pub(crate) const GROUPS: &[&[Command]] = &[
     bits::COMMANDS,
     sketches::COMMANDS,
     hashes::COMMANDS,
+    hash_fields::COMMANDS,
     sets::COMMANDS,
     set_algebra::COMMANDS,
     lists::COMMANDS,

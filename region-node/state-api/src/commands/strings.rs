@@ -114,14 +114,14 @@ fn getex(call: &mut Call<'_>) -> Answer {
 }
 
 /// `EX 10` and its kin.
-struct Time<'a> {
+pub(super) struct Time<'a> {
     number: &'a [u8],
     unit: TimeUnit,
     relative: bool,
 }
 
 impl<'a> Time<'a> {
-    fn parse(unit: &[u8], number: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(unit: &[u8], number: &'a [u8]) -> Option<Self> {
         let (unit, relative) = match unit.to_ascii_lowercase().as_slice() {
             b"ex" => (TimeUnit::Seconds, true),
             b"px" => (TimeUnit::Millis, true),
@@ -132,7 +132,7 @@ impl<'a> Time<'a> {
         Some(Self { number, unit, relative })
     }
 
-    fn when(&self) -> Result<When, Refusal> {
+    pub(super) fn when(&self) -> Result<When, Refusal> {
         let number = parse_i64(self.number).ok_or(Refusal::NOT_AN_INTEGER)?;
         Ok(if self.relative { When::In(number, self.unit) } else { When::At(number, self.unit) })
     }

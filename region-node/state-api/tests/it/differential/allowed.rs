@@ -31,11 +31,11 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "`INCRBYFLOAT` of numbers that an 80-bit float does not hold",
+        what: "`INCRBYFLOAT` and `HINCRBYFLOAT` of numbers that an 80-bit float does not hold",
         applies: |command, ours, theirs| {
             let number = |reply: &Value| std::str::from_utf8(reply.bytes()).ok()?.parse::<f64>().ok();
             let near = |(a, b): (f64, f64)| (a - b).abs() <= a.abs() * 1e-15;
-            command.name() == "INCRBYFLOAT" && number(ours).zip(number(theirs)).is_some_and(near)
+            command.name().ends_with("INCRBYFLOAT") && number(ours).zip(number(theirs)).is_some_and(near)
         },
     },
     Difference {
