@@ -61,7 +61,11 @@ struct Contents {
 
 /// A copy of a disk, as a backup holds it.
 #[derive(Debug, Clone)]
-pub(crate) struct Image(Contents);
+pub(crate) struct Image {
+    contents: Contents,
+    /// It was taken of a disk that had broken its promises: what is in it may be what no sound disk would hold.
+    broken_promises: bool,
+}
 
 /// What the disk does wrong at present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -171,21 +175,22 @@ impl SimDisk {
 
     /// A copy of everything as it is read now.
     pub(crate) fn image(&self) -> Image {
-        let mut contents = self.state().contents.clone();
+        let state = self.state();
+        let (mut contents, broken_promises) = (state.contents.clone(), state.broken_promises);
         contents.make_safe();
-        Image(contents)
+        Image { contents, broken_promises }
     }
 
     /// Puts a copy in the place of everything, maybe after the machine was booted anew.
     pub(crate) fn restore(&self, image: &Image, booted: bool) {
         let mut state = self.state();
         let State { contents, born, .. } = &mut *state;
-        *contents = image.0.clone();
+        *contents = image.contents.clone();
         for inode in contents.inodes.values_mut() {
             *born += 1;
             inode.birth = *born;
         }
-        state.broken_promises = false;
+        state.broken_promises = image.broken_promises;
         state.boot += u64::from(booted);
         state.life += 1;
     }
@@ -193,7 +198,7 @@ impl SimDisk {
     /// Puts a copy in the place of everything, with nothing to tell it by: the machine runs on as if nothing had been.
     pub(crate) fn restore_unnoticed(&self, image: &Image) {
         let mut state = self.state();
-        state.contents = image.0.clone();
+        state.contents = image.contents.clone();
         state.life += 1;
     }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use history::{Deed, History, Increment, Reset, Scope, Spot, StateSeen};
 pub(crate) use reading::{Reading, Shown, read, score_text};
-pub(crate) use reference::expected_after;
+pub(crate) use reference::{expected_after, expected_elsewhere};
 
 /// The promises, by the number that the design gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! What a command makes of what its client saw: Redis, in a few lines, for the commands that the workload knows.
 
 use bytes::Bytes;
-use replication_core::{Ask, HashOp, KeyOp, ListEnd, ListOp, Op, Reply, SetIf, SetOp, TextOp, ZsetOp};
+use replication_core::{Ask, HashOp, KeyOp, ListEnd, ListOp, Op, Reply, Score, SetIf, SetOp, TextOp, ZsetOp};
 
 use super::reading::{Shown, score_text};
 
@@ -13,12 +13,22 @@ pub(crate) fn expected_after(before: &Shown, op: &Op, reply: &Reply) -> Option<S
     }
     match &op.ask {
         Ask::Key(KeyOp::Del) => Some(Shown::Nothing),
-        Ask::Key(KeyOp::Persist) => Some(before.clone()),
+        Ask::Key(KeyOp::Persist | KeyOp::Copy { .. }) => Some(before.clone()),
+        Ask::Key(KeyOp::Rename { .. }) => Some(Shown::Nothing),
         Ask::Text(ask) => after_text(before, ask, reply),
         Ask::Hash(ask) => after_hash(before, ask),
-        Ask::Set(ask) => after_set(before, ask),
+        Ask::Set(ask) => after_set(before, ask, reply),
         Ask::List(ask) => after_list(before, ask),
-        Ask::Zset(ask) => after_zset(before, ask),
+        Ask::Zset(ask) => after_zset(before, ask, reply),
+        _ => None,
+    }
+}
+
+/// What shows under the other key that `op` wrote to, if it did.
+pub(crate) fn expected_elsewhere<'a>(before: &Shown, op: &'a Op, reply: &Reply) -> Option<(&'a Bytes, Shown)> {
+    match (&op.ask, reply) {
+        (Ask::Key(KeyOp::Rename { to, .. }), Reply::Ok) => Some((to, before.clone())),
+        (Ask::Key(KeyOp::Copy { to, .. }), Reply::Int(1)) => Some((to, before.clone())),
         _ => None,
     }
 }
@@ -35,6 +45,11 @@ fn after_text(before: &Shown, ask: &TextOp, reply: &Reply) -> Option<Shown> {
             Some(if writes { Shown::Text(value.clone()) } else { before.clone() })
         }
         TextOp::GetDel => Some(Shown::Nothing),
+        TextOp::Append { value } => match before {
+            Shown::Nothing => Some(Shown::Text(value.clone())),
+            Shown::Text(text) => Some(Shown::Text([&text[..], &value[..]].concat().into())),
+            _ => None,
+        },
         TextOp::Incr { by } => {
             let now = number(before)? + i128::from(*by);
             // A wrong answer shows as a difference between what is expected and what is there.
@@ -63,7 +78,7 @@ fn after_hash(before: &Shown, ask: &HashOp) -> Option<Shown> {
     Some(if fields.is_empty() { Shown::Nothing } else { Shown::Hash(fields) })
 }
 
-fn after_set(before: &Shown, ask: &SetOp) -> Option<Shown> {
+fn after_set(before: &Shown, ask: &SetOp, reply: &Reply) -> Option<Shown> {
     let mut members = match before {
         Shown::Nothing => Default::default(),
         Shown::Set(members) => members.clone(),
@@ -72,6 +87,11 @@ fn after_set(before: &Shown, ask: &SetOp) -> Option<Shown> {
     match ask {
         SetOp::Add { members: new } => members.extend(new.iter().cloned()),
         SetOp::Rem { members: doomed } => members.retain(|member| !doomed.contains(member)),
+        SetOp::Pop { count: None } => match reply {
+            Reply::Nil if members.is_empty() => {}
+            Reply::Bulk(popped) if members.remove(popped) => {}
+            _ => return Some(Shown::Other),
+        },
         _ => return None,
     }
     Some(if members.is_empty() { Shown::Nothing } else { Shown::Set(members) })
@@ -98,6 +118,11 @@ fn after_list(before: &Shown, ask: &ListOp) -> Option<Shown> {
                 items.insert(if *before { at } else { at + 1 }, value.clone());
             }
         }
+        ListOp::Move { pop, push, .. } if !items.is_empty() => {
+            let item = items.remove(if *pop == ListEnd::Left { 0 } else { items.len() - 1 });
+            items.insert(if *push == ListEnd::Left { 0 } else { items.len() }, item);
+        }
+        ListOp::Move { .. } => {}
         ListOp::Rem { count: 0, value } => items.retain(|item| item != value),
         ListOp::Trim { start: 0, stop } => items.truncate(usize::try_from(*stop).ok()? + 1),
         _ => return None,
@@ -105,7 +130,7 @@ fn after_list(before: &Shown, ask: &ListOp) -> Option<Shown> {
     Some(if items.is_empty() { Shown::Nothing } else { Shown::List(items) })
 }
 
-fn after_zset(before: &Shown, ask: &ZsetOp) -> Option<Shown> {
+fn after_zset(before: &Shown, ask: &ZsetOp, reply: &Reply) -> Option<Shown> {
     let mut scores = match before {
         Shown::Nothing => Default::default(),
         Shown::Zset(scores) => scores.clone(),
@@ -121,9 +146,21 @@ fn after_zset(before: &Shown, ask: &ZsetOp) -> Option<Shown> {
             scores.insert(member.clone(), (before + by.0).to_string().into());
         }
         ZsetOp::Rem { members } => scores.retain(|member, _| !members.contains(member)),
+        ZsetOp::Pop { max: false, count: 1 } => {
+            let Reply::Scored(popped) = reply else { return Some(Shown::Other) };
+            popped.iter().for_each(|(member, _)| drop(scores.remove(member)));
+            let lowest = |(_, score): &(Bytes, Score)| scores.values().all(|text| score.0 <= number_of(text));
+            if popped.len() > 1 || !popped.iter().all(lowest) {
+                return Some(Shown::Other);
+            }
+        }
         _ => return None,
     }
     Some(if scores.is_empty() { Shown::Nothing } else { Shown::Zset(scores) })
+}
+
+fn number_of(text: &[u8]) -> f64 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
 }
 
 fn number(shown: &Shown) -> Option<i128> {

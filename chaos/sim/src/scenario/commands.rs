@@ -28,6 +28,10 @@ pub(crate) const KEYS: &[&str] = &[
     "zset{b}",
     "sketch{a}",
     "sketch{b}",
+    "from{a}",
+    "from{b}",
+    "into{a}",
+    "into{b}",
     "gone:set{a}",
     "gone:set{b}",
     "gone:hash{a}",
@@ -57,12 +61,13 @@ pub(super) enum Family {
     Zset,
     Sketch,
     Gone,
+    Moved,
     Any,
     Pair,
 }
 
 impl Family {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Text,
         Self::Timed,
         Self::Count,
@@ -72,6 +77,7 @@ impl Family {
         Self::Zset,
         Self::Sketch,
         Self::Gone,
+        Self::Moved,
         Self::Any,
         Self::Pair,
     ];
@@ -87,6 +93,7 @@ impl Family {
             Self::Zset => "zset",
             Self::Sketch => "sketch",
             Self::Gone => "gone:",
+            Self::Moved => "",
             Self::Any => "any",
             Self::Pair => "left",
         }
@@ -135,17 +142,18 @@ impl Clients<'_> {
             Family::Count => self.count().on(key),
             Family::Hash => self.hash().on(key),
             Family::Set => self.set().on(key),
-            Family::List => self.list().on(key),
+            Family::List => self.list(&key).on(key),
             Family::Zset => self.zset().on(key),
             Family::Sketch => self.sketch(key),
             Family::Gone => self.gone(&key),
+            Family::Moved => self.moved(&key),
             Family::Any | Family::Pair => match self.rng.below(8) {
                 0 => self.text().on(key),
                 1 => self.count().on(key),
                 2 => self.hash().on(key),
                 3 => self.set().on(key),
                 4 => self.timed(key),
-                5 => self.list().on(key),
+                5 => self.list(&key).on(key),
                 6 => self.zset().on(key),
                 _ => KeyOp::Del.on(key),
             },
@@ -159,8 +167,9 @@ impl Clients<'_> {
 
     fn text(&mut self) -> TextOp {
         let condition = *self.rng.pick(&[SetIf::Always, SetIf::Always, SetIf::Always, SetIf::Absent, SetIf::Present]);
-        match self.rng.below(8) {
+        match self.rng.below(9) {
             0 => TextOp::GetDel,
+            8 => TextOp::Append { value: self.value() },
             1 => text_set(self.value(), SetExpiry::Keep, SetIf::Always),
             _ => text_set(self.value(), SetExpiry::Clear, condition),
         }
@@ -197,10 +206,11 @@ impl Clients<'_> {
         }
     }
 
-    fn list(&mut self) -> ListOp {
+    fn list(&mut self, key: &str) -> ListOp {
         let end = *self.rng.pick(&[ListEnd::Left, ListEnd::Right]);
         let known = Bytes::from_static(self.rng.pick(&["x", "y"]).as_bytes());
-        match self.rng.below(10) {
+        match self.rng.below(11) {
+            10 => ListOp::Move { to: key.to_owned().into(), pop: end, push: ListEnd::Left },
             0 | 1 => ListOp::Push { end, values: vec![known], existing: false },
             2 | 3 => ListOp::Push { end, values: vec![self.value(), self.value()], existing: false },
             4 => ListOp::Set { index: 0, value: self.value() },
@@ -214,7 +224,8 @@ impl Clients<'_> {
     fn zset(&mut self) -> ZsetOp {
         let member = Bytes::from_static(self.rng.pick(&["m1", "m2", "m3"]).as_bytes());
         let score = Score(self.rng.between(1, 50) as f64);
-        match self.rng.below(6) {
+        match self.rng.below(7) {
+            6 => ZsetOp::Pop { max: false, count: 1 },
             0 | 1 => ZsetOp::Add { pairs: vec![(score, member)], condition: AddIf::default(), changed: false },
             2 => ZsetOp::Rem { members: vec![member] },
             _ => ZsetOp::Incr { member, by: score, condition: AddIf::default() },
@@ -240,9 +251,25 @@ impl Clients<'_> {
         }
     }
 
+    /// Keys of any type under other names; `tag` is all that is common to them.
+    fn moved(&mut self, tag: &str) -> Op {
+        let (from, into) = (format!("from{tag}"), format!("into{tag}"));
+        match self.rng.below(8) {
+            0 | 1 => KeyOp::Rename { to: into.into(), nx: false }.on(from),
+            2 => KeyOp::Copy { to: into.into(), replace: true }.on(from),
+            3 => KeyOp::Del.on(into),
+            4 => self.list(&from).on(from),
+            5 => self.set().on(from),
+            6 => ZsetOp::Add { pairs: vec![(Score(3.0), "m".into())], condition: AddIf::default(), changed: false }
+                .on(from),
+            _ => text_set(self.value(), SetExpiry::Clear, SetIf::Always).on(from),
+        }
+    }
+
     fn set(&mut self) -> SetOp {
         let member = Bytes::from_static(self.rng.pick(&["m1", "m2", "m3", "m4"]).as_bytes());
-        match self.rng.below(5) {
+        match self.rng.below(6) {
+            5 => SetOp::Pop { count: None },
             0 | 1 => SetOp::Rem { members: vec![member] },
             2 => SetOp::Add { members: vec![member, "m1".into()] },
             _ => SetOp::Add { members: vec![member] },

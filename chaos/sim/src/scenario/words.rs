@@ -70,6 +70,11 @@ pub(crate) fn say(op: &Op) -> String {
         Ask::Key(KeyOp::Del) => format!("DEL {key}"),
         Ask::Key(KeyOp::Persist) => format!("PERSIST {key}"),
         Ask::Key(KeyOp::Expire { when, .. }) => format!("PEXPIRE {key} {}", moment(*when)),
+        Ask::Key(KeyOp::Rename { to, .. }) => format!("RENAME {key} {}", to.escape_ascii()),
+        Ask::Key(KeyOp::Copy { to, .. }) => format!("COPY {key} {} REPLACE", to.escape_ascii()),
+        Ask::Text(TextOp::Append { value }) => format!("APPEND {key} {}", value.escape_ascii()),
+        Ask::Set(SetOp::Pop { .. }) => format!("SPOP {key}"),
+        Ask::Zset(ZsetOp::Pop { .. }) => format!("ZPOPMIN {key}"),
         Ask::Text(TextOp::GetDel) => format!("GETDEL {key}"),
         Ask::Text(TextOp::Incr { by }) => format!("INCRBY {key} {by}"),
         Ask::Text(TextOp::Set { value, expiry, condition, .. }) => {
@@ -121,6 +126,7 @@ fn say_list(key: &str, ask: &ListOp) -> String {
         }
         ListOp::Rem { count, value } => format!("LREM {key} {count} {}", value.escape_ascii()),
         ListOp::Trim { start, stop } => format!("LTRIM {key} {start} {stop}"),
+        ListOp::Move { to, pop, push } => format!("LMOVE {key} {} {:?} {:?}", to.escape_ascii(), pop, push),
         other => format!("{other:?} on {key}"),
     }
 }

@@ -152,10 +152,11 @@ impl World<'_> {
         let mut last: BTreeMap<&Bytes, Shown> = BTreeMap::new();
         for ((op, reply), before) in ops.iter().zip(replies).zip(readings) {
             self.check_reading(store, store.region(), &op.key)?;
-            let before = last.get(&op.key).unwrap_or(&before.shown);
-            if let Some(after) = oracle::expected_after(before, op, reply) {
+            let before = last.get(&op.key).unwrap_or(&before.shown).clone();
+            if let Some(after) = oracle::expected_after(&before, op, reply) {
                 last.insert(&op.key, after);
             }
+            last.extend(oracle::expected_elsewhere(&before, op, reply));
         }
         let vv = store.version_vector(partition);
         for (key, wanted) in last {
@@ -268,7 +269,7 @@ fn effects(ops: &[Op], replies: &[Reply], readings: &[oracle::Reading]) -> (Vec<
             reset(Scope::Zset);
         }
         match &op.ask {
-            Ask::Key(KeyOp::Del) | Ask::Text(TextOp::GetDel) => reset(Scope::Key),
+            Ask::Key(KeyOp::Del | KeyOp::Rename { .. }) | Ask::Text(TextOp::GetDel) => reset(Scope::Key),
             Ask::Key(KeyOp::Expire { when: When::In(ms, _), .. }) if *ms <= 0 => reset(Scope::Key),
             Ask::Text(TextOp::Set { .. }) if *reply != Reply::Nil => reset(Scope::Key),
             Ask::Text(TextOp::Incr { by }) => count(Spot::Text, (*by).into()),
@@ -284,6 +285,11 @@ fn effects(ops: &[Op], replies: &[Reply], readings: &[oracle::Reading]) -> (Vec<
             }
             Ask::Zset(ZsetOp::Rem { members }) => {
                 members.iter().for_each(|member| reset(Scope::Spot(Spot::Member(member.clone()))));
+            }
+            Ask::Zset(ZsetOp::Pop { .. }) => {
+                if let Reply::Scored(popped) = reply {
+                    popped.iter().for_each(|(member, _)| reset(Scope::Spot(Spot::Member(member.clone()))));
+                }
             }
             Ask::Zset(ZsetOp::Incr { member, by, .. }) => count(Spot::Member(member.clone()), by.0 as i128),
             _ => {}

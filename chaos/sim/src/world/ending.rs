@@ -86,16 +86,19 @@ impl World<'_> {
 
     /// What two regions do not agree on, if anything.
     fn difference(&self) -> Option<String> {
-        let (first, others) = self.regions.split_first()?;
-        let first = &first.life.as_ref()?.store;
-        for other in others {
-            let Some(life) = &other.life else { return Some(format!("region {} is down", other.id)) };
+        if let Some(down) = self.regions.iter().find(|it| it.life.is_none()) {
+            return Some(format!("region {} is down", down.id));
+        }
+        let mut stores = self.regions.iter().filter_map(|it| it.life.as_ref()).map(|life| &life.store);
+        let first = stores.next()?;
+        for other in stores {
             for partition in &self.partitions {
-                let (here, there) = (first.version_vector(*partition), life.store.version_vector(*partition));
+                let (here, there) = (first.version_vector(*partition), other.version_vector(*partition));
                 if here != there {
                     return Some(format!(
-                        "partition {partition} is at [{here}] in region 1 and at [{there}] in region {}",
-                        other.id
+                        "partition {partition} is at [{here}] in region {} and at [{there}] in region {}",
+                        first.region(),
+                        other.region()
                     ));
                 }
             }

@@ -1,7 +1,7 @@
 //! The stores' own rounds: syncs, purges, settling, checkpoints.
 
 use bytes::Bytes;
-use replication_core::{Part, Value, VersionVector, partition_of};
+use replication_core::{Gone, Part, Value, VersionVector, partition_of};
 use replication_storage::StateStore;
 
 use super::{Event, World};
@@ -45,15 +45,17 @@ impl World<'_> {
         }
     }
 
-    /// A purge is a reset of all of an expired key.
+    /// A purge is a reset of all of an expired key. A round purges some keys and leaves others for later, so what counts is
+    /// what is gone.
     fn purges(&self, store: &StateStore, partition: u16, before: &VersionVector) -> (Vec<Increment>, Vec<Reset>) {
-        let here = KEYS.iter().filter(|key| partition_of(key.as_bytes()) == partition);
-        let expired = here
-            .filter(|key| oracle::read(&self.history, partition, before, key.as_bytes(), store.now_ms()).is_expired());
-        let touched = |key: &str| store.explain(key.as_bytes()).is_none_or(|left| left.visible_type == "none");
-        let resets = expired
-            .filter(|key| touched(key))
-            .map(|key| Reset { key: Bytes::from_static(key.as_bytes()), scope: Scope::Key });
+        let Gone::These(gone) = store.catch_up_since(partition, before).gone else { return (Vec::new(), Vec::new()) };
+        let purged = |key: &str| {
+            let read = || oracle::read(&self.history, partition, before, key.as_bytes(), store.now_ms());
+            let held = self.history.elements(partition, before, key.as_bytes());
+            held.iter().any(|(dot, _)| gone.contains(dot)) && read().is_expired()
+        };
+        let keys = KEYS.iter().filter(|key| partition_of(key.as_bytes()) == partition && purged(key));
+        let resets = keys.map(|key| Reset { key: Bytes::from_static(key.as_bytes()), scope: Scope::Key });
         (Vec::new(), resets.collect())
     }
 
@@ -65,7 +67,7 @@ impl World<'_> {
         before: &VersionVector,
     ) -> Result<(), Violation> {
         let news = store.catch_up_since(partition, before);
-        let replication_core::Gone::These(gone) = &news.gone else { return Ok(()) };
+        let Gone::These(gone) = &news.gone else { return Ok(()) };
         let mut purged = false;
         for dot in gone {
             let Some(element) = self.history.element(partition, *dot) else { continue };
