@@ -34,7 +34,8 @@ fn a_wrong_tie_break_is_caught() {
 
 #[test]
 fn an_acknowledgement_before_persistence_is_caught() {
-    check(Plant::AcknowledgeBeforePersist, &[Rule::NoLostUpdate]);
+    // Whoever follows such a token may notice before the region itself does.
+    check(Plant::AcknowledgeBeforePersist, &[Rule::NoLostUpdate, Rule::SessionsSeeTheirWrites]);
 }
 
 #[test]
