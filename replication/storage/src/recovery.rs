@@ -95,12 +95,22 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
         world: config.world.clone(),
         region: config.region,
         incarnation: me.incarnation,
-        boot: files.boot_id(),
+        boot: String::new(),
         birthmark: String::new(),
     };
-    // Durable before the first change is made under the name, and before the reason for taking it is cut off.
+    let doubtful = in_doubt.is_some();
+    if doubtful {
+        // Durable before the reason for taking the name is cut off. Without a boot, so that a start that ends in between
+        // leaves the next one as much in doubt as this one was: it must not take for damage what a power failure left.
+        identity.save(files, dir)?;
+        journal::mend(files, dir, &replayed)?;
+    }
+    identity.boot = files.boot_id();
+    // Durable before the first change is made under the name.
     identity.save(files, dir)?;
-    journal::mend(files, dir, &replayed)?;
+    if !doubtful {
+        journal::mend(files, dir, &replayed)?;
+    }
     let report = RecoveryReport {
         replica: me,
         empty: known.is_none() && in_doubt.is_none(),
