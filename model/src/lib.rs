@@ -6,6 +6,7 @@
 //! overrides (a human's word) ──┘
 //! ```
 
+mod automation;
 mod default_world;
 mod errors;
 mod name;
@@ -19,10 +20,11 @@ mod vote;
 mod worker;
 mod world;
 
+pub use automation::{Automation, SafetyRule};
 pub use errors::{KeyPath, Place, WorldError, WorldErrors};
 pub use name::{NameError, RegionName, Subject};
-pub use overrides::{Override, OverrideAction};
-pub use plan::{Decision, Evidence, Plan, PlanId, Serving, SubjectState, Verdict, Why};
+pub use overrides::{Gate, GateScope, Override, OverrideAction, Stages};
+pub use plan::{Decision, Evidence, Home, Plan, PlanId, Serving, SubjectState, Verdict, Why};
 pub use state_policy::{Conflicts, Durability, PrefixPolicy, StatePolicy};
 pub use token::Token;
 pub use vote::{Vote, VoteVector};

@@ -80,21 +80,37 @@ impl std::borrow::Borrow<str> for RegionName {
     }
 }
 
-/// What votes and verdicts speak about. Written `region/eu-west`.
+/// What votes and verdicts speak about. Written `region/eu-west`, or `pool/web/eu-west` for one member of one pool.
 ///
-/// Today a region's gateway; later also a pool's member or one protocol of it, which is why it is not just a name.
+/// A region is judged at its gateway by the region's own check: when it dies, one decision takes it out of every pool. A member is
+/// judged by its pool's check on top of that: what is broken in one region for one pool leaves that pool alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Subject {
     /// A region, judged at its gateway.
     Region(RegionName),
+    /// A region as a member of a pool.
+    Member {
+        /// The pool, whose name obeys the rule of region names.
+        pool: RegionName,
+        /// The member.
+        region: RegionName,
+    },
 }
 
 impl Subject {
     /// The region the subject lies in.
     pub fn region(&self) -> &RegionName {
         match self {
-            Self::Region(name) => name,
+            Self::Region(region) | Self::Member { region, .. } => region,
+        }
+    }
+
+    /// The pool, if it is one pool's member.
+    pub fn pool(&self) -> Option<&str> {
+        match self {
+            Self::Region(_) => None,
+            Self::Member { pool, .. } => Some(pool.as_str()),
         }
     }
 }
@@ -103,6 +119,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Region(name) => write!(f, "region/{name}"),
+            Self::Member { pool, region } => write!(f, "pool/{pool}/{region}"),
         }
     }
 }
@@ -110,9 +127,14 @@ impl fmt::Display for Subject {
 impl TryFrom<String> for Subject {
     type Error = NameError;
     fn try_from(text: String) -> Result<Self, NameError> {
-        match text.split_once('/') {
-            Some(("region", name)) => Ok(Self::Region(RegionName::new(name)?)),
-            _ => Err(NameError { what: "subject", text, why: "it is written `region/NAME`" }),
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts[..] {
+            ["region", name] => Ok(Self::Region(RegionName::new(name)?)),
+            ["pool", pool, region] => {
+                let pool = RegionName::new(pool).map_err(|error| NameError { what: "pool name", ..error })?;
+                Ok(Self::Member { pool, region: RegionName::new(region)? })
+            }
+            _ => Err(NameError { what: "subject", text, why: "it is written `region/NAME` or `pool/NAME/REGION`" }),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Override, OverrideAction, RegionName, Subject, Vote, World};
+use crate::{Gate, Override, RegionName, Subject, Vote, World};
 
 /// The number of a Plan. Ordered: a higher lineage beats any version of a lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,6 +42,44 @@ pub struct SubjectState {
     pub since_ms: u64,
     /// Which Plan version decided it.
     pub version: u64,
+    /// How much of its normal share it is sent on its way back, per mille; 1000 once it is all there.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub ramp_permille: u32,
+    /// Flap penalty at `penalty_at_ms`; it halves over time (see `decision::damping`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub penalty: u64,
+    /// When the penalty was last reckoned, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub penalty_at_ms: u64,
+}
+
+/// All of a share, per mille.
+const WHOLE: u32 = 1000;
+
+fn whole() -> u32 {
+    WHOLE
+}
+fn is_whole(permille: &u32) -> bool {
+    *permille == WHOLE
+}
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl SubjectState {
+    /// A verdict without a history.
+    pub fn new(verdict: Verdict, since_ms: u64, version: u64) -> Self {
+        Self { verdict, since_ms, version, ramp_permille: WHOLE, penalty: 0, penalty_at_ms: 0 }
+    }
+}
+
+/// Where the writes of a pool's state are at home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Home {
+    /// The one region that may write.
+    pub region: RegionName,
+    /// Version of the Plan that made it so: the fencing token. The data layer takes writes only under the greatest it knows.
+    pub epoch: u64,
 }
 
 /// What was seen when a decision was proposed: the stored answer to "why?".
@@ -58,6 +96,9 @@ pub struct Evidence {
     pub first_probe_ms: Option<u64>,
     /// When the quorum was first seen, Unix milliseconds of the proposer.
     pub quorum_at_ms: u64,
+    /// What the gateways carried then, requests per second by region, as far as they told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub demand_rps: BTreeMap<RegionName, u32>,
 }
 
 /// One change of one subject, with its evidence.
@@ -84,6 +125,8 @@ pub struct Decision {
 pub struct Serving {
     /// Name it or leave it out.
     pub serves: bool,
+    /// How much of its normal share it is to be sent, per mille: 0 if it does not serve.
+    pub share_permille: u32,
     /// Whose word that is.
     pub why: Why,
 }
@@ -115,11 +158,32 @@ pub struct Plan {
     pub overrides: Vec<Override>,
     /// The latest decisions, newest last, at most [`Plan::DECISIONS_KEPT`].
     pub decisions: Vec<Decision>,
+    /// Gates that are closed. As with overrides, one that is listed is closed, whatever a clock says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+    /// Homes by pool.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub homes: BTreeMap<String, Home>,
 }
 
 impl Plan {
     /// How many decisions a Plan carries along for `explain`.
     pub const DECISIONS_KEPT: usize = 32;
+
+    /// A Plan of that World in which nothing has happened yet.
+    pub fn new(id: PlanId, made_at_ms: u64, made_by: impl Into<String>, world: World) -> Self {
+        Self {
+            id,
+            made_at_ms,
+            made_by: made_by.into(),
+            world,
+            verdicts: BTreeMap::new(),
+            overrides: Vec::new(),
+            decisions: Vec::new(),
+            gates: Vec::new(),
+            homes: BTreeMap::new(),
+        }
+    }
 
     /// The override in force on a subject.
     pub fn override_on(&self, subject: &Subject) -> Option<&Override> {
@@ -129,11 +193,39 @@ impl Plan {
     /// Whether a region is to be named in answers: the override's word if there is one, else the verdict's.
     /// A region without a verdict serves, since nobody has said otherwise.
     pub fn serving(&self, region: &RegionName) -> Serving {
-        let subject = Subject::Region(region.clone());
-        if let Some(o) = self.override_on(&subject) {
-            return Serving { serves: o.action == OverrideAction::Up, why: Why::Override };
+        self.serving_of(&Subject::Region(region.clone()))
+    }
+
+    /// The same for a region as a member of a pool: it serves if both the region and the member do, with the product of their
+    /// shares. Whose word it is: the one that keeps it out; an override if one of the two is overridden.
+    pub fn serving_in(&self, pool: &str, region: &RegionName) -> Serving {
+        let whole = self.serving(region);
+        let Ok(pool) = RegionName::new(pool) else { return whole };
+        let member = Subject::Member { pool, region: region.clone() };
+        if !self.verdicts.contains_key(&member) && self.override_on(&member).is_none() {
+            return whole;
         }
-        let down = self.verdicts.get(&subject).is_some_and(|s| s.verdict == Verdict::Down);
-        Serving { serves: !down, why: Why::Verdict }
+        let member = self.serving_of(&member);
+        let why = match (whole.serves, member.serves) {
+            (false, true) => whole.why,
+            (true, false) => member.why,
+            _ if whole.why == Why::Override => Why::Override,
+            _ => member.why,
+        };
+        let share_permille = whole.share_permille * member.share_permille / WHOLE;
+        Serving { serves: whole.serves && member.serves, share_permille, why }
+    }
+
+    /// What the subject's own override says, or else its own verdict.
+    fn serving_of(&self, subject: &Subject) -> Serving {
+        if let Some(o) = self.override_on(subject) {
+            return Serving { serves: o.share_permille > 0, share_permille: o.share_permille, why: Why::Override };
+        }
+        let share_permille = self.verdicts.get(subject).map_or(WHOLE, |state| match state.verdict {
+            Verdict::Up => state.ramp_permille,
+            Verdict::Degraded => state.ramp_permille.min(self.world.automation.degraded_percent.saturating_mul(10)),
+            Verdict::Down => 0,
+        });
+        Serving { serves: share_permille > 0, share_permille, why: Why::Verdict }
     }
 }

@@ -35,4 +35,7 @@ pub struct VoteVector {
     /// Evidence for `explain` and for the drill's waterfall; never an input of the decision.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failing_since_ms: BTreeMap<Subject, u64>,
+    /// What each region's gateway says that it carries, requests per second, as this observer's probes heard it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub load_rps: BTreeMap<RegionName, u32>,
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{RegionName, StatePolicy};
+use crate::{Automation, RegionName, SafetyRule, StatePolicy, Subject};
 
 /// The whole desired configuration. Operators change it; the plane replicates it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,12 @@ pub struct World {
     /// Limits and policies of the replicated state.
     #[serde(default, skip_serializing_if = "StatePolicy::is_default")]
     pub state: StatePolicy,
+    /// How far automation may go.
+    #[serde(default, skip_serializing_if = "Automation::is_default")]
+    pub automation: Automation,
+    /// What must hold after every change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub safety: Vec<SafetyRule>,
 }
 
 /// A set of timings for probing and deciding.
@@ -68,6 +74,12 @@ pub struct Region {
     /// Port of the gateway.
     #[serde(default = "default_gateway_port")]
     pub gateway_port: u16,
+    /// Name of the check that judges the gateway. If none is given, the check on which all pools of the region agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+    /// What the region can carry, requests per second. Unknown: the capacity guard leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_rps: Option<u32>,
 }
 
 fn default_gateway_port() -> u16 {
@@ -75,6 +87,21 @@ fn default_gateway_port() -> u16 {
 }
 
 impl Region {
+    /// A region with nothing but a name, a number and a place on the map.
+    pub fn new(name: RegionName, id: u16, location: Location) -> Self {
+        Self {
+            name,
+            id,
+            place: String::new(),
+            location,
+            gateway_v4: None,
+            gateway_v6: None,
+            gateway_port: default_gateway_port(),
+            check: None,
+            capacity_rps: None,
+        }
+    }
+
     /// The gateway's socket address, IPv4 first.
     pub fn gateway(&self) -> Option<SocketAddr> {
         let v4 = self.gateway_v4.map(|ip| SocketAddr::new(ip.into(), self.gateway_port));
@@ -113,6 +140,38 @@ pub struct Check {
     /// Successes in a row that turn Down into Up, 1 to 1000.
     #[serde(default = "default_up_after")]
     pub up_after: u32,
+    /// Port; the gateway's if none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Host name that is sent along: the `Host` of HTTP, the authority of gRPC, and the name that a certificate must carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Service asked about, of a gRPC check; empty asks about the whole server.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub service: String,
+    /// Name of the program of an exec check, in the node's directory of checks, and its arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// A certificate that ends within so many days makes the member Degraded, 0 to 365; 0 never does.
+    #[serde(default = "default_certificate_days", skip_serializing_if = "is_default_certificate_days")]
+    pub certificate_days: u32,
+    /// Share of failed requests, in percent, from which what the gateway itself tells of its traffic makes the member Degraded,
+    /// 0 to 100; 0 never does.
+    #[serde(default = "default_errors_percent", skip_serializing_if = "is_default_errors_percent")]
+    pub errors_percent: u32,
+}
+
+fn default_certificate_days() -> u32 {
+    7
+}
+fn is_default_certificate_days(days: &u32) -> bool {
+    *days == default_certificate_days()
+}
+fn default_errors_percent() -> u32 {
+    20
+}
+fn is_default_errors_percent(percent: &u32) -> bool {
+    *percent == default_errors_percent()
 }
 
 fn default_check_path() -> String {
@@ -140,6 +199,12 @@ impl Default for Check {
             timeout_ms: default_timeout_ms(),
             down_after: default_down_after(),
             up_after: default_up_after(),
+            port: None,
+            host: None,
+            service: String::new(),
+            command: Vec::new(),
+            certificate_days: default_certificate_days(),
+            errors_percent: default_errors_percent(),
         }
     }
 }
@@ -152,6 +217,12 @@ pub enum CheckKind {
     Tcp,
     /// `GET path` answers 2xx.
     Http,
+    /// The same over TLS; the certificate must be one that the node trusts, for the check's `host`.
+    Https,
+    /// `grpc.health.v1.Health/Check` answers SERVING, over cleartext HTTP/2.
+    Grpc,
+    /// A program on the observer ends with 0 (Up), 1 (Degraded) or anything else (Down).
+    Exec,
 }
 
 /// Members in regions that can serve one name.
@@ -166,6 +237,56 @@ pub struct Pool {
     /// What is answered when every member is down.
     #[serde(default)]
     pub all_down: AllDown,
+    /// Relative weights of members, 0 to 1000; one that is not named has [`Pool::WEIGHT`]. A member of weight 0 stands by: it is
+    /// named when no other one serves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<RegionName, u32>,
+    /// Automation leaves at least so many members serving, 1 to the number of members.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub min_healthy: u32,
+    /// Whether automation may take members out and bring them back.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub automation: bool,
+    /// The one region that may write, of a pool whose state has a home. Automation never moves it; it is moved by a command, which
+    /// draws a new fencing epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<RegionName>,
+}
+
+fn one() -> u32 {
+    1
+}
+fn is_one(n: &u32) -> bool {
+    *n == 1
+}
+fn yes() -> bool {
+    true
+}
+fn is_yes(yes: &bool) -> bool {
+    *yes
+}
+
+impl Pool {
+    /// The weight of a member about which nothing is said.
+    pub const WEIGHT: u32 = 100;
+
+    /// Members, each judged by `check`, all of one weight, and everything else as by default.
+    pub fn of(members: Vec<RegionName>, check: Option<String>) -> Self {
+        Self {
+            members,
+            check,
+            all_down: AllDown::default(),
+            weights: BTreeMap::new(),
+            min_healthy: 1,
+            automation: true,
+            home: None,
+        }
+    }
+
+    /// The weight of a member.
+    pub fn weight(&self, region: &RegionName) -> u32 {
+        self.weights.get(region).copied().unwrap_or(Self::WEIGHT)
+    }
 }
 
 /// What is answered when every member is down.
@@ -310,16 +431,59 @@ impl Default for NameTtl {
 }
 
 impl World {
+    /// A world of these regions, and of nothing else.
+    pub fn of(name: &str, regions: Vec<Region>) -> Self {
+        Self {
+            name: name.to_owned(),
+            profile: Profile::default(),
+            regions,
+            checks: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            zones: Vec::new(),
+            state: StatePolicy::default(),
+            automation: Automation::default(),
+            safety: Vec::new(),
+        }
+    }
+
     /// The region of that name.
     pub fn region(&self, name: &RegionName) -> Option<&Region> {
         self.regions.iter().find(|r| r.name == *name)
     }
 
-    /// The check that a region is judged by, with its name: the one of the pools that it is a member of. Validation allows
-    /// only one, since a region has one verdict. None means that it is never judged.
+    /// The check that a region's gateway is judged by, with its name: its own, or the one on which all pools agree that it is a
+    /// member of (validation asks for that). None means that it is never judged.
     pub fn check_of(&self, region: &RegionName) -> Option<(&str, &Check)> {
-        let pools = self.pools.values().filter(|pool| pool.members.contains(region));
-        let name = pools.filter_map(|pool| pool.check.as_deref()).next()?;
+        let own = self.region(region).and_then(|region| region.check.as_deref());
+        let of_pools =
+            || self.pools.values().filter(|pool| pool.members.contains(region)).find_map(|p| p.check.as_deref());
+        let (name, check) = self.checks.get_key_value(own.or_else(of_pools)?)?;
+        Some((name.as_str(), check))
+    }
+
+    /// The check of one pool's member, if it has a verdict of its own: the pool's, where that is another one than the region's.
+    pub fn member_check(&self, pool: &str, region: &RegionName) -> Option<(&str, &Check)> {
+        let name = self.pools.get(pool)?.check.as_deref()?;
+        if self.check_of(region).is_some_and(|(of_region, _)| of_region == name) {
+            return None;
+        }
         self.checks.get_key_value(name).map(|(name, check)| (name.as_str(), check))
+    }
+
+    /// Everything that has a verdict: each region, and each pool's member with a check of its own, with the check if there is one.
+    pub fn subjects(&self) -> impl Iterator<Item = (Subject, Option<&Check>)> {
+        let regions = self
+            .regions
+            .iter()
+            .map(|region| (Subject::Region(region.name.clone()), self.check_of(&region.name).map(|(_, check)| check)));
+        let members = self.pools.iter().flat_map(move |(name, pool)| {
+            pool.members.iter().filter_map(move |region| {
+                let (_, check) = self.member_check(name, region)?;
+                // Validation holds pools' names to the rule of region names.
+                let pool = RegionName::new(name.as_str()).ok()?;
+                Some((Subject::Member { pool, region: region.clone() }, Some(check)))
+            })
+        });
+        regions.chain(members)
     }
 }

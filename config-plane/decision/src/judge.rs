@@ -282,6 +282,7 @@ fn change(subject: &Subject, from: Verdict, leaning: &Leaning) -> Change {
             qualified: tally.qualified,
             first_probe_ms: tally.first_probe_ms,
             quorum_at_ms: leaning.since.wall_ms,
+            demand_rps: BTreeMap::new(),
         },
     }
 }

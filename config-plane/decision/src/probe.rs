@@ -155,6 +155,7 @@ impl Observer {
                 .iter()
                 .filter_map(|(subject, machine)| Some((subject.clone(), machine.failing_since_ms()?)))
                 .collect(),
+            load_rps: BTreeMap::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use model::{Plan, RegionName};
 /// The members of a pool that the Plan names in answers, in the pool's order. Empty for an unknown pool.
 pub fn serving_members<'p>(plan: &'p Plan, pool: &str) -> Vec<&'p RegionName> {
     let members = plan.world.pools.get(pool).map(|p| p.members.as_slice()).unwrap_or_default();
-    members.iter().filter(|m| plan.serving(m).serves).collect()
+    members.iter().filter(|m| plan.serving_in(pool, m).serves).collect()
 }
 
 /// The first pool (by name) that the step from `before` to `after` would leave without a serving member.

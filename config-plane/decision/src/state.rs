@@ -115,15 +115,9 @@ impl PlaneState {
             return Err(Refusal::AlreadyFounded { lineage: plan.id.lineage });
         }
         check_world(world)?;
-        let mut plan = Plan {
-            id: PlanId { lineage, version: index },
-            made_at_ms: request.proposed_at_ms,
-            made_by: format!("world `{}` founded", world.name),
-            world: world.clone(),
-            verdicts: BTreeMap::new(),
-            overrides: Vec::new(),
-            decisions: Vec::new(),
-        };
+        let id = PlanId { lineage, version: index };
+        let made_by = format!("world `{}` founded", world.name);
+        let mut plan = Plan::new(id, request.proposed_at_ms, made_by, world.clone());
         sync_subjects(&mut plan, request.proposed_at_ms, index);
         Ok(Some(plan))
     }
@@ -216,11 +210,11 @@ fn check_world(world: &World) -> Result<(), Refusal> {
 
 /// New subjects begin Up, since nobody has said otherwise; subjects that are gone lose verdict and override.
 fn sync_subjects(plan: &mut Plan, now_ms: u64, index: u64) {
-    let subjects: Vec<Subject> = plan.world.regions.iter().map(|r| Subject::Region(r.name.clone())).collect();
+    let subjects: Vec<Subject> = plan.world.subjects().map(|(subject, _)| subject).collect();
     plan.verdicts.retain(|subject, _| subjects.contains(subject));
     plan.overrides.retain(|o| subjects.contains(&o.subject));
     for subject in subjects {
-        let fresh = || SubjectState { verdict: Verdict::Up, since_ms: now_ms, version: index };
+        let fresh = || SubjectState::new(Verdict::Up, now_ms, index);
         plan.verdicts.entry(subject).or_insert_with(fresh);
     }
 }
@@ -235,7 +229,7 @@ fn decide(plan: &Plan, based_on: PlanId, changes: &[Change], index: u64, request
     let mut next = plan.clone();
     let now_ms = request.proposed_at_ms.max(plan.made_at_ms);
     for change in &changes {
-        let state = SubjectState { verdict: change.to, since_ms: now_ms, version: index };
+        let state = SubjectState::new(change.to, now_ms, index);
         next.verdicts.insert(change.subject.clone(), state);
         next.decisions.push(Decision {
             version: index,
@@ -263,14 +257,7 @@ fn set_override(
     request: &Request,
 ) -> Step {
     guards::known(plan, subject)?;
-    let word = Override {
-        subject: subject.clone(),
-        action,
-        reason: reason.trim().to_owned(),
-        who: who.trim().to_owned(),
-        set_at_ms: request.proposed_at_ms,
-        expires_at_ms: request.proposed_at_ms.saturating_add(lasts_ms),
-    };
+    let word = Override::new(subject.clone(), action, (reason, who), request.proposed_at_ms, lasts_ms);
     let mut next = plan.clone();
     next.overrides.retain(|o| o.subject != *subject);
     next.overrides.push(word);

@@ -20,28 +20,18 @@ pub(crate) fn subject(text: &str) -> Subject {
 /// A world of these regions, with one pool `web` of all of them, judged by the default check.
 pub(crate) fn world(regions: &[&str]) -> World {
     let region = |(id, region): (u16, &&str)| Region {
-        name: name(region),
-        id,
-        place: String::new(),
-        location: Location { latitude: 0.0, longitude: 0.0 },
         gateway_v4: Some([10, 0, 0, u8::try_from(id).unwrap()].into()),
-        gateway_v6: None,
-        gateway_port: 80,
+        ..Region::new(name(region), id, Location { latitude: 0.0, longitude: 0.0 })
     };
     World {
-        name: "test".into(),
-        profile: model::Profile::Default,
-        regions: (1..).zip(regions).map(region).collect(),
         checks: [("gateway".into(), Check::default())].into(),
         pools: [("web".into(), pool(regions))].into(),
-        zones: vec![],
-        state: model::StatePolicy::default(),
+        ..World::of("test", (1..).zip(regions).map(region).collect())
     }
 }
 
 pub(crate) fn pool(members: &[&str]) -> Pool {
-    let members = members.iter().map(|m| name(m)).collect();
-    Pool { members, check: Some("gateway".into()), all_down: model::AllDown::FailOpen }
+    Pool::of(members.iter().map(|m| name(m)).collect(), Some("gateway".into()))
 }
 
 /// A request whose id and time follow from `n`.
@@ -68,7 +58,7 @@ pub(crate) fn evidence(world: &World, about: &Subject, vote: Vote) -> Evidence {
     let others = world.regions.iter().map(|r| &r.name).filter(|r| *r != about.region());
     let votes: BTreeMap<_, _> = others.map(|r| (r.clone(), vote)).collect();
     let qualified = votes.len();
-    Evidence { votes, needed: qualified, qualified, first_probe_ms: None, quorum_at_ms: 0 }
+    Evidence { votes, needed: qualified, qualified, first_probe_ms: None, quorum_at_ms: 0, demand_rps: BTreeMap::new() }
 }
 
 /// A change that everybody agrees on, from the verdict in force.

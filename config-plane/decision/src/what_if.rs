@@ -68,6 +68,7 @@ fn votes(plan: &Plan, dead: &BTreeSet<RegionName>, seq: u64) -> Vec<VoteVector> 
         seq,
         votes: plan.verdicts.keys().map(|about| (about.clone(), vote(about))).collect(),
         failing_since_ms: BTreeMap::new(),
+        load_rps: BTreeMap::new(),
     };
     living.map(vector).collect()
 }

@@ -37,35 +37,11 @@ fn id(lineage: u64, version: u64) -> PlanId {
 
 /// A valid Plan; `made_by` tells where it comes from.
 fn plan(id: PlanId, made_by: &str) -> Plan {
-    let region = Region {
-        name: "eu-west".parse().unwrap(),
-        id: 1,
-        place: "Dublin".into(),
-        location: Location { latitude: 53.3, longitude: -6.3 },
-        gateway_v4: Some([127, 0, 1, 1].into()),
-        gateway_v6: None,
-        gateway_port: 8080,
-    };
-    Plan {
-        id,
-        made_at_ms: 1,
-        made_by: made_by.into(),
-        world: World {
-            name: "test".into(),
-            profile: model::Profile::Default,
-            regions: vec![region],
-            checks: [].into(),
-            pools: [].into(),
-            zones: vec![],
-            state: Default::default(),
-        },
-        verdicts: [].into(),
-        overrides: vec![],
-        decisions: vec![],
-    }
+    let at = Location { latitude: 53.3, longitude: -6.3 };
+    let region = Region { gateway_v4: Some([127, 0, 1, 1].into()), ..Region::new("eu-west".parse().unwrap(), 1, at) };
+    Plan::new(id, 1, made_by, World::of("test", vec![region]))
 }
 
-/// A Plan that decodes, but whose world is not valid: two regions of one name and number.
 fn poison(id: PlanId) -> Plan {
     let mut plan = plan(id, "poison");
     let twin = plan.world.regions[0].clone();

@@ -16,6 +16,8 @@ pub(super) enum Shape {
     Whole(u64),
     /// A number.
     Number,
+    /// `true` or `false`.
+    Bool,
     /// A list of these.
     List(&'static Self),
     /// A table with these keys.
@@ -74,6 +76,34 @@ pub(super) static WORLD: Table = Table {
         may("pool", Shape::Named(&Shape::Table(&POOL))),
         may("zone", Shape::List(&Shape::Table(&ZONE))),
         may("state", Shape::Table(&STATE)),
+        may("automation", Shape::Table(&AUTOMATION)),
+        may("safety", Shape::List(&Shape::Table(&SAFETY))),
+    ],
+};
+
+static AUTOMATION: Table = Table {
+    what: "the limits of automation",
+    fields: &[
+        may("enabled", Shape::Bool),
+        may("max_removed_percent", COUNT),
+        may("velocity_window_s", SECONDS),
+        may("max_removals_per_hour", COUNT),
+        may("common_mode_regions", COUNT),
+        may("common_mode_window_s", SECONDS),
+        may("capacity_used_percent", COUNT),
+        may("degraded_percent", COUNT),
+        may("ramp_percent", Shape::List(&COUNT)),
+        may("ramp_step_s", SECONDS),
+    ],
+};
+
+static SAFETY: Table = Table {
+    what: "a safety rule",
+    fields: &[
+        needed("name", Shape::Text),
+        needed("at_least", COUNT),
+        needed("regions", Shape::List(&REGION_NAME)),
+        may("pool", Shape::Text),
     ],
 };
 
@@ -105,6 +135,8 @@ static REGION: Table = Table {
         may("gateway_v4", IPV4),
         may("gateway_v6", IPV6),
         may("gateway_port", Shape::Whole(u16::MAX as u64)),
+        may("check", Shape::Text),
+        may("capacity_rps", COUNT),
     ],
 };
 
@@ -114,12 +146,18 @@ static LOCATION: Table =
 static CHECK: Table = Table {
     what: "a check",
     fields: &[
-        needed("kind", Shape::Word(&["tcp", "http"])),
+        needed("kind", Shape::Word(&["tcp", "http", "https", "grpc", "exec"])),
         may("path", Shape::Text),
         may("interval_ms", MILLIS),
         may("timeout_ms", MILLIS),
         may("down_after", COUNT),
         may("up_after", COUNT),
+        may("port", Shape::Whole(u16::MAX as u64)),
+        may("host", Shape::Text),
+        may("service", Shape::Text),
+        may("command", Shape::List(&Shape::Text)),
+        may("certificate_days", COUNT),
+        may("errors_percent", COUNT),
     ],
 };
 
@@ -129,6 +167,10 @@ static POOL: Table = Table {
         needed("members", Shape::List(&REGION_NAME)),
         may("check", Shape::Text),
         may("all_down", Shape::Word(&["fail_open", "fail_closed"])),
+        may("weights", Shape::Named(&COUNT)),
+        may("min_healthy", COUNT),
+        may("automation", Shape::Bool),
+        may("home", REGION_NAME),
     ],
 };
 

@@ -4,8 +4,8 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use crate::{
-    AllDown, Check, CheckKind, Conflicts, Durability, Location, NameTtl, Pool, PrefixPolicy, Profile, Record,
-    RecordData, Region, RegionName, Soa, StatePolicy, Steered, SteeringPolicy, World, Zone,
+    AllDown, Automation, Check, CheckKind, Conflicts, Durability, Location, NameTtl, Pool, PrefixPolicy, Profile,
+    Record, RecordData, Region, RegionName, SafetyRule, Soa, StatePolicy, Steered, SteeringPolicy, World, Zone,
 };
 
 /// The default world with `from` replaced by `to`, parsed: the errors are what is expected.
@@ -109,7 +109,7 @@ fn unknown_keys_are_errors_with_a_suggestion() {
         "profile = \"default\"",
         "colour = \"blue\"",
         expect![
-            "world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, zone, state)"
+            "world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, zone, state, automation, safety)"
         ],
     );
     check(
@@ -357,7 +357,7 @@ fn checks_keep_to_their_limits() {
         "[pool.web]",
         "[check.other]\nkind = \"tcp\"\n\n[pool.vip]\nmembers = [\"us-east\"]\ncheck = \"other\"\n\n[pool.web]",
         expect![
-            "world.toml:60:9: pool.web.check: pool `vip` judges region `us-east` by check `other`, this one by `gateway`: a region has one verdict"
+            "world.toml:60:9: pool.web.check: pool `vip` judges region `us-east` by check `other`, this one by `gateway`: which one judges the region itself? (give region `us-east` a `check` of its own)"
         ],
     );
 }
@@ -371,7 +371,7 @@ fn all_errors_come_at_once_in_the_order_of_the_file() {
     check_text(
         &text,
         expect![[r#"
-            world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, zone, state)
+            world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, zone, state, automation, safety)
             world.toml:24:6: region[1].id: 1 is region[0]'s id already
             world.toml:99:8: zone[0].steered[0].pool: there is no pool `wbe` (did you mean `web`?)"#]],
     );
@@ -428,6 +428,8 @@ fn worlds() -> impl Strategy<Value = World> {
                 gateway_v6: (!flags[0] || flags[1])
                     .then(|| [0xfd00, 0, 0, 0, 0, 0, 0, u16::try_from(i + 1).unwrap()].into()),
                 gateway_port: u16::try_from(ttl % 60_000 + 1).unwrap(),
+                check: flags[3].then(|| check.clone()),
+                capacity_rps: flags[1].then_some(count),
             };
             let members: Vec<RegionName> = (0..regions).map(name).collect();
             World {
@@ -443,6 +445,12 @@ fn worlds() -> impl Strategy<Value = World> {
                         timeout_ms: interval_ms,
                         down_after: count,
                         up_after: count * 10,
+                        port: flags[0].then_some(9),
+                        host: flags[1].then(|| "shop.test".into()),
+                        service: if flags[2] { "shop.Cart".into() } else { String::new() },
+                        command: Vec::new(),
+                        certificate_days: count,
+                        errors_percent: count,
                     },
                 )]
                 .into(),
@@ -452,6 +460,10 @@ fn worlds() -> impl Strategy<Value = World> {
                         members: members.clone(),
                         check: flags[2].then_some(check),
                         all_down: if flags[1] { AllDown::FailClosed } else { AllDown::FailOpen },
+                        weights: if flags[0] { [(name(0), count)].into() } else { Default::default() },
+                        min_healthy: if flags[1] { 2 } else { 1 },
+                        automation: flags[2],
+                        home: flags[3].then(|| name(1)),
                     },
                 )]
                 .into(),
@@ -468,6 +480,13 @@ fn worlds() -> impl Strategy<Value = World> {
                         .into_iter()
                         .collect(),
                 },
+                automation: Automation { enabled: flags[0], ramp_step_s: count, ..Automation::default() },
+                safety: vec![SafetyRule {
+                    name: "two".into(),
+                    at_least: 2,
+                    regions: vec![name(0), name(1)],
+                    pool: flags[1].then(|| pool.clone()),
+                }],
             }
         })
         .prop_filter("printable", |world| !world.name.chars().any(char::is_control))

@@ -108,6 +108,7 @@ impl<'t> Walk<'t> {
             }
             (Shape::Number, DeValue::Integer(number)) => read_number(number.as_str(), path),
             (Shape::Number, DeValue::Float(number)) => read_number(number.as_str(), path),
+            (Shape::Bool, DeValue::Boolean(value)) => Ok(Value::Boolean(*value)),
             (Shape::List(shape), DeValue::Array(items)) => {
                 let items = items.iter().enumerate().filter_map(|(i, item)| self.value(shape, item, &path.at(i)));
                 Ok(Value::Array(items.collect()))
@@ -163,6 +164,7 @@ fn describe(shape: &Shape) -> String {
         Shape::Word(words) => format!("one of \"{}\"", words.join("\", \"")),
         Shape::Whole(_) => "a whole number".into(),
         Shape::Number => "a number".into(),
+        Shape::Bool => "true or false".into(),
         Shape::List(Shape::Table(table)) => format!("a list of tables, each {}", table.what),
         Shape::List(_) => "a list".into(),
         Shape::Table(table) => format!("a table, {}", table.what),

@@ -31,6 +31,9 @@ fn check_regions(world: &World, path: &KeyPath, faults: &mut Faults) {
     let (mut names, mut ids, mut gateways) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (i, region) in world.regions.iter().enumerate() {
         let path = path.at(i);
+        if let Some(check) = &region.check {
+            check_reference(world, check, &path.key("check"), faults);
+        }
         if let Some(first) = names.insert(&region.name, i) {
             faults.add(path.key("name"), format!("`{}` is region[{first}]'s name already", region.name));
         }
@@ -112,9 +115,15 @@ fn check_pool(world: &World, pool: &Pool, path: &KeyPath, faults: &mut Faults) {
         faults.add(path.key("members"), "a pool without members can serve nobody");
     }
     check_region_list(world, &pool.members, &path.key("members"), faults);
-    if let Some(check) = pool.check.as_deref().filter(|check| !world.checks.contains_key(*check)) {
+    if let Some(check) = &pool.check {
+        check_reference(world, check, &path.key("check"), faults);
+    }
+}
+
+fn check_reference(world: &World, check: &str, path: &KeyPath, faults: &mut Faults) {
+    if !world.checks.contains_key(check) {
         let hint = did_you_mean(check, world.checks.keys().map(String::as_str));
-        faults.add_with(path.key("check"), format!("there is no check `{check}`"), hint);
+        faults.add_with(path.clone(), format!("there is no check `{check}`"), hint);
     }
 }
 
@@ -130,18 +139,20 @@ pub(super) fn check_region_list(world: &World, list: &[RegionName], path: &KeyPa
     }
 }
 
-/// A region has one gateway and one verdict, so one check judges it.
+/// A region has one gateway and one verdict, so one check judges it: its own, or the one on which its pools agree.
 fn check_one_check_per_region(world: &World, faults: &mut Faults) {
     let mut judged: BTreeMap<&RegionName, (&str, &str)> = BTreeMap::new();
     for (name, pool) in &world.pools {
         let Some(check) = pool.check.as_deref() else { continue };
-        for member in &pool.members {
+        let unsaid = |member: &&RegionName| world.region(member).is_none_or(|region| region.check.is_none());
+        for member in pool.members.iter().filter(unsaid) {
             let (first_pool, first) = *judged.entry(member).or_insert((name, check));
             if first != check {
                 let what = format!(
-                    "pool `{first_pool}` judges region `{member}` by check `{first}`, this one by `{check}`: a region has one verdict"
+                    "pool `{first_pool}` judges region `{member}` by check `{first}`, this one by `{check}`: which one judges the region itself?"
                 );
-                faults.add(KeyPath::root().key("pool").key(name).key("check"), what);
+                let hint = format!("give region `{member}` a `check` of its own");
+                faults.add_with(KeyPath::root().key("pool").key(name).key("check"), what, hint);
                 break;
             }
         }

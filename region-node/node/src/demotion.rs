@@ -72,6 +72,7 @@ mod tests {
             votes: [vote("us", Vote::Down), vote("eu", Vote::Down), vote("ap", Vote::Unknown), vote("sa", Vote::Up)]
                 .into(),
             failing_since_ms: Default::default(),
+            load_rps: Default::default(),
         };
         let silent = |seconds| demoted(Duration::from_secs(seconds), Some(&own));
         assert_eq!(silent(9), BTreeSet::new());

@@ -141,11 +141,11 @@ struct Sights {
 
 impl Sights {
     fn of(eyes: &Eyes, world: &World) -> Self {
-        let seen = world.regions.iter().filter_map(|region| {
-            let at = *eyes.gateways.get(&region.name)?;
-            let check = world.check_of(&region.name).map(|(_, check)| check.clone()).unwrap_or_default();
+        let seen = world.subjects().filter_map(|(subject, check)| {
+            let at = *eyes.gateways.get(subject.region())?;
+            let check = check.cloned().unwrap_or_default();
             let timing = Timing::of(world.profile, &check);
-            Some((Subject::Region(region.name.clone()), at, Arc::new(check), timing))
+            Some((subject, at, Arc::new(check), timing))
         });
         Self { timing: Timing::of_world(world), seen: seen.collect() }
     }

@@ -18,6 +18,7 @@ async fn attempt(at: SocketAddr, check: &Check) -> anyhow::Result<bool> {
     match check.kind {
         CheckKind::Tcp => Ok(true),
         CheckKind::Http => get(stream, at, &check.path).await,
+        CheckKind::Https | CheckKind::Grpc | CheckKind::Exec => anyhow::bail!("this node has no such probe"),
     }
 }
 

@@ -92,6 +92,7 @@ async fn a_region_votes_in_its_own_name_only_and_nonsense_is_told_so() {
             seq: 1,
             votes: Default::default(),
             failing_since_ms: Default::default(),
+            load_rps: Default::default(),
         };
         serde_json::to_vec(&vector).expect("encodes")
     };

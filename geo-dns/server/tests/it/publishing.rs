@@ -54,7 +54,7 @@ impl Stage {
 
 fn without(region_down: &str, version: u64) -> Plan {
     let mut plan = plan(version);
-    let state = SubjectState { verdict: Verdict::Down, since_ms: 0, version };
+    let state = SubjectState::new(Verdict::Down, 0, version);
     plan.verdicts.insert(Subject::Region(region(region_down)), state);
     plan
 }

@@ -13,8 +13,8 @@ use hickory_proto::{
     rr::{Name, RecordType},
 };
 use model::{
-    AllDown, Location, NameTtl, Plan, PlanId, Pool, Profile, Record, RecordData, Region, RegionName, Soa, Steered,
-    SteeringPolicy, World, Zone,
+    Location, NameTtl, Plan, PlanId, Pool, Record, RecordData, Region, RegionName, Soa, Steered, SteeringPolicy, World,
+    Zone,
 };
 use steering::{View, ViewInputs, geo::Geo};
 
@@ -28,13 +28,8 @@ pub(crate) fn region(name: &str) -> RegionName {
 /// `www.shop.test` is steered: us-east 192.0.2.1, eu-west 192.0.2.2. `big` and `huge` are long texts.
 pub(crate) fn plan(version: u64) -> Plan {
     let member = |name: &str, id: u8| Region {
-        name: region(name),
-        id: id.into(),
-        place: String::new(),
-        location: Location { latitude: 50.0, longitude: f64::from(id) },
         gateway_v4: Some([192, 0, 2, id].into()),
-        gateway_v6: None,
-        gateway_port: 80,
+        ..Region::new(region(name), id.into(), Location { latitude: 50.0, longitude: f64::from(id) })
     };
     let text =
         |name: &str, length: usize| Record { name: name.into(), data: RecordData::Txt("x".repeat(length)), ttl: None };
@@ -47,38 +42,26 @@ pub(crate) fn plan(version: u64) -> Plan {
         ttl: NameTtl::default(),
     };
     let members = vec![region("us-east"), region("eu-west")];
-    Plan {
-        id: PlanId { lineage: 7, version },
-        made_at_ms: 0,
-        made_by: String::new(),
-        world: World {
-            name: "test".into(),
-            profile: Profile::Default,
-            regions: vec![member("us-east", 1), member("eu-west", 2)],
-            checks: BTreeMap::from([("web".into(), check())]),
-            pools: BTreeMap::from([(
-                "web".into(),
-                Pool { members, check: Some("web".into()), all_down: AllDown::FailOpen },
-            )]),
-            zones: vec![Zone {
-                origin: "shop.test".into(),
-                ttl: 300,
-                soa: Soa::default(),
-                ns: vec!["ns1.shop.test".into()],
-                records: vec![text("big", 1000), text("huge", 40_000)],
-                steered: vec![www],
-            }],
-            state: Default::default(),
-        },
-        verdicts: BTreeMap::new(),
-        overrides: Vec::new(),
-        decisions: Vec::new(),
-    }
+    let zone = Zone {
+        origin: "shop.test".into(),
+        ttl: 300,
+        soa: Soa::default(),
+        ns: vec!["ns1.shop.test".into()],
+        records: vec![text("big", 1000), text("huge", 40_000)],
+        steered: vec![www],
+    };
+    let world = World {
+        checks: BTreeMap::from([("web".into(), check())]),
+        pools: BTreeMap::from([("web".into(), Pool::of(members, Some("web".into())))]),
+        zones: vec![zone],
+        ..World::of("test", vec![member("us-east", 1), member("eu-west", 2)])
+    };
+    Plan::new(PlanId { lineage: 7, version }, 0, "", world)
 }
 
 fn check() -> model::Check {
     let kind = model::CheckKind::Tcp;
-    model::Check { kind, path: String::new(), interval_ms: 500, timeout_ms: 400, down_after: 3, up_after: 6 }
+    model::Check { kind, timeout_ms: 400, ..model::Check::default() }
 }
 
 /// A server on any port of 127.0.0.1.

@@ -56,8 +56,14 @@ impl Standing {
 
 impl Member {
     /// A region as a member of a pool with that check.
-    pub(crate) fn new(region: &Region, check: Option<&Check>, plan: &Plan, demoted: &BTreeSet<RegionName>) -> Self {
-        let standing = standing(region, check, plan, demoted);
+    pub(crate) fn new(
+        region: &Region,
+        pool: &str,
+        check: Option<&Check>,
+        plan: &Plan,
+        demoted: &BTreeSet<RegionName>,
+    ) -> Self {
+        let standing = standing(region, pool, check, plan, demoted);
         let steady_ms = check.and_then(|check| {
             let probes = match standing {
                 Standing::NotJudged | Standing::Overridden { .. } => return None,
@@ -88,8 +94,14 @@ impl Member {
 }
 
 /// An override beats the verdict and the local probes; a pool without a check hears only overrides.
-fn standing(region: &Region, check: Option<&Check>, plan: &Plan, demoted: &BTreeSet<RegionName>) -> Standing {
-    let serving = plan.serving(&region.name);
+fn standing(
+    region: &Region,
+    pool: &str,
+    check: Option<&Check>,
+    plan: &Plan,
+    demoted: &BTreeSet<RegionName>,
+) -> Standing {
+    let serving = plan.serving_in(pool, &region.name);
     if serving.why == Why::Override {
         return Standing::Overridden { serves: serving.serves };
     }

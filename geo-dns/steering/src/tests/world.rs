@@ -10,8 +10,8 @@ use hickory_proto::{
     },
 };
 use model::{
-    AllDown, Check, CheckKind, Location, NameTtl, Override, OverrideAction, Plan, PlanId, Pool, Profile, RecordData,
-    Region, RegionName, Soa, Steered, SteeringPolicy, Subject, SubjectState, Verdict, World, Zone,
+    AllDown, Check, Location, NameTtl, Override, OverrideAction, Plan, PlanId, Pool, RecordData, Region, RegionName,
+    Soa, Steered, SteeringPolicy, Subject, SubjectState, Verdict, World, Zone,
 };
 
 use crate::{
@@ -47,49 +47,35 @@ pub(crate) fn plan() -> Plan {
         region("eu-west", 2, (53.35, -6.26), true),
         region("ap-south", 3, (19.08, 72.88), false),
     ];
-    let verdict = SubjectState { verdict: Verdict::Up, since_ms: 0, version: 1 };
+    let verdict = SubjectState::new(Verdict::Up, 0, 1);
     let verdicts = regions.iter().map(|r| (Subject::Region(r.name.clone()), verdict.clone())).collect();
-    Plan {
-        id: PlanId { lineage: 0xabc, version: 42 },
-        made_at_ms: 0,
-        made_by: "test".into(),
-        world: World {
-            name: "test".into(),
-            profile: Profile::Default,
-            regions,
-            checks: BTreeMap::from([("web".into(), check())]),
-            pools: pools(),
-            zones: zones(),
-            state: Default::default(),
-        },
-        verdicts,
-        overrides: Vec::new(),
-        decisions: Vec::new(),
-    }
+    let world = World {
+        checks: BTreeMap::from([("web".into(), check())]),
+        pools: pools(),
+        zones: zones(),
+        ..World::of("test", regions)
+    };
+    Plan { verdicts, ..Plan::new(PlanId { lineage: 0xabc, version: 42 }, 0, "test", world) }
 }
 
 fn region(name: &str, id: u16, place: (f64, f64), v6: bool) -> Region {
     Region {
-        name: region_name(name),
-        id,
-        place: String::new(),
-        location: Location { latitude: place.0, longitude: place.1 },
         gateway_v4: Some([198, 51, 100, id as u8].into()),
         gateway_v6: v6.then(|| [0x2001, 0xdb8, id, 0, 0, 0, 0, 1].into()),
         gateway_port: 443,
+        ..Region::new(region_name(name), id, Location { latitude: place.0, longitude: place.1 })
     }
 }
 
 /// Up may change after 1.5 s, down after 5 s.
 fn check() -> Check {
-    Check { kind: CheckKind::Http, path: "/".into(), interval_ms: 500, timeout_ms: 400, down_after: 3, up_after: 10 }
+    Check { timeout_ms: 400, up_after: 10, ..Check::default() }
 }
 
 fn pools() -> BTreeMap<String, Pool> {
     let pool = |check: Option<&str>, all_down| Pool {
-        members: ["us-east", "eu-west", "ap-south"].map(region_name).into(),
-        check: check.map(str::to_owned),
         all_down,
+        ..Pool::of(["us-east", "eu-west", "ap-south"].map(region_name).into(), check.map(str::to_owned))
     };
     BTreeMap::from([
         ("web".into(), pool(Some("web"), AllDown::FailOpen)),
@@ -170,14 +156,7 @@ pub(crate) fn down(plan: &mut Plan, regions: &str) {
 }
 
 pub(crate) fn set_override(plan: &mut Plan, region: &str, action: OverrideAction) {
-    plan.overrides.push(Override {
-        subject: Subject::Region(region_name(region)),
-        action,
-        reason: "test".into(),
-        who: "test".into(),
-        set_at_ms: 0,
-        expires_at_ms: 1,
-    });
+    plan.overrides.push(Override::new(Subject::Region(region_name(region)), action, ("test", "test"), 0, 1));
 }
 
 /// The View of a server in `us-east`.

@@ -108,6 +108,7 @@ impl Stage {
                 seq: self.seq,
                 votes: self.regions.iter().map(|about| (subject(about), opinion(about))).collect(),
                 failing_since_ms: BTreeMap::new(),
+                load_rps: BTreeMap::new(),
             }
         };
         speaking.map(vector).collect()

@@ -40,14 +40,7 @@ fn arranged(base: &PlaneState, regions: &[&str], mut way: usize) -> PlaneState {
             plan.verdicts.get_mut(&about).unwrap().verdict = Verdict::Down;
         }
         let action = [None, Some(OverrideAction::Up), Some(OverrideAction::Down)][way / 2 % 3];
-        plan.overrides.extend(action.map(|action| Override {
-            subject: about,
-            action,
-            reason: "a test".into(),
-            who: "the test".into(),
-            set_at_ms: 0,
-            expires_at_ms: 1,
-        }));
+        plan.overrides.extend(action.map(|action| Override::new(about, action, ("a test", "the test"), 0, 1)));
         way /= 6;
     }
     PlaneState { plan: Some(Arc::new(plan)), ..base.clone() }
