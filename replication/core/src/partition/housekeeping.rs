@@ -1,4 +1,5 @@
-//! Work that no command asks for: floors folded away, expired keys and fields purged, old marks dropped. Each round is one ordinary delta, a little at a time.
+//! Work that no command asks for: floors folded away, expired keys and fields purged, old marks dropped. Each round is one
+//! ordinary delta, a little at a time.
 //!
 //! Purging is an observed remove like any DEL: what somebody wrote meanwhile elsewhere survives it. The region that gave a key
 //! its deadline purges it soon after; the others leave it time to, and step in only if it does not (it may be dead).
