@@ -66,7 +66,7 @@ fn read(call: &mut Call<'_>, how: Combine) -> Answer {
     if call.same_partition().is_ok() {
         return call.answer(&SetOp::Combine { how, others: call.rest(2) }.on(call.key()));
     }
-    let members = combine_sets(how, members_of(call, call.rest(1))?, usize::MAX);
+    let members = combine_sets(how, &members_of(call, call.rest(1))?, usize::MAX);
     call.out.reply(&Reply::Set(members));
     Ok(())
 }
@@ -89,26 +89,29 @@ fn intercard(call: &mut Call<'_>) -> Answer {
     if count > call.args.len() - 2 {
         return Err("ERR Number of keys can't be greater than number of args".into());
     }
-    let (keys, mut options) = call.args[2..].split_at(count);
-    let mut limit = 0;
-    while let [name, value, rest @ ..] = options {
-        if !name.eq_ignore_ascii_case(b"limit") {
-            return Err(Refusal::SYNTAX);
-        }
-        let value = parse_i64(value).and_then(|limit| u64::try_from(limit).ok());
-        limit = value.ok_or(Refusal::from("ERR LIMIT can't be negative"))?;
-        options = rest;
-    }
-    if !options.is_empty() {
-        return Err(Refusal::SYNTAX);
-    }
+    let (keys, options) = call.args[2..].split_at(count);
+    let limit = limit(options)?;
     if call.same_partition().is_ok() {
         return call.answer(&SetOp::InterCard { others: keys[1..].to_vec(), limit }.on(keys[0].clone()));
     }
     let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
     let sets = members_of(call, keys.to_vec())?;
-    call.out.count(combine_sets(Combine::Inter, sets, limit).len());
+    call.out.count(combine_sets(Combine::Inter, &sets, limit).len());
     Ok(())
+}
+
+/// `[LIMIT limit]`, the last one counts; 0 for none.
+pub(super) fn limit(mut rest: &[Bytes]) -> Result<u64, Refusal> {
+    let mut limit = 0;
+    while let [name, value, after @ ..] = rest {
+        if !name.eq_ignore_ascii_case(b"limit") {
+            return Err(Refusal::SYNTAX);
+        }
+        let value = parse_i64(value).and_then(|limit| u64::try_from(limit).ok());
+        limit = value.ok_or(Refusal::from("ERR LIMIT can't be negative"))?;
+        rest = after;
+    }
+    if rest.is_empty() { Ok(limit) } else { Err(Refusal::SYNTAX) }
 }
 
 fn store(call: &mut Call<'_>, how: Combine) -> Answer {

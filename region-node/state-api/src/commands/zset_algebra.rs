@@ -6,11 +6,14 @@
 use bytes::Bytes;
 use replication_core::{Aggregate, Combine, KeyOp, OpError, Recipe, Reply, Score, ZsetOp, combine_scores};
 
-use super::zsets::{READ, SORTED_SET};
+use super::{
+    set_algebra,
+    zsets::{READ, SORTED_SET},
+};
 use crate::{
     call::{Answer, Call, Refusal},
     key_specs::KeySpec,
-    resp::{parse_f64, parse_i64},
+    resp::parse_f64,
     table::{Command, Keys, flag::*},
 };
 
@@ -158,7 +161,7 @@ fn copies(call: &mut Call<'_>, keys: &[Bytes]) -> Result<Vec<Vec<(Bytes, Score)>
 
 fn inter_card(call: &mut Call<'_>) -> Answer {
     let (keys, rest) = counted(call, 1)?;
-    let limit = types_first(call, keys, limit(rest))?;
+    let limit = types_first(call, keys, set_algebra::limit(rest))?;
     if call.same_partition().is_ok() {
         return call.answer(&ZsetOp::InterCard { sources: keys.to_vec(), limit }.on(keys[0].clone()));
     }
@@ -168,20 +171,6 @@ fn inter_card(call: &mut Call<'_>) -> Answer {
     let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
     call.out.count(count.min(limit));
     Ok(())
-}
-
-/// `[LIMIT limit]`, the last one counts; 0 for none.
-fn limit(mut rest: &[Bytes]) -> Result<u64, Refusal> {
-    let mut limit = 0;
-    while let [name, value, after @ ..] = rest {
-        if !name.eq_ignore_ascii_case(b"limit") {
-            return Err(Refusal::SYNTAX);
-        }
-        let value = parse_i64(value).and_then(|limit| u64::try_from(limit).ok());
-        limit = value.ok_or(Refusal::from("ERR LIMIT can't be negative"))?;
-        rest = after;
-    }
-    if rest.is_empty() { Ok(limit) } else { Err(Refusal::SYNTAX) }
 }
 
 fn store(call: &mut Call<'_>, how: Combine) -> Answer {

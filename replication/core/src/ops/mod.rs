@@ -1,7 +1,6 @@
 //! What each command answers and plans, one file per family. Read the key, answer, write down the changes; nothing here
 //! touches state.
 
-mod algebra;
 mod bitfield;
 mod bits;
 mod copy;
@@ -15,6 +14,8 @@ mod luck;
 mod mset;
 mod object;
 mod set;
+mod set_algebra;
+mod sides;
 mod sketch;
 mod string;
 mod text;
@@ -25,7 +26,7 @@ mod zset_range;
 use bytes::Bytes;
 use hashbrown::HashSet;
 
-pub use algebra::combine_sets;
+pub use set_algebra::combine_sets;
 pub use zset_algebra::combine_scores;
 
 use crate::keyspace::Keyspace;

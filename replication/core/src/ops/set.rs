@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::algebra::{Side, combine};
 use super::luck::{Luck, MAX_DRAWS};
+use super::set_algebra::combine;
+use super::sides::Side;
 use super::{Answer, Scene, SizeLimit, distinct, page};
 use crate::delta::{Part, Value};
 use crate::plan::Clearing;
@@ -149,15 +150,15 @@ fn move_to(scene: &mut Scene<'_>, to: &Bytes, member: &Bytes) -> Answer {
 
 /// The sets of the key in hand and of others, all of the right type.
 fn sides<'a>(scene: &Scene<'a>, others: &[Bytes]) -> Result<Vec<Side<'a>>, OpError> {
-    let mut sides = vec![Side::Here(scene.set()?)];
+    let mut sides = vec![Side::plain(scene.set()?)];
     for key in others {
-        sides.push(Side::Here(scene.set_of(key)?));
+        sides.push(Side::plain(scene.set_of(key)?));
     }
     Ok(sides)
 }
 
 fn store(scene: &mut Scene<'_>, how: Combine, sources: &[Bytes]) -> Answer {
-    let sides: Result<Vec<Side<'_>>, OpError> = sources.iter().map(|key| scene.set_of(key).map(Side::Here)).collect();
+    let sides: Result<Vec<Side<'_>>, OpError> = sources.iter().map(|key| scene.set_of(key).map(Side::plain)).collect();
     let result = combine(how, &sides?, usize::MAX);
     let mut size = SizeLimit::default();
     result.iter().try_for_each(|member| size.add(member.len()))?;

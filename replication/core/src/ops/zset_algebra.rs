@@ -7,76 +7,12 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use super::sides::{Side, difference};
 use super::zset_range::copied;
 use super::{Answer, Scene, SizeLimit};
 use crate::delta::{Part, Score, Value};
-use crate::types::set::Members;
-use crate::types::zset::Zset;
-use crate::types::{Body, Kind};
+use crate::types::Kind;
 use crate::{Aggregate, Combine, OpError, Recipe, Reply};
-
-/// A set to be combined.
-pub(super) enum Side<'a> {
-    Absent,
-    Sorted(&'a Zset),
-    Plain(&'a Members),
-    /// From another partition, in order; with an index by name.
-    Copy(&'a [(Bytes, Score)], HashMap<&'a [u8], f64>),
-}
-
-impl<'a> Side<'a> {
-    /// The set under a key of this partition.
-    pub(super) fn look(scene: &Scene<'a>, key: &[u8]) -> Result<Self, OpError> {
-        let (body, view) = scene.look(key);
-        match (view.present(), body) {
-            (Kind::None, _) => Ok(Self::Absent),
-            (Kind::Zset, body) => Ok(body.zset().map_or(Self::Absent, Self::Sorted)),
-            (Kind::Set, Body::Full(full)) => Ok(full.members.as_deref().map_or(Self::Absent, Self::Plain)),
-            _ => Err(OpError::WrongType),
-        }
-    }
-
-    /// A copy of a set.
-    fn copy(rows: &'a [(Bytes, Score)]) -> Self {
-        Self::Copy(rows, rows.iter().map(|(member, score)| (&member[..], score.0)).collect())
-    }
-
-    /// For commands that take no plain sets.
-    pub(super) fn into_zset(self) -> Result<Option<&'a Zset>, OpError> {
-        match self {
-            Self::Absent => Ok(None),
-            Self::Sorted(zset) => Ok(Some(zset)),
-            Self::Plain(_) | Self::Copy(..) => Err(OpError::WrongType),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Absent => 0,
-            Self::Sorted(zset) => zset.len(),
-            Self::Plain(members) => members.len(),
-            Self::Copy(rows, _) => rows.len(),
-        }
-    }
-
-    fn score(&self, member: &[u8]) -> Option<f64> {
-        match self {
-            Self::Absent => None,
-            Self::Sorted(zset) => zset.score(member),
-            Self::Plain(members) => members.has(member).then_some(1.0),
-            Self::Copy(_, scores) => scores.get(member).copied(),
-        }
-    }
-
-    fn rows(&self) -> Box<dyn Iterator<Item = (&[u8], f64)> + '_> {
-        match self {
-            Self::Absent => Box::new(std::iter::empty()),
-            Self::Sorted(zset) => Box::new(zset.iter()),
-            Self::Plain(members) => Box::new(members.iter().map(|member| (member, 1.0))),
-            Self::Copy(rows, _) => Box::new(rows.iter().map(|(member, score)| (&member[..], score.0))),
-        }
-    }
-}
 
 impl Aggregate {
     fn of(self, one: f64, other: f64) -> f64 {
@@ -124,12 +60,6 @@ fn mixed(recipe: &Recipe, sides: &[Side<'_>]) -> Vec<(Bytes, Score)> {
     rows
 }
 
-fn difference<'s>(sides: &'s [Side<'_>]) -> impl Iterator<Item = (&'s [u8], f64)> {
-    let (first, others) = sides.split_at(sides.len().min(1));
-    let rows = first.iter().flat_map(Side::rows);
-    rows.filter(|(member, _)| others.iter().all(|side| side.score(member).is_none()))
-}
-
 /// `inputs` begin with the smallest one: the cost follows it.
 fn intersection<'s>(inputs: &'s [(&'s Side<'s>, f64)], aggregate: Aggregate) -> impl Iterator<Item = (&'s [u8], f64)> {
     let (first, others) = inputs.split_at(inputs.len().min(1));
@@ -153,7 +83,7 @@ fn union<'s>(inputs: &'s [(&'s Side<'s>, f64)], aggregate: Aggregate) -> HashMap
 
 /// What `recipe` makes of copies of its sources, in their order.
 pub fn combine_scores(recipe: &Recipe, sources: &[Vec<(Bytes, Score)>]) -> Vec<(Bytes, Score)> {
-    mixed(recipe, &sources.iter().map(|rows| Side::copy(rows)).collect::<Vec<_>>())
+    mixed(recipe, &sources.iter().map(|rows| Side::copy_of_rows(rows)).collect::<Vec<_>>())
 }
 
 fn sides<'a>(scene: &Scene<'a>, sources: &[Bytes]) -> Result<Vec<Side<'a>>, OpError> {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::luck::{Luck, MAX_DRAWS};
+use super::sides::Side;
 use super::{Answer, Scene, zset::plan_removal, zset_algebra};
 use crate::delta::Score;
 use crate::types::zset::Zset;
@@ -162,7 +163,7 @@ pub(super) fn count(scene: &Scene<'_>, span: &Span) -> Answer {
 
 /// What is stored is a new value, as if it had been deleted and added: concurrent changes to either set do not meet in it.
 pub(super) fn store(scene: &mut Scene<'_>, source: &Bytes, select: &Select) -> Answer {
-    let zset = zset_algebra::Side::look(scene, source)?.into_zset()?;
+    let zset = Side::look(scene, source)?.into_zset()?;
     let rows = zset.map_or_else(Vec::new, |zset| select.rows(zset));
     zset_algebra::overwrite(scene, rows)
 }
