@@ -24,6 +24,7 @@ fn report(survey: &Survey) -> String {
     )
 }
 
+/// Invariants 2 to 9, 13, 14 and 15: see `Rule` for what each means here, and the coverage for the nemeses.
 #[test]
 fn every_promise_holds_on_every_seed_and_the_seeds_meet_everything() {
     let survey = survey(SEEDS, Plan { enough_failures: 3, ..Plan::default() }, |_, _| {});

@@ -4,6 +4,7 @@ use std::thread;
 
 use crate::{port::Port, wire::items};
 
+/// Invariant 7, for readers of this region.
 #[test]
 fn nobody_sees_half_of_a_transaction() {
     let port = Port::open();

@@ -107,6 +107,7 @@ fn timed(command: &str) -> (&str, u64) {
     }
 }
 
+/// Invariants 9 and 10: the tables of types and deadlines, over every order of delivery.
 #[test]
 fn concurrent_writes_end_as_the_table_says() {
     assert!(lines(OURS).count() > 50);

@@ -133,6 +133,7 @@ fn steps() -> impl Strategy<Value = Vec<(u8, usize, usize, i64)>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
+    /// Invariant 4: the sum of the acknowledged increments, minus observed resets.
     #[test]
     fn a_counter_is_the_sum_of_the_increments_no_reset_has_seen(steps in steps()) {
         let command = |what: &What| match what {

@@ -70,6 +70,7 @@ fn but_no_longer_than_two_seconds() {
     assert_eq!(listener.get("question"), "?");
 }
 
+/// Invariant 3, where changes overtake each other.
 #[test]
 fn a_removal_that_overtakes_what_it_removes_still_removes_it() {
     let mut regions = [Region::new(0), Region::new(1)];

@@ -314,6 +314,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
+    /// Invariants 1, 2 and 3: equal contexts, equal elements, whatever came twice, late, in pieces or by another region.
     #[test]
     fn state_is_a_function_of_the_context(steps in prop::collection::vec(step(), 1..80)) {
         let mut world = World::new();
@@ -329,6 +330,7 @@ proptest! {
         prop_assert_eq!(early, 0, "nothing is remembered for what everybody has");
     }
 
+    /// Invariant 1: joins are commutative and associative.
     #[test]
     fn any_order_that_keeps_each_replicas_own_gives_the_same_state(
         commands in prop::collection::vec((0..REGIONS, prop_oneof![4 => command(), 1 => string_command()]), 1..40),

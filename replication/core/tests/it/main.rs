@@ -15,6 +15,7 @@ mod interleavings;
 mod laws;
 mod marks;
 mod memory;
+mod numbers;
 mod pieces;
 mod support;
 mod zset_words;

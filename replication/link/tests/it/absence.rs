@@ -9,6 +9,7 @@ fn key(n: usize) -> String {
     format!("{{d}}:{n}")
 }
 
+/// Invariants 3 and 14: detached and attached again.
 #[test]
 fn a_detached_region_delivers_its_writes_when_it_returns_and_brings_nothing_back() {
     let mut net = Net::new(3);

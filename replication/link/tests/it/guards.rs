@@ -170,6 +170,7 @@ fn a_clock_far_ahead_has_its_changes_put_off_until_ours_is_there() {
     assert_eq!(net.status(2, 1).partitions_put_off, 0);
 }
 
+/// Invariant 2 is watched in production: a difference cannot hide.
 #[test]
 fn state_that_differs_in_secret_is_named_by_partition_bucket_and_key() {
     let mut net = linked(2);

@@ -131,6 +131,7 @@ async fn what_a_dead_region_told_only_one_peer_reaches_the_others() {
     converged(&[&b, &c]).await;
 }
 
+/// Invariant 13: a dead peer stalls no other pair.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_peer_disturbs_no_other() {
     let mut world = World::new();

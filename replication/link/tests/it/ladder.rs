@@ -41,6 +41,7 @@ fn the_same_calls_give_the_same_bytes() {
     assert_eq!(trace(), trace());
 }
 
+/// Invariant 13: no full copy.
 #[test]
 fn after_a_cut_the_bytes_are_in_proportion_to_what_changed() {
     let mut net = Net::new(2);
@@ -109,6 +110,7 @@ fn a_large_partition_travels_in_pieces_while_both_sides_write_to_it() {
     net.until("both are live", |net| net.status(1, 2).live && net.status(2, 1).live);
 }
 
+/// Invariant 14: two recoveries at once wait for nothing of each other.
 #[test]
 fn two_regions_that_lost_everything_at_once_are_healed_by_the_third() {
     let mut net = Net::new(3);

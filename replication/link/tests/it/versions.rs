@@ -25,6 +25,7 @@ fn connect(net: &mut Net, version: u16) {
     net.link(1, 2).connect(now_ms, version);
 }
 
+/// Invariant 15: version skew.
 #[test]
 fn a_peer_of_the_version_before_gets_and_gives_all_that_both_know() {
     let mut net = Net::new(2);

@@ -113,6 +113,7 @@ fn a_scan_returns_every_key_that_is_there_throughout() {
     assert!(store.scan(u64::MAX, 10).1.len() <= 3100, "a cursor of nobody is harmless");
 }
 
+/// Invariant 8: a watermark never passes a change under way.
 #[test]
 fn a_watermark_covers_every_write_stamped_before_it() {
     let dir = TempDir::new();

@@ -255,6 +255,7 @@ fn check(durability: Durability, fault: Fault, length: u64, lost: Lost) {
     }
 }
 
+/// Invariants 4 and 6, between any two calls of the disk. (7, transactions, falls under the same stops in `chaos/sim`.)
 #[test]
 fn a_kill_at_any_call_loses_nothing() {
     check(Durability::EverySecond, Fault::Stop, 1, Lost::Nothing);
@@ -298,6 +299,7 @@ fn a_failed_sync_is_never_taken_for_a_success() {
     check(Durability::Always, Fault::Eio, 1, Lost::Unsynced);
 }
 
+/// Invariant 15: a full disk.
 #[test]
 fn a_full_disk_refuses_writes_and_heals_when_there_is_room() {
     check(Durability::Always, Fault::NoSpace, 9, Lost::Unsynced);

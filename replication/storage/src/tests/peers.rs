@@ -47,6 +47,7 @@ fn catch_up(from: &StateStore, to: &StateStore) -> usize {
     bytes_sent
 }
 
+/// Invariant 6: no acknowledgement, and no packet, before what it tells of is written.
 #[test]
 fn only_what_is_written_can_be_shipped() {
     let Pair { a, .. } = pair();
@@ -192,6 +193,7 @@ fn a_store_that_lost_its_past_gets_it_back_under_a_new_name() {
     assert_eq!((a.digest(), a.replica(), report.in_doubt), (digest, replica, None));
 }
 
+/// Invariant 8: a read after a forced move waits for what its token names.
 #[tokio::test]
 async fn a_token_is_waited_for() {
     let Pair { a, b, .. } = pair();

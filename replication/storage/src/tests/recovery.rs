@@ -117,6 +117,7 @@ fn somebody_elses_directory_is_refused() {
     assert!(StateStore::open(config(&dir, 1)).is_ok());
 }
 
+/// Invariant 5: a name that may have been used for something else is not used again.
 #[test]
 fn a_name_is_given_up_exactly_when_the_past_is_in_doubt() {
     type Harm = fn(&TempDir);

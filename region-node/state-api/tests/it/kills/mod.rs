@@ -41,6 +41,7 @@ struct Killer {
     random: u64,
 }
 
+/// Invariants 4 and 6, with real processes.
 #[test]
 fn nothing_acknowledged_is_lost_when_processes_are_killed() {
     let kills = setting("ATOLL_KILLS", 100);

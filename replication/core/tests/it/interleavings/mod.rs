@@ -89,6 +89,7 @@ fn check(regions: usize, commands: usize) {
     }
 }
 
+/// Invariant 10: not samples, all of them.
 #[test]
 fn all_histories_of_four_commands_in_two_regions_converge_as_modelled() {
     check(2, 4);
