@@ -34,19 +34,7 @@ impl World<'_> {
                 self.coverage.met(Met::Cuts);
                 self.cut(from, to, ms);
             }
-            Fault::Away { region, ms, detached } => {
-                self.coverage.met(Met::Absences);
-                if detached {
-                    self.coverage.met(Met::Detached);
-                    self.detached.push(region);
-                    self.tell_peers();
-                    self.queue.plan(self.now_ms + ms, Event::Repair(Repair::Return { region }));
-                }
-                for other in (1..=self.count()).filter(|other| *other != region) {
-                    self.cut(region, other, ms);
-                    self.cut(other, region, ms);
-                }
-            }
+            Fault::Away { region, ms, detached } => self.send_away(region, ms, detached),
             Fault::Disconnect { a, b } => {
                 if self.net.connection(a, b).is_some() {
                     self.coverage.met(Met::Disconnects);
@@ -66,16 +54,14 @@ impl World<'_> {
                 clock.set(now_ms);
             }
             Fault::DiskFull { region, ms } => {
-                self.coverage.met(Met::FullDisks);
-                self.hurt_disk(region, DiskFaults { full: true, ..DiskFaults::default() }, ms);
+                self.hurt_disk(region, Met::FullDisks, DiskFaults { full: true, ..DiskFaults::default() }, ms);
             }
             Fault::DiskErrors { region, one_in, ms } => {
-                self.coverage.met(Met::FailingDisks);
-                self.hurt_disk(region, DiskFaults { errors_one_in: one_in, ..DiskFaults::default() }, ms);
+                let faults = DiskFaults { errors_one_in: one_in, ..DiskFaults::default() };
+                self.hurt_disk(region, Met::FailingDisks, faults, ms);
             }
             Fault::SyncLies { region, ms } => {
-                self.coverage.met(Met::LyingDisks);
-                self.hurt_disk(region, DiskFaults { lies: true, ..DiskFaults::default() }, ms);
+                self.hurt_disk(region, Met::LyingDisks, DiskFaults { lies: true, ..DiskFaults::default() }, ms);
             }
             Fault::Backup { region } => {
                 let it = self.region_mut(region);
@@ -99,7 +85,23 @@ impl World<'_> {
         self.queue.plan(self.now_ms + ms, Event::Repair(Repair::Path { from, to }));
     }
 
-    fn hurt_disk(&mut self, region: u16, faults: DiskFaults, ms: u64) {
+    /// Cuts a region off from all others; `detached`: they are told not to wait for it.
+    fn send_away(&mut self, region: u16, ms: u64, detached: bool) {
+        self.coverage.met(Met::Absences);
+        if detached {
+            self.coverage.met(Met::Detached);
+            self.detached.push(region);
+            self.tell_peers();
+            self.queue.plan(self.now_ms + ms, Event::Repair(Repair::Return { region }));
+        }
+        for other in (1..=self.count()).filter(|other| *other != region) {
+            self.cut(region, other, ms);
+            self.cut(other, region, ms);
+        }
+    }
+
+    fn hurt_disk(&mut self, region: u16, met: Met, faults: DiskFaults, ms: u64) {
+        self.coverage.met(met);
         self.region(region).disk.set_faults(faults);
         self.queue.plan(self.now_ms + ms, Event::Repair(Repair::Disk { region }));
     }
