@@ -1,3 +1,5 @@
+//! Sketches beside what they should count, in both forms, joined in any order, and fed with noise.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -14,7 +14,7 @@ use crate::{Deadline, Dot, Hlc};
 pub struct Explanation {
     /// The key.
     pub key: Bytes,
-    /// What TYPE answers: `none`, `string`, `hash`, `set` or `list`.
+    /// What TYPE answers.
     pub visible_type: &'static str,
     /// When it expires, in milliseconds since 1970.
     pub deadline_ms: Option<u64>,
@@ -27,7 +27,7 @@ pub struct Explanation {
 /// One live element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplainedPart {
-    /// `string`, `counter`, `floor`, `hash field`, `set member`, `list element` or `deadline`.
+    /// What it is: `string`, `counter`, `set member`, `removal mark` …
     pub kind: &'static str,
     /// Field or member, a list element's index; empty where there is none; shortened, printable.
     pub sub: String,

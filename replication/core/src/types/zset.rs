@@ -13,7 +13,7 @@
 //! What increments count are exact decimals (`decimal.rs`), so that they add up to the same in any order. A score that is no such
 //! decimal (1e300, infinity), or would become none, is written as a register: of two such increments the later wins.
 //!
-//! A member costs 96 bytes of table and 16 of order, each with the slack of its vectors, and an allocation only where its name is
+//! A member costs 80 bytes of table and 16 of order, each with the slack of its vectors, and an allocation only where its name is
 //! longer than 22 bytes.
 
 use std::cmp::Ordering;
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_costs_no_more_than_its_head_says() {
+    fn a_member_costs_what_the_head_says() {
         assert_eq!(size_of::<(crate::blob::Blob, Rated)>() + size_of::<u32>() * 2, 80);
         assert_eq!(size_of::<Placed>(), 16);
     }

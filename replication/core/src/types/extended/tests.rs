@@ -1,3 +1,5 @@
+//! Texts and sums, digit for digit as redis-server has them.
+
 use super::*;
 
 fn shown(text: &str) -> Option<String> {

@@ -1,3 +1,5 @@
+//! Any steps, beside a plain vector; and the shapes that keep it dense.
+
 use proptest::prelude::*;
 
 use super::*;
