@@ -36,6 +36,11 @@ impl StateStore {
         self.inner.memory.bytes()
     }
 
+    /// What the state may take, in bytes, as configured; 0 for no limit.
+    pub fn max_memory_bytes(&self) -> usize {
+        self.inner.config.max_memory_bytes
+    }
+
     /// Whether commands that may add to the state are to be refused with [`replication_core::OpError::OutOfMemory`].
     /// Deletes, reads and what other regions send go on. A load, to be asked before each such command.
     pub fn is_full(&self) -> bool {

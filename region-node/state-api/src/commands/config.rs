@@ -27,7 +27,7 @@ fn get(call: &mut Call<'_>) -> Answer {
         ("bind", config.listen.ip().to_string()),
         ("databases", "1".to_owned()),
         ("maxclients", config.max_clients.to_string()),
-        ("maxmemory", "0".to_owned()),
+        ("maxmemory", call.server.store.max_memory_bytes().to_string()),
         ("maxmemory-policy", "noeviction".to_owned()),
         ("port", call.session.client.local.port().to_string()),
         ("proto-max-bulk-len", call.server.limits().bulk.to_string()),

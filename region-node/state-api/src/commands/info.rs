@@ -1,4 +1,4 @@
-//! `INFO`: what tools and clients look at before they trust a server, and what an operator wants to see of a region.
+//! `INFO` and `TIME`: what tools and clients look at before they trust a server, and what an operator wants to see of a region.
 //!
 //! Only lines that are true here are told; fields of Redis that have no meaning here are left out.
 
@@ -11,11 +11,16 @@ use crate::{
     table::{Command, flag::*},
 };
 
-pub(super) const COMMANDS: &[Command] = &[Command::new("info", -1, LOADING | STALE | WIDE, "server", info)
-    .categories(&["dangerous"])
-    .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
-    .about("1.0.0", "Get information and statistics about the server")
-    .usage("[section [section ...]]")];
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new("info", -1, LOADING | STALE | WIDE, "server", info)
+        .categories(&["dangerous"])
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+        .about("1.0.0", "Get information and statistics about the server")
+        .usage("[section [section ...]]"),
+    Command::new("time", 1, LOADING | STALE | FAST, "server", time)
+        .tips(&["nondeterministic_output"])
+        .about("2.6.0", "Return the current server time"),
+];
 
 /// Writes one section's lines. Writing to a String cannot fail, which is why the results are not looked at.
 type Section = fn(&Call<'_>, &mut String);
@@ -44,6 +49,15 @@ fn info(call: &mut Call<'_>) -> Answer {
         }
     }
     call.out.text(&text);
+    Ok(())
+}
+
+/// The region's own clock: what deadlines are compared with.
+fn time(call: &mut Call<'_>) -> Answer {
+    let now_ms = call.server.store.now_ms();
+    call.out.array(2);
+    call.out.bulk((now_ms / 1000).to_string().as_bytes());
+    call.out.bulk((now_ms % 1000 * 1000).to_string().as_bytes());
     Ok(())
 }
 

@@ -260,6 +260,10 @@ fn info_tells_tools_what_they_look_for() {
     assert!(wire.say("INFO persistence").starts_with("$"));
     assert!(!wire.say("INFO persistence").contains("# Server"));
     assert_eq!(wire.say("INFO nonsense"), "$0\r\n\r\n");
+    let time = wire.say("TIME");
+    let seconds: u64 = time.lines().nth(2).unwrap().parse().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!(now.as_secs().abs_diff(seconds) < 60, "{time}");
     wire.say("HELLO 3");
     assert!(wire.say("INFO").starts_with('='));
 }
