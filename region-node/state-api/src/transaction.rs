@@ -90,7 +90,7 @@ impl Watched {
                 continue;
             }
             if self.keys.len() == MOST_WATCHED {
-                return Err("ERR too many watched keys".into());
+                return Err(Refusal(format!("ERR too many watched keys, at most {MOST_WATCHED}").into()));
             }
             self.keys.push((Bytes::copy_from_slice(key), fingerprint(key)));
         }
