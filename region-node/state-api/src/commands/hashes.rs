@@ -178,11 +178,7 @@ fn hincrbyfloat(call: &mut Call<'_>) -> Answer {
 }
 
 fn hrandfield(call: &mut Call<'_>) -> Answer {
-    let count = if call.args.len() > 2 { Some(call.int(2)?) } else { None };
-    if count == Some(i64::MIN) {
-        let limit = i64::MAX;
-        return Err(Refusal(format!("ERR value is out of range, value must between -{limit} and {limit}").into()));
-    }
+    let count = if call.args.len() > 2 { Some(super::signed(call.int(2)?)?) } else { None };
     let with_values = match &call.args[2..] {
         [] | [_] => false,
         [_, word] if word.eq_ignore_ascii_case(b"withvalues") => true,

@@ -228,10 +228,7 @@ fn parse_rank(value: &[u8]) -> Result<i64, Refusal> {
         Some(0) => Err("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use \
                         negative to start from the end of the list"
             .into()),
-        Some(i64::MIN) => Err("ERR value is out of range, value must between -9223372036854775807 and \
-                               9223372036854775807"
-            .into()),
-        Some(rank) => Ok(rank),
+        Some(rank) => super::signed(rank),
     }
 }
 

@@ -80,6 +80,13 @@ fn key_first(call: &mut Call<'_>, why: Refusal, absent: impl FnOnce(&mut Writer)
     }
 }
 
+/// A count whose sign means something takes all integers but the one that has no opposite.
+fn signed(count: i64) -> Result<i64, Refusal> {
+    let limit = i64::MAX;
+    let refusal = || Refusal(format!("ERR value is out of range, value must between -{limit} and {limit}").into());
+    (count != i64::MIN).then_some(count).ok_or_else(refusal)
+}
+
 /// `<CONTAINER> HELP`: the subcommands, from the table.
 fn help(call: &mut Call<'_>) -> Answer {
     let container = call.command.name.split('|').next().unwrap_or_default();

@@ -118,10 +118,6 @@ fn spop(call: &mut Call<'_>) -> Answer {
 }
 
 fn srandmember(call: &mut Call<'_>) -> Answer {
-    let count = count(call, &Refusal::NOT_AN_INTEGER)?;
-    if count == Some(i64::MIN) {
-        let limit = i64::MAX;
-        return Err(Refusal(format!("ERR value is out of range, value must between -{limit} and {limit}").into()));
-    }
+    let count = count(call, &Refusal::NOT_AN_INTEGER)?.map(super::signed).transpose()?;
     call.answer(&SetOp::RandMember { count }.on(call.key()))
 }

@@ -182,12 +182,7 @@ fn random(call: &mut Call<'_>) -> Answer {
         }
         return Ok(());
     }
-    let count = call.int(2)?;
-    if count == i64::MIN {
-        return Err(Refusal(
-            format!("ERR value is out of range, value must between {} and {}", -i64::MAX, i64::MAX).into(),
-        ));
-    }
+    let count = super::signed(call.int(2)?)?;
     let with_scores = call.args.len() == 4 && call.args[3].eq_ignore_ascii_case(b"withscores");
     if call.args.len() > 3 && !with_scores {
         return Err(Refusal::SYNTAX);

@@ -19,7 +19,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         what: "`KEYS`, `SCAN`, `DBSIZE`, `RANDOMKEY`, `FLUSHALL`, `INFO` inside `MULTI`",
         applies: |_, ours, _| {
             let line = ours.to_string();
-            let command = ["keys", "scan", "dbsize", "randomkey", "flush", "info"].into_iter().find(|command| line.contains(command));
+            let command = ["keys", "scan", "dbsize", "randomkey", "flush", "info"]
+                .into_iter()
+                .find(|command| line.contains(command));
             command.is_some() && line.ends_with("is not allowed inside a transaction")
         },
     },
