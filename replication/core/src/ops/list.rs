@@ -1,11 +1,9 @@
 //! The L commands.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{Answer, Scene};
+use super::{Answer, Scene, at_most, indexes};
 use crate::delta::{Part, Value};
 use crate::types::list::{Item, List};
 use crate::types::position::Run;
@@ -66,7 +64,7 @@ fn pop(scene: &mut Scene<'_>, end: ListEnd, count: Option<u64>) -> Answer {
 
 fn range(scene: &Scene<'_>, start: i64, stop: i64) -> Answer {
     let Some(list) = list(scene)? else { return Ok(Reply::Array(Vec::new())) };
-    let items = list.range(within(start, stop, list.len()));
+    let items = list.range(indexes(start, stop, list.len()));
     Ok(Reply::Array(items.map(|item| shown(scene, item)).collect()))
 }
 
@@ -96,10 +94,7 @@ fn insert(scene: &mut Scene<'_>, before: bool, pivot: &[u8], value: &Bytes) -> A
 
 fn rem(scene: &mut Scene<'_>, count: i64, value: &[u8]) -> Answer {
     let Some(list) = list(scene)? else { return Ok(Reply::Int(0)) };
-    let most = match count {
-        0 => usize::MAX,
-        _ => usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),
-    };
+    let most = at_most(count.unsigned_abs());
     let doomed: Vec<&Item> = if count < 0 {
         list.iter().rev().filter(|item| is(scene, item, value)).take(most).collect()
     } else {
@@ -114,7 +109,7 @@ fn rem(scene: &mut Scene<'_>, count: i64, value: &[u8]) -> Answer {
 
 fn trim(scene: &mut Scene<'_>, start: i64, stop: i64) -> Answer {
     let Some(list) = list(scene)? else { return Ok(Reply::Ok) };
-    let kept = within(start, stop, list.len());
+    let kept = indexes(start, stop, list.len());
     let doomed: Vec<&Item> = list.range(0..kept.start).chain(list.range(kept.end..list.len())).collect();
     if !doomed.is_empty() {
         scene.open(Kind::List)?;
@@ -124,18 +119,17 @@ fn trim(scene: &mut Scene<'_>, start: i64, stop: i64) -> Answer {
 }
 
 fn pos(scene: &Scene<'_>, value: &[u8], rank: i64, count: Option<u64>, max_len: u64) -> Answer {
-    let whole = |n: u64| if n == 0 { usize::MAX } else { usize::try_from(n).unwrap_or(usize::MAX) };
     let skipped = usize::try_from(rank.unsigned_abs().saturating_sub(1)).unwrap_or(usize::MAX);
-    let wanted = count.map_or(1, whole);
+    let wanted = count.map_or(1, at_most);
     let mut found = Vec::new();
     if let Some(list) = list(scene)? {
         let last = list.len() - 1;
         let matches = |(at, item): (usize, &Item)| is(scene, item, value).then_some(Reply::Int(at as i64));
         if rank < 0 {
-            let items = list.iter().rev().enumerate().take(whole(max_len)).map(|(at, item)| (last - at, item));
+            let items = list.iter().rev().enumerate().take(at_most(max_len)).map(|(at, item)| (last - at, item));
             found = items.filter_map(matches).skip(skipped).take(wanted).collect();
         } else {
-            let items = list.iter().enumerate().take(whole(max_len));
+            let items = list.iter().enumerate().take(at_most(max_len));
             found = items.filter_map(matches).skip(skipped).take(wanted).collect();
         }
     }
@@ -237,14 +231,6 @@ fn list<'a>(scene: &Scene<'a>) -> Result<Option<&'a List>, OpError> {
 fn absolute(index: i64, len: usize) -> Option<usize> {
     let index = if index < 0 { (len as i64).checked_add(index)? } else { index };
     usize::try_from(index).ok()
-}
-
-/// The elements from `start` to `stop`, both included, as Redis bounds them.
-fn within(start: i64, stop: i64, len: usize) -> Range<usize> {
-    let len = len as i64;
-    let from = if start < 0 { (len + start).max(0) } else { start.min(len) };
-    let upto = if stop < 0 { len + stop } else { stop.min(len - 1) };
-    if from > upto { 0..0 } else { from as usize..upto as usize + 1 }
 }
 
 impl Body {

@@ -23,6 +23,8 @@ mod zset;
 mod zset_algebra;
 mod zset_range;
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use hashbrown::HashSet;
 
@@ -157,6 +159,20 @@ impl SizeLimit {
     }
 }
 
+/// Redis's indexes, both included and negative from the end, as a range within `0..len`.
+fn indexes(start: i64, stop: i64, len: usize) -> Range<usize> {
+    let len = len as i64;
+    let from_end = |index: i64| if index < 0 { index.saturating_add(len) } else { index };
+    let start = from_end(start).clamp(0, len);
+    let end = from_end(stop).saturating_add(1).clamp(start, len);
+    start as usize..end as usize
+}
+
+/// How many a command takes at most, where 0 stands for all.
+fn at_most(count: u64) -> usize {
+    if count == 0 { usize::MAX } else { usize::try_from(count).unwrap_or(usize::MAX) }
+}
+
 /// A page of a walk: the cursor to go on with, 0 at the end, and what it shows.
 fn page(next: u64, shown: Vec<Reply>) -> Reply {
     Reply::Array(vec![Reply::Int(next as i64), Reply::Array(shown)])
@@ -185,4 +201,22 @@ pub(crate) fn check_limits(op: &Op, rules: &Rules) -> Result<(), OpError> {
         return Err(OpError::ValueTooLong(rules.max_value_bytes));
     }
     if total > MAX_COMMAND_BYTES { Err(OpError::CommandTooLarge) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexes_are_redis_s() {
+        let check = |start, stop, expected| assert_eq!(indexes(start, stop, 5), expected, "{start} {stop}");
+        check(0, -1, 0..5);
+        check(1, 2, 1..3);
+        check(-2, -1, 3..5);
+        check(-100, 100, 0..5);
+        check(3, 1, 3..3);
+        check(7, 9, 5..5);
+        check(0, -9, 0..0);
+        check(i64::MIN, i64::MAX, 0..5);
+    }
 }

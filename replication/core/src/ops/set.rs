@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::luck::{Luck, MAX_DRAWS};
 use super::set_algebra::combine;
 use super::sides::Side;
-use super::{Answer, Scene, SizeLimit, distinct, page};
+use super::{Answer, Scene, SizeLimit, at_most, distinct, page};
 use crate::delta::{Part, Value};
 use crate::plan::Clearing;
 use crate::types::set::Members;
@@ -32,8 +32,7 @@ pub(super) fn run(ask: &SetOp, scene: &mut Scene<'_>) -> Answer {
             Ok(Reply::Set(combine(*how, &sides, usize::MAX)))
         }
         SetOp::InterCard { others, limit } => {
-            let limit = if *limit == 0 { usize::MAX } else { usize::try_from(*limit).unwrap_or(usize::MAX) };
-            Ok(Reply::Int(combine(Combine::Inter, &sides(scene, others)?, limit).len() as i64))
+            Ok(Reply::Int(combine(Combine::Inter, &sides(scene, others)?, at_most(*limit)).len() as i64))
         }
         SetOp::Store { how, sources } => store(scene, *how, sources),
         SetOp::Scan { cursor, count } => scan(scene, *cursor, *count),
@@ -160,6 +159,12 @@ fn sides<'a>(scene: &Scene<'a>, others: &[Bytes]) -> Result<Vec<Side<'a>>, OpErr
 fn store(scene: &mut Scene<'_>, how: Combine, sources: &[Bytes]) -> Answer {
     let sides: Result<Vec<Side<'_>>, OpError> = sources.iter().map(|key| scene.set_of(key).map(Side::plain)).collect();
     let result = combine(how, &sides?, usize::MAX);
+    if result.is_empty() {
+        if scene.view.present() != Kind::None {
+            scene.drop_key();
+        }
+        return Ok(Reply::Int(0));
+    }
     let mut size = SizeLimit::default();
     result.iter().try_for_each(|member| size.add(member.len()))?;
     scene.plan.clear_key(scene.body);

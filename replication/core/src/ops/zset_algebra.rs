@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::sides::{Side, difference};
 use super::zset_range::copied;
-use super::{Answer, Scene, SizeLimit};
+use super::{Answer, Scene, SizeLimit, at_most};
 use crate::delta::{Part, Score, Value};
 use crate::types::Kind;
 use crate::{Aggregate, Combine, OpError, Recipe, Reply};
@@ -103,8 +103,7 @@ pub(super) fn inter_card(scene: &Scene<'_>, sources: &[Bytes], limit: u64) -> An
     let sides = sides(scene, sources)?;
     let mut inputs: Vec<(&Side<'_>, f64)> = sides.iter().map(|side| (side, 1.0)).collect();
     inputs.sort_by_key(|(side, _)| side.len());
-    let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
-    Ok(Reply::Int(intersection(&inputs, Aggregate::Sum).take(limit).count() as i64))
+    Ok(Reply::Int(intersection(&inputs, Aggregate::Sum).take(at_most(limit)).count() as i64))
 }
 
 pub(super) fn store(scene: &mut Scene<'_>, recipe: &Recipe) -> Answer {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::luck::{Luck, MAX_DRAWS};
 use super::sides::Side;
-use super::{Answer, Scene, zset::plan_removal, zset_algebra};
+use super::{Answer, Scene, indexes, zset::plan_removal, zset_algebra};
 use crate::delta::Score;
 use crate::types::zset::Zset;
 use crate::{NameBound, OpError, Reply, ScoreBound, Select, Span};
@@ -21,7 +21,7 @@ impl Span {
     fn ranks(&self, zset: &Zset, rev: bool) -> Range<usize> {
         match self {
             Self::Ranks(start, stop) => {
-                let ranks = normal(*start, *stop, zset.len());
+                let ranks = indexes(*start, *stop, zset.len());
                 if rev { zset.len() - ranks.end..zset.len() - ranks.start } else { ranks }
             }
             Self::Scores(min, max) => {
@@ -63,15 +63,6 @@ fn stretch(zset: &Zset, min: &NameBound, max: &NameBound, rev: bool, skip: usize
         let length = names[start..].iter().position(|name| max.is_below(name));
         start..length.map_or(names.len(), |length| start + length)
     }
-}
-
-/// Redis's indexes, both included and negative from the end, as a range within `0..len`.
-fn normal(start: i64, stop: i64, len: usize) -> Range<usize> {
-    let len = len as i64;
-    let from_end = |index: i64| if index < 0 { index.saturating_add(len) } else { index };
-    let start = from_end(start).clamp(0, len);
-    let end = from_end(stop).saturating_add(1).clamp(start, len);
-    start as usize..end as usize
 }
 
 impl ScoreBound {
@@ -213,22 +204,4 @@ pub(super) fn scan(scene: &Scene<'_>, cursor: u64, count: usize) -> Answer {
         }
     };
     Ok(Reply::Array(vec![Reply::Int(next as i64), Reply::Scored(page)]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn indexes_are_redis_s() {
-        let check = |start, stop, expected| assert_eq!(normal(start, stop, 5), expected, "{start} {stop}");
-        check(0, -1, 0..5);
-        check(1, 2, 1..3);
-        check(-2, -1, 3..5);
-        check(-100, 100, 0..5);
-        check(3, 1, 3..3);
-        check(7, 9, 5..5);
-        check(0, -9, 0..0);
-        check(i64::MIN, i64::MAX, 0..5);
-    }
 }
