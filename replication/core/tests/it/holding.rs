@@ -86,6 +86,7 @@ fn a_removal_that_overtakes_what_it_removes_still_removes_it() {
     assert_eq!(listener.region.partition.stats().early, 0);
 }
 
+/// Invariant 6: a context has no holes.
 #[test]
 fn a_hole_is_reported_and_what_was_held_goes_on_after_the_catch_up() {
     let mut a = Region::new(0);
@@ -95,6 +96,7 @@ fn a_hole_is_reported_and_what_was_held_goes_on_after_the_catch_up() {
     let mut listener = Listener::new();
     assert_eq!(listener.hear(0, &a.made[0]), Offered::Taken);
     assert_eq!(listener.hear(0, &a.made[2]), Offered::Gap { have: 1, got: 3 });
+    assert_eq!(listener.region.partition.merge(&a.made[2]), Merged::Gap { have: 1, got: 3 }, "nor behind the inbox");
     assert_eq!(listener.get("k"), "1");
     let mut short = Partition::new(7, replica(0));
     a.made[..3].iter().for_each(|delta| assert_eq!(short.merge(delta), Merged::Applied));
