@@ -9,6 +9,7 @@
 mod automation;
 mod default_world;
 mod errors;
+mod limits;
 mod name;
 mod overrides;
 mod parse;

@@ -312,8 +312,8 @@ fn steering_keeps_to_its_pool_and_its_limits() {
         "ttl = { min = 1, max = 30 }",
         "ttl = { max = 90000 }\ntake = 9",
         expect![[r#"
-        world.toml:101:15: zone[0].steered[0].ttl.max: a TTL (s) must be 1 to 86400, not 90000
-        world.toml:102:8: zone[0].steered[0].take: the number of addresses in an answer must be 1 to 8, not 9"#]],
+            world.toml:101:15: zone[0].steered[0].ttl.max: the TTL of a steered name must be 1 to 3600 s, not 90000: resolvers go on naming a dead region for as long as they may keep the answer
+            world.toml:102:8: zone[0].steered[0].take: the number of addresses in an answer must be 1 to 8, not 9"#]],
     );
     check(
         "policy = \"nearest\"",
@@ -381,7 +381,7 @@ fn all_errors_come_at_once_in_the_order_of_the_file() {
 fn a_file_beyond_the_limit_is_refused_unread() {
     check_text(
         &"#".repeat(World::TEXT_MAX + 1),
-        expect!["world.toml: a world file has at most 1048576 bytes, this has 1048577"],
+        expect!["world.toml: a world file has at most 4194304 bytes, this has 4194305"],
     );
 }
 
@@ -432,6 +432,9 @@ fn worlds() -> impl Strategy<Value = World> {
                 capacity_rps: flags[1].then_some(count),
             };
             let members: Vec<RegionName> = (0..regions).map(name).collect();
+            let kind = [CheckKind::Tcp, CheckKind::Http, CheckKind::Https, CheckKind::Grpc, CheckKind::Exec]
+                [count as usize % 5];
+            let web = matches!(kind, CheckKind::Http | CheckKind::Https);
             World {
                 name: format!("w{}", text.trim()).chars().take(30).collect(),
                 profile: if flags[2] { Profile::Fast } else { Profile::Default },
@@ -439,17 +442,17 @@ fn worlds() -> impl Strategy<Value = World> {
                 checks: [(
                     check.clone(),
                     Check {
-                        kind: if flags[3] { CheckKind::Tcp } else { CheckKind::Http },
-                        path: "/x".into(),
+                        kind,
+                        path: if web { "/x".into() } else { Check::default().path },
                         interval_ms,
                         timeout_ms: interval_ms,
                         down_after: count,
                         up_after: count * 10,
                         port: flags[0].then_some(9),
-                        host: flags[1].then(|| "shop.test".into()),
-                        service: if flags[2] { "shop.Cart".into() } else { String::new() },
-                        command: Vec::new(),
-                        certificate_days: count,
+                        host: (web || kind == CheckKind::Grpc).then(|| "shop.test".into()),
+                        service: if kind == CheckKind::Grpc { "shop.Cart".into() } else { String::new() },
+                        command: if kind == CheckKind::Exec { vec!["x".into(), text.clone()] } else { Vec::new() },
+                        certificate_days: if kind == CheckKind::Https { count } else { 7 },
                         errors_percent: count,
                     },
                 )]
@@ -480,7 +483,12 @@ fn worlds() -> impl Strategy<Value = World> {
                         .into_iter()
                         .collect(),
                 },
-                automation: Automation { enabled: flags[0], ramp_step_s: count, ..Automation::default() },
+                automation: Automation {
+                    enabled: flags[0],
+                    ramp_step_s: count,
+                    ramp_percent: if flags[1] { vec![count.min(49), 50] } else { Vec::new() },
+                    ..Automation::default()
+                },
                 safety: vec![SafetyRule {
                     name: "two".into(),
                     at_least: 2,
@@ -500,7 +508,7 @@ fn zone(pool: &str, order: Vec<RegionName>, text: &str, ttl: u32) -> Zone {
         policy,
         order,
         take: 3,
-        ttl: NameTtl { min: ttl / 2, max: ttl },
+        ttl: NameTtl { min: ttl / 48, max: ttl / 24 + 1 },
     };
     Zone {
         origin: "shop.test".into(),

@@ -1,17 +1,24 @@
 //! Whether a world makes sense: everything that types cannot say. All faults at once, each at its key.
 //!
-//! `regions.rs` looks at regions, checks and pools; `zones.rs` at zones and their names; `state.rs` at the state's policy; `dns_name.rs` knows what a name is.
+//! `regions.rs` looks at regions, `checks.rs` at checks, `pools.rs` at pools; `zones.rs` at zones and their names, `overlap.rs` at
+//! zones inside of zones; `automation.rs` at limits and rules; `state.rs` at the state's policy. `dns_name.rs` knows what a name is.
+//! Which numbers are allowed is said in `limits.rs` alone.
 
+mod automation;
+mod checks;
 mod dns_name;
+mod overlap;
+mod pools;
 mod regions;
 mod state;
+#[cfg(test)]
+mod tests;
 mod zones;
-
-use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use crate::{
     World,
     errors::{KeyPath, WorldError, WorldErrors},
+    limits::{self, Limits},
 };
 
 /// The most of each thing in one world. Far beyond any use, and small enough that a Plan stays a small message.
@@ -24,34 +31,35 @@ impl World {
     pub const ZONES_MAX: usize = 256;
     /// Static records and steered names of one zone, each.
     pub const NAMES_MAX: usize = 10_000;
-    /// Size of a world file, bytes.
-    pub const TEXT_MAX: usize = 1 << 20;
-    /// Seconds: the longest TTL of a steered name.
-    pub const STEERED_TTL_MAX: u32 = 86_400;
-    /// Seconds: the longest TTL of a static record.
-    pub const STATIC_TTL_MAX: u32 = 604_800;
+    /// Size of a world as text, all its files together, bytes: 10 000 steered names with everything said take 1.5 MB.
+    pub const TEXT_MAX: usize = 4 << 20;
+    /// Size of a world as JSON, bytes: what is left out in a text is written out there.
+    pub const JSON_MAX: usize = 6 << 20;
 
     /// Checks everything that types cannot say, and names every fault.
     pub fn validate(&self) -> Result<(), WorldErrors> {
         let mut faults = Faults::default();
         let root = KeyPath::root();
-        let shown = self.name.trim().chars().count();
-        if shown == 0 || shown > 64 || self.name.chars().any(char::is_control) {
+        if !is_title(&self.name) {
             faults.add(root.key("name"), "a world's name has 1 to 64 characters and no line breaks");
         }
         regions::check(self, &mut faults);
-        faults.size(&root.key("zone"), "zones", self.zones.len(), 0..=Self::ZONES_MAX);
-        let mut origins = BTreeMap::new();
+        checks::check(self, &mut faults);
+        pools::check(self, &mut faults);
+        faults.size(&root.key("zone"), "zones", self.zones.len(), 0..=Self::ZONES_MAX as u64);
         for (i, zone) in self.zones.iter().enumerate() {
-            let path = root.key("zone").at(i);
-            if let Some(first) = origins.insert(zone.origin.as_str(), i) {
-                faults.add(path.key("origin"), format!("`{}` is zone[{first}]'s origin already", zone.origin));
-            }
-            zones::check(self, zone, &path, &mut faults);
+            zones::check(self, zone, &root.key("zone").at(i), &mut faults);
         }
+        overlap::check(&self.zones, &root.key("zone"), &mut faults);
         state::check(&self.state, &mut faults);
+        automation::check(self, &mut faults);
         if faults.0.is_empty() { Ok(()) } else { Err(WorldErrors { file: String::new(), errors: faults.0 }) }
     }
+}
+
+/// Whether a text can stand as a name for people: one line, not empty, not long.
+fn is_title(text: &str) -> bool {
+    limits::TITLE_CHARS.contains(&(text.trim().chars().count() as u64)) && !text.chars().any(char::is_control)
 }
 
 /// What was found so far.
@@ -67,14 +75,14 @@ impl Faults {
         self.0.push(WorldError::new(path, what).maybe_hint(hint.into()));
     }
 
-    fn size(&mut self, path: &KeyPath, what: &str, have: usize, range: RangeInclusive<usize>) {
-        if !range.contains(&have) {
+    fn size(&mut self, path: &KeyPath, what: &str, have: usize, range: Limits) {
+        if !range.contains(&(have as u64)) {
             let (least, most) = (range.start(), range.end());
             self.add(path.clone(), format!("a world has {least} to {most} {what}, not {have}"));
         }
     }
 
-    fn range(&mut self, path: KeyPath, what: &str, have: u64, range: RangeInclusive<u64>) {
+    fn range(&mut self, path: KeyPath, what: &str, have: u64, range: Limits) {
         if !range.contains(&have) {
             self.add(path, format!("{what} must be {} to {}, not {have}", range.start(), range.end()));
         }

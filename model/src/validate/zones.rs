@@ -10,10 +10,8 @@ use super::{
 use crate::{
     Pool, Record, RecordData, Soa, Steered, SteeringPolicy, World, Zone,
     errors::{KeyPath, did_you_mean},
+    limits,
 };
-
-/// Longest TXT value, bytes.
-const TXT_MAX: usize = 4000;
 
 /// Longest chain of aliases; resolvers give up at about as many.
 const ALIASES_MAX: usize = 16;
@@ -23,9 +21,9 @@ pub(super) fn check(world: &World, zone: &Zone, path: &KeyPath, faults: &mut Fau
         let hint = zone.origin.ends_with('.').then(|| format!("did you mean `{}`?", zone.origin.trim_end_matches('.')));
         faults.add_with(path.key("origin"), format!("`{}` is not an origin: {fault}", zone.origin), hint);
     }
-    faults.range(path.key("ttl"), "a TTL (s)", zone.ttl.into(), 0..=World::STATIC_TTL_MAX.into());
-    faults.size(&path.key("record"), "records in a zone", zone.records.len(), 0..=World::NAMES_MAX);
-    faults.size(&path.key("steered"), "steered names in a zone", zone.steered.len(), 0..=World::NAMES_MAX);
+    faults.range(path.key("ttl"), "a TTL (s)", zone.ttl.into(), limits::STATIC_TTL);
+    faults.size(&path.key("record"), "records in a zone", zone.records.len(), 0..=World::NAMES_MAX as u64);
+    faults.size(&path.key("steered"), "steered names in a zone", zone.steered.len(), 0..=World::NAMES_MAX as u64);
     check_soa(&zone.soa, zone, &path.key("soa"), faults);
     check_servers(zone, &path.key("ns"), faults);
     for (i, record) in zone.records.iter().enumerate() {
@@ -46,19 +44,17 @@ fn check_soa(soa: &Soa, zone: &Zone, path: &KeyPath, faults: &mut Faults) {
             faults.add_with(path.key("mail"), what, at.or(hint));
         }
     }
-    let most = u64::from(i32::MAX.unsigned_abs());
     for (key, have) in [("refresh", soa.refresh), ("retry", soa.retry), ("expire", soa.expire)] {
-        faults.range(path.key(key), "seconds", have.into(), 1..=most);
+        faults.range(path.key(key), "seconds", have.into(), limits::SOA);
     }
-    let negative = u64::from(World::STEERED_TTL_MAX);
-    faults.range(path.key("minimum"), "the TTL of negative answers (s)", soa.minimum.into(), 0..=negative);
+    faults.range(path.key("minimum"), "the TTL of negative answers (s)", soa.minimum.into(), limits::NEGATIVE_TTL);
 }
 
 fn check_servers(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
     if zone.ns.is_empty() {
         faults.add(path.clone(), "a zone needs the name of a server at least");
     }
-    faults.size(path, "servers of a zone", zone.ns.len(), 0..=World::REGIONS_MAX);
+    faults.size(path, "servers of a zone", zone.ns.len(), 0..=World::REGIONS_MAX as u64);
     for (i, server) in zone.ns.iter().enumerate() {
         let path = path.at(i);
         if let Some((what, hint)) = fault_of_absolute(server, &zone.origin) {
@@ -82,7 +78,7 @@ fn check_record(record: &Record, zone: &Zone, path: &KeyPath, faults: &mut Fault
         faults.add_with(path.key("name"), what, hint);
     }
     if let Some(ttl) = record.ttl {
-        faults.range(path.key("ttl"), "a TTL (s)", ttl.into(), 0..=World::STATIC_TTL_MAX.into());
+        faults.range(path.key("ttl"), "a TTL (s)", ttl.into(), limits::STATIC_TTL);
     }
     match &record.data {
         RecordData::Cname(target) => {
@@ -94,8 +90,9 @@ fn check_record(record: &Record, zone: &Zone, path: &KeyPath, faults: &mut Fault
                 faults.add_with(path.key("type"), what, "steer `@` with a [[zone.steered]] instead".to_owned());
             }
         }
-        RecordData::Txt(text) if text.is_empty() || text.len() > TXT_MAX => {
-            faults.add(path.key("value"), format!("a text has 1 to {TXT_MAX} bytes, not {}", text.len()));
+        RecordData::Txt(text) if !limits::TXT_BYTES.contains(&(text.len() as u64)) => {
+            let most = limits::TXT_BYTES.end();
+            faults.add(path.key("value"), format!("a text has 1 to {most} bytes, not {}", text.len()));
         }
         RecordData::Txt(_) | RecordData::A(_) | RecordData::Aaaa(_) => {}
     }
@@ -169,9 +166,14 @@ fn check_steered(world: &World, steered: &Steered, zone: &Zone, path: &KeyPath, 
             faults.add_with(path.key("pool"), format!("there is no pool `{}`", steered.pool), hint);
         }
     }
-    faults.range(path.key("take"), "the number of addresses in an answer", steered.take as u64, 1..=8);
+    faults.range(path.key("take"), "the number of addresses in an answer", steered.take as u64, limits::TAKE);
     let (min, max) = (steered.ttl.min, steered.ttl.max);
-    faults.range(path.key("ttl").key("max"), "a TTL (s)", max.into(), 1..=World::STEERED_TTL_MAX.into());
+    if !limits::STEERED_TTL.contains(&max.into()) {
+        let most = limits::STEERED_TTL.end();
+        let why = "resolvers go on naming a dead region for as long as they may keep the answer";
+        let what = format!("the TTL of a steered name must be 1 to {most} s, not {max}: {why}");
+        faults.add(path.key("ttl").key("max"), what);
+    }
     if min > max {
         faults.add(path.key("ttl").key("min"), format!("the least TTL, {min} s, is above the greatest, {max} s"));
     }

@@ -16,6 +16,7 @@ use axum::{
     middleware,
     routing::{delete, get, post, put},
 };
+use model::World;
 use plane_client::{Problem, ProblemKind, api::path};
 
 pub(crate) use auth::{Admission, Peer};
@@ -23,8 +24,8 @@ pub(crate) use auth::{Admission, Peer};
 use crate::{plane::Plane, raft, raft::rpc};
 use problem::No;
 
-/// The longest body of a request for people's use, bytes: a World of 64 regions.
-const BODY_MOST: usize = 1 << 20;
+/// The longest body of a request for people's use, bytes: a World.
+const BODY_MOST: usize = World::JSON_MAX;
 /// The longest vote vector, bytes: 64 subjects.
 const VOTES_MOST: usize = 64 << 10;
 /// The longest body between members, bytes: a snapshot, or 300 log entries that each replace the World.
