@@ -36,6 +36,16 @@ impl KeyPath {
         Some(Self(around.to_vec()))
     }
 
+    /// The path after `by` entries were put before those of the list at `list`.
+    pub(crate) fn shifted(mut self, list: &Self, by: usize) -> Self {
+        if self.0.starts_with(&list.0)
+            && let Some(Step::Index(index)) = self.0.get_mut(list.0.len())
+        {
+            *index += by;
+        }
+        self
+    }
+
     fn with(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
@@ -56,9 +66,11 @@ impl fmt::Display for KeyPath {
     }
 }
 
-/// A place in a text, both counted from 1; columns count characters.
+/// A place in a text, line and column counted from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
+    /// Number of the file, from 0: its name is in [`WorldErrors::files`].
+    pub file: usize,
     /// Line.
     pub line: usize,
     /// Column.
@@ -110,20 +122,26 @@ impl fmt::Display for WorldError {
 /// Everything that is wrong with a world, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorldErrors {
-    /// The file's name as given; empty if there is none.
+    /// What the whole was called: a file's name, or a directory's; empty if there is none.
     pub file: String,
+    /// The names of its files.
+    pub files: Vec<String>,
     /// At least one.
     pub errors: Vec<WorldError>,
 }
 
+/// How many errors are shown: nobody reads more before correcting these.
+const SHOWN: usize = 100;
+
 impl fmt::Display for WorldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, error) in self.errors.iter().enumerate() {
+        for (i, error) in self.errors.iter().take(SHOWN).enumerate() {
             if i > 0 {
                 writeln!(f)?;
             }
-            if !self.file.is_empty() {
-                write!(f, "{}:", self.file)?;
+            let file = error.place.and_then(|place| self.files.get(place.file)).unwrap_or(&self.file);
+            if !file.is_empty() {
+                write!(f, "{file}:")?;
                 if let Some(place) = error.place {
                     write!(f, "{}:{}:", place.line, place.column)?;
                 }
@@ -131,7 +149,10 @@ impl fmt::Display for WorldErrors {
             }
             write!(f, "{error}")?;
         }
-        Ok(())
+        match self.errors.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more errors"),
+        }
     }
 }
 

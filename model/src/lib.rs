@@ -14,6 +14,7 @@ mod name;
 mod overrides;
 mod parse;
 mod plan;
+mod schema;
 mod state_policy;
 mod token;
 mod validate;

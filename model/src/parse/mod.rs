@@ -1,24 +1,27 @@
-//! From the text of `world.toml` to a World, with every error at its line.
+//! From the text of world files to a World, with every error at its file and line.
 //!
 //! ```text
-//! text ─ toml ─→ spanned document ─ schema ─→ plain values + line of every key ─ serde ─→ World ─ validate ─→ World
-//!        syntax errors      unknown keys, wrong types, missing keys                            everything else
+//! text ─ toml ─→ spanned document ─ schema ─→ plain values + line of every key ─┬─ serde ─→ World ─ validate ─→ World
+//!        syntax errors      unknown keys, wrong types, missing keys             │                   everything else
+//! text ─ … ─────────────────────────────────────────────────────────────────────┘ merge: a key said twice
 //! ```
 //!
-//! serde alone would stop at the first error and forget lines inside flattened records; so the document is walked first,
+//! serde alone would stop at the first error and forget lines inside flattened records; so each document is walked first,
 //! along [`schema::WORLD`]. A test holds the schema and the types together.
 
 mod lines;
-mod schema;
+mod merge;
 mod walk;
 
 use lines::Lines;
+use merge::Merged;
 use serde::Deserialize;
 use toml::de::DeTable;
 
 use crate::{
     World,
     errors::{KeyPath, WorldError, WorldErrors},
+    schema,
 };
 
 impl World {
@@ -27,9 +30,16 @@ impl World {
     /// All errors of a stage are returned at once, in the order of the file: syntax; then unknown keys, wrong types and missing
     /// keys; then, if all values could be read, what makes no sense. A later stage would only repeat an earlier one's errors.
     pub fn parse(text: &str, file: &str) -> Result<Self, WorldErrors> {
-        parse(text).map_err(|mut errors| {
+        Self::parse_files(file, &[(file, text)])
+    }
+
+    /// The same for a world of several files, each with its name: lists of tables are appended in the order of the files, tables
+    /// united. A key that two files say is an error that names both. `whole` is what errors call all of them together.
+    pub fn parse_files(whole: &str, files: &[(&str, &str)]) -> Result<Self, WorldErrors> {
+        parse(files).map_err(|mut errors| {
             errors.sort_by_key(|error| error.place);
-            WorldErrors { file: file.to_owned(), errors }
+            let files = files.iter().map(|(name, _)| (*name).to_owned()).collect();
+            WorldErrors { file: whole.to_owned(), files, errors }
         })
     }
 
@@ -41,30 +51,47 @@ impl World {
     }
 }
 
-fn parse(text: &str) -> Result<World, Vec<WorldError>> {
-    if text.len() > World::TEXT_MAX {
-        let what = format!("a world file has at most {} bytes, this has {}", World::TEXT_MAX, text.len());
+fn parse(files: &[(&str, &str)]) -> Result<World, Vec<WorldError>> {
+    let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
+    if bytes > World::TEXT_MAX {
+        let what = format!("a world has at most {} bytes, this has {bytes}", World::TEXT_MAX);
         return Err(vec![WorldError::new(KeyPath::root(), what)]);
     }
-    let (document, syntax) = DeTable::parse_recoverable(text);
-    if !syntax.is_empty() {
-        let lines = Lines::of(text);
-        return Err(syntax.iter().map(|error| syntax_error(&lines, error)).collect());
+    let documents = documents(files)?;
+    let mut merged = Merged::default();
+    for (number, ((name, text), document)) in files.iter().zip(&documents).enumerate() {
+        let mut walk = walk::Walk::new(text, number);
+        let values = walk.root(&schema::WORLD, document, files.len() == 1);
+        merged.add(name, values, walk);
     }
-    let mut walk = walk::Walk::new(text);
-    let values = walk.root(&schema::WORLD, &document);
-    let mut errors = walk.errors;
-    if walk.is_readable {
+    if files.len() != 1 {
+        merged.check_needed(&schema::WORLD);
+    }
+    let Merged { values, spans, mut errors, is_readable, .. } = merged;
+    if is_readable {
         match World::deserialize(toml::Value::Table(values)) {
             Ok(world) => match world.validate() {
                 Ok(()) if errors.is_empty() => return Ok(world),
                 Ok(()) => {}
-                Err(found) => errors.extend(found.errors.into_iter().map(|error| walk.spans.locate(error))),
+                Err(found) => errors.extend(found.errors.into_iter().map(|error| spans.locate(error))),
             },
             Err(error) => errors.push(WorldError::new(KeyPath::root(), error.message())),
         }
     }
     Err(errors)
+}
+
+fn documents<'t>(files: &[(&str, &'t str)]) -> Result<Vec<toml::Spanned<DeTable<'t>>>, Vec<WorldError>> {
+    let (mut documents, mut errors) = (Vec::new(), Vec::new());
+    for (number, (_, text)) in files.iter().enumerate() {
+        let (document, syntax) = DeTable::parse_recoverable(text);
+        if !syntax.is_empty() {
+            let lines = Lines::of(text, number);
+            errors.extend(syntax.iter().map(|error| syntax_error(&lines, error)));
+        }
+        documents.push(document);
+    }
+    if errors.is_empty() { Ok(documents) } else { Err(errors) }
 }
 
 fn syntax_error(lines: &Lines<'_>, error: &toml::de::Error) -> WorldError {

@@ -381,7 +381,7 @@ fn all_errors_come_at_once_in_the_order_of_the_file() {
 fn a_file_beyond_the_limit_is_refused_unread() {
     check_text(
         &"#".repeat(World::TEXT_MAX + 1),
-        expect!["world.toml: a world file has at most 4194304 bytes, this has 4194305"],
+        expect!["world.toml: a world has at most 4194304 bytes, this has 4194305"],
     );
 }
 
@@ -523,4 +523,85 @@ fn zone(pool: &str, order: Vec<RegionName>, text: &str, ttl: u32) -> Zone {
         ],
         steered: vec![steered("@", SteeringPolicy::Nearest, vec![]), steered("pay", SteeringPolicy::Failover, order)],
     }
+}
+
+/// A world of several files: the errors are what is expected.
+#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
+fn check_files(files: &[(&str, &str)], errors: Expect) {
+    let found = World::parse_files("world/", files).map_or_else(|errors| errors.to_string(), |_| "no error".to_owned());
+    errors.assert_eq(&found);
+}
+
+/// The default world cut before each of these headings.
+fn cut<'t>(mut text: &'t str, before: &[&str]) -> Vec<&'t str> {
+    let mut parts = Vec::new();
+    for heading in before {
+        let (head, tail) = text.split_at(text.find(heading).unwrap());
+        parts.push(head);
+        text = tail;
+    }
+    parts.push(text);
+    parts
+}
+
+#[test]
+fn a_world_in_several_files_is_the_world_in_one() {
+    let whole = World::default_toml(3, 0);
+    let parts =
+        cut(&whole, &["[[region]]\nname = \"eu-west\"", "[check.gateway]", "[[zone]]", "[state]", "[[state.prefix]]"]);
+    let names: Vec<String> = (0..parts.len()).map(|n| format!("{n}.toml")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(parts).collect();
+    assert_eq!(World::parse_files("world/", &files), World::parse(&whole, ""));
+}
+
+#[test]
+fn what_two_files_say_is_an_error_that_names_both() {
+    let whole = World::default_toml(3, 0);
+    let with = |second: &'static str, errors| check_files(&[("a.toml", &whole), ("b.toml", second)], errors);
+    with(
+        "\nname = \"other\"",
+        expect!["b.toml:2:8: name: this is said already in a.toml:4:8 (say it in one of the files)"],
+    );
+    with(
+        "[pool.web]\nmin_healthy = 1\nmembers = [\"us-east\"]",
+        expect!["b.toml:1:1: pool.web: this is said already in a.toml:51:1 (say it in one of the files)"],
+    );
+    with(
+        "[state]\ndetach_after_s = 90\n[[state.prefix]]\nstarts_with = \"x\"",
+        expect![
+            "b.toml:2:18: state.detach_after_s: this is said already in a.toml:118:18 (say it in one of the files)"
+        ],
+    );
+    with(
+        "[automation]\nramp_percent = [1]\n[pool.other]\nmembers = [\"us-east\"]\n[[state.prefix]]\nstarts_with = \"x\"",
+        expect!["no error"],
+    );
+}
+
+#[test]
+fn errors_of_several_files_are_told_by_file_and_line() {
+    let whole = World::default_toml(3, 0);
+    let with = |second: &'static str, errors| check_files(&[("a.toml", &whole), ("b.toml", second)], errors);
+    with(
+        "[[region]]\nname = \"us-east\"\nid = 4\nlocation = { latitude = 0, longitude = 0 }\ngateway_v4 = \"192.0.2.4\"",
+        expect!["b.toml:2:8: region[3].name: `us-east` is region[0]'s name already"],
+    );
+    with(
+        "[[zone]]\norigin = \"b.test\"\nns = []\ncolour = 1\n\n[[zone.steered]]\nname = \"x\"\npool = \"wbe\"\npolicy = \"nearest\"",
+        expect![[r#"
+            b.toml:3:6: zone[1].ns: a zone needs the name of a server at least
+            b.toml:4:1: zone[1].colour: a zone has no key `colour` (it has: origin, ttl, ns, soa, record, steered)
+            b.toml:8:8: zone[1].steered[0].pool: there is no pool `wbe` (did you mean `web`?)"#]],
+    );
+    with("[zone", expect!["b.toml:1:6: not TOML: unclosed table, expected `]`"]);
+    check_files(
+        &[("a.toml", "name = \"x\""), ("b.toml", "profile = \"fast\"")],
+        expect!["world/: region: a world needs `region`: a list of tables, each a region"],
+    );
+    check_files(
+        &[],
+        expect![[r#"
+        world/: name: a world needs `name`: a text
+        world/: region: a world needs `region`: a list of tables, each a region"#]],
+    );
 }

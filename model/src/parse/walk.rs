@@ -5,11 +5,11 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{
-    lines::{Lines, Spans},
-    schema::{Field, Shape, Table},
+use super::lines::{Lines, Spans};
+use crate::{
+    errors::{KeyPath, WorldError, did_you_mean},
+    schema::{Field, Form, Shape, Table},
 };
-use crate::errors::{KeyPath, WorldError, did_you_mean};
 
 pub(super) struct Walk<'t> {
     lines: Lines<'t>,
@@ -20,13 +20,26 @@ pub(super) struct Walk<'t> {
 }
 
 impl<'t> Walk<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self { lines: Lines::of(text), spans: Spans::default(), errors: Vec::new(), is_readable: true }
+    /// A walk of file number `file`.
+    pub(super) fn new(text: &'t str, file: usize) -> Self {
+        Self { lines: Lines::of(text, file), spans: Spans::default(), errors: Vec::new(), is_readable: true }
     }
 
-    /// Walks the whole document.
-    pub(super) fn root(&mut self, table: &Table, document: &Spanned<DeTable<'_>>) -> toml::Table {
-        self.table(table, document.get_ref(), document.span().start, &KeyPath::root())
+    /// Walks a document; a part of a world may leave out what the whole must have.
+    pub(super) fn root(&mut self, table: &Table, document: &Spanned<DeTable<'_>>, is_whole: bool) -> toml::Table {
+        let values = self.keys(table, document.get_ref(), &KeyPath::root());
+        if is_whole {
+            self.check_needed(table, document.get_ref(), document.span().start, &KeyPath::root());
+        }
+        values
+    }
+
+    /// Renumbers the entries of a list, since so many entries of other files come before them.
+    pub(super) fn shift(&mut self, list: &KeyPath, by: usize) {
+        self.spans.shift(list, by);
+        for error in &mut self.errors {
+            error.path = std::mem::take(&mut error.path).shifted(list, by);
+        }
     }
 
     /// Reports something that makes the values unreadable.
@@ -40,6 +53,12 @@ impl<'t> Walk<'t> {
     }
 
     fn table(&mut self, table: &Table, found: &DeTable<'_>, offset: usize, path: &KeyPath) -> toml::Table {
+        let values = self.keys(table, found, path);
+        self.check_needed(table, found, offset, path);
+        values
+    }
+
+    fn keys(&mut self, table: &Table, found: &DeTable<'_>, path: &KeyPath) -> toml::Table {
         let mut values = toml::Table::new();
         for (key, value) in found {
             let (name, path) = (key.get_ref().as_ref(), path.key(key.get_ref()));
@@ -52,11 +71,13 @@ impl<'t> Walk<'t> {
                 None => self.unknown_key(table, name, key.span().start, path),
             }
         }
-        for field in table.fields.iter().filter(|field| field.needed && !found.contains_key(field.key)) {
-            let what = format!("{} needs `{}`: {}", table.what, field.key, describe(&field.shape));
-            self.spoil(offset, WorldError::new(path.key(field.key), what));
-        }
         values
+    }
+
+    fn check_needed(&mut self, table: &Table, found: &DeTable<'_>, offset: usize, path: &KeyPath) {
+        for field in table.fields.iter().filter(|field| field.is_needed() && !found.contains_key(field.key)) {
+            self.spoil(offset, missing(table, field, path));
+        }
     }
 
     fn unknown_key(&mut self, table: &Table, name: &str, offset: usize, path: KeyPath) {
@@ -75,9 +96,10 @@ impl<'t> Walk<'t> {
         path: &KeyPath,
     ) -> Option<Value> {
         match &field.shape {
-            Shape::AsSays { sibling, shape } => {
+            Shape::AsSays { sibling, cases } => {
                 let says = around.get(*sibling).and_then(|value| value.get_ref().as_str()).unwrap_or_default();
-                self.value(&shape(says), value, path)
+                let case = cases.iter().find(|(word, _)| *word == says);
+                self.value(case.map_or(&field.shape, |(_, shape)| shape), value, path)
             }
             shape => self.value(shape, value, path),
         }
@@ -87,10 +109,10 @@ impl<'t> Walk<'t> {
         let offset = value.span().start;
         self.spans.note(path.clone(), self.lines.place(offset));
         let read = match (shape, value.get_ref()) {
-            (Shape::Text | Shape::AsSays { .. }, DeValue::String(text)) => Ok(Value::String(text.to_string())),
-            (Shape::Reads { as_what, check }, DeValue::String(text)) => match check(text) {
-                Ok(()) => Ok(Value::String(text.to_string())),
-                Err(why) => Err(WorldError::new(path.clone(), format!("`{text}` is not {as_what}: {why}"))),
+            (Shape::Text(_) | Shape::AsSays { .. }, DeValue::String(text)) => Ok(Value::String(text.to_string())),
+            (Shape::Reads(form), DeValue::String(text)) => match reads(form, text, path) {
+                None => Ok(Value::String(text.to_string())),
+                Some(error) => Err(error),
             },
             (Shape::Word(words), DeValue::String(text)) if words.contains(&text.as_ref()) => {
                 Ok(Value::String(text.to_string()))
@@ -100,24 +122,27 @@ impl<'t> Walk<'t> {
                 let near = did_you_mean(text, words.iter().copied());
                 Err(error.maybe_hint(near))
             }
-            (Shape::Whole(most), DeValue::Integer(number)) => {
+            (Shape::Whole { fits, .. }, DeValue::Integer(number)) => {
                 let parsed = i64::from_str_radix(number.as_str(), number.radix()).ok();
-                parsed.filter(|n| u64::try_from(*n).is_ok_and(|n| n <= *most)).map(Value::Integer).ok_or_else(|| {
-                    WorldError::new(path.clone(), format!("{number} must be a whole number from 0 to {most}"))
+                parsed.filter(|n| u64::try_from(*n).is_ok_and(|n| n <= *fits)).map(Value::Integer).ok_or_else(|| {
+                    WorldError::new(path.clone(), format!("{number} must be a whole number from 0 to {fits}"))
                 })
             }
-            (Shape::Number, DeValue::Integer(number)) => read_number(number.as_str(), path),
-            (Shape::Number, DeValue::Float(number)) => read_number(number.as_str(), path),
+            (Shape::Number { .. }, DeValue::Integer(number)) => read_number(number.as_str(), path),
+            (Shape::Number { .. }, DeValue::Float(number)) => read_number(number.as_str(), path),
             (Shape::Bool, DeValue::Boolean(value)) => Ok(Value::Boolean(*value)),
-            (Shape::List(shape), DeValue::Array(items)) => {
+            (Shape::List(shape, _), DeValue::Array(items)) => {
                 let items = items.iter().enumerate().filter_map(|(i, item)| self.value(shape, item, &path.at(i)));
                 Ok(Value::Array(items.collect()))
             }
             (Shape::Table(table), DeValue::Table(found)) => Ok(Value::Table(self.table(table, found, offset, path))),
-            (Shape::Named(shape), DeValue::Table(found)) => {
+            (Shape::Named(form, shape), DeValue::Table(found)) => {
                 let each = found.iter().filter_map(|(key, value)| {
-                    let read = self.value(shape, value, &path.key(key.get_ref()))?;
-                    Some((key.get_ref().to_string(), read))
+                    let path = path.key(key.get_ref());
+                    if let Some(error) = reads(form, key.get_ref(), &path) {
+                        self.spoil(key.span().start, error);
+                    }
+                    Some((key.get_ref().to_string(), self.value(shape, value, &path)?))
                 });
                 Ok(Value::Table(each.collect()))
             }
@@ -125,6 +150,18 @@ impl<'t> Walk<'t> {
         };
         read.map_err(|error| self.spoil(offset, error)).ok()
     }
+}
+
+/// What a table lacks.
+pub(super) fn missing(table: &Table, field: &Field, path: &KeyPath) -> WorldError {
+    let what = format!("{} needs `{}`: {}", table.what, field.key, describe(&field.shape));
+    WorldError::new(path.key(field.key), what)
+}
+
+/// What keeps a text from reading as it should.
+fn reads(form: &Form, text: &str, path: &KeyPath) -> Option<WorldError> {
+    let why = (form.check)(text).err()?;
+    Some(WorldError::new(path.clone(), format!("`{text}` is not {}: {why}", form.as_what)))
 }
 
 fn read_number(text: &str, path: &KeyPath) -> Result<Value, WorldError> {
@@ -135,10 +172,10 @@ fn read_number(text: &str, path: &KeyPath) -> Result<Value, WorldError> {
 fn mismatch(shape: &Shape, found: &DeValue<'_>, path: &KeyPath) -> WorldError {
     let error = WorldError::new(path.clone(), format!("this is {}, not {}", kind_of(found), describe(shape)));
     match (shape, found) {
-        (Shape::List(_), DeValue::Table(_)) => error.hint(format!("write [[{path}]] instead of [{path}]")),
-        (Shape::List(_), DeValue::String(text)) => error.hint(format!("did you mean [\"{text}\"]?")),
-        (Shape::Named(_), DeValue::Array(_)) => error.hint(format!("write [{path}.NAME] instead of [[{path}]]")),
-        (Shape::Whole(_) | Shape::Number, DeValue::String(text)) if text.parse::<f64>().is_ok() => {
+        (Shape::List(..), DeValue::Table(_)) => error.hint(format!("write [[{path}]] instead of [{path}]")),
+        (Shape::List(..), DeValue::String(text)) => error.hint(format!("did you mean [\"{text}\"]?")),
+        (Shape::Named(..), DeValue::Array(_)) => error.hint(format!("write [{path}.NAME] instead of [[{path}]]")),
+        (Shape::Whole { .. } | Shape::Number { .. }, DeValue::String(text)) if text.parse::<f64>().is_ok() => {
             error.hint(format!("drop the quotes: {text}"))
         }
         _ => error,
@@ -159,16 +196,16 @@ fn kind_of(found: &DeValue<'_>) -> &'static str {
 
 fn describe(shape: &Shape) -> String {
     match shape {
-        Shape::Text | Shape::AsSays { .. } => "a text".into(),
-        Shape::Reads { as_what, .. } => format!("{as_what} as a text"),
+        Shape::Text(_) | Shape::AsSays { .. } => "a text".into(),
+        Shape::Reads(form) => format!("{} as a text", form.as_what),
         Shape::Word(words) => format!("one of \"{}\"", words.join("\", \"")),
-        Shape::Whole(_) => "a whole number".into(),
-        Shape::Number => "a number".into(),
+        Shape::Whole { .. } => "a whole number".into(),
+        Shape::Number { .. } => "a number".into(),
         Shape::Bool => "true or false".into(),
-        Shape::List(Shape::Table(table)) => format!("a list of tables, each {}", table.what),
-        Shape::List(_) => "a list".into(),
+        Shape::List(Shape::Table(table), _) => format!("a list of tables, each {}", table.what),
+        Shape::List(..) => "a list".into(),
         Shape::Table(table) => format!("a table, {}", table.what),
-        Shape::Named(_) => "a table of named tables".into(),
+        Shape::Named(..) => "a table of named tables".into(),
     }
 }
 

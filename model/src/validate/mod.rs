@@ -53,7 +53,11 @@ impl World {
         overlap::check(&self.zones, &root.key("zone"), &mut faults);
         state::check(&self.state, &mut faults);
         automation::check(self, &mut faults);
-        if faults.0.is_empty() { Ok(()) } else { Err(WorldErrors { file: String::new(), errors: faults.0 }) }
+        if faults.0.is_empty() {
+            Ok(())
+        } else {
+            Err(WorldErrors { file: String::new(), files: Vec::new(), errors: faults.0 })
+        }
     }
 }
 

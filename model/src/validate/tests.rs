@@ -190,7 +190,7 @@ fn a_pool_speaks_of_its_members_only() {
             pool.web.weights.uk: `uk` is not a member of this pool (did you mean `us`?)
             pool.web.weights.eu: a weight must be 0 to 1000, not 1001
             pool.web.weights: the weights are all zero: nobody would be sent anything (a member of weight 0 stands by for the others; give one of them more)
-            `E U` is not a region name: only a-z, 0-9 and `-` are allowed
+            pool.web.weights.E U: `E U` is not a region's name: only a-z, 0-9 and `-` are allowed
             pool.web.min_healthy: of 2 members 1 to 2 can be kept serving, not 0
             pool.web.min_healthy: of 2 members 1 to 2 can be kept serving, not 3
             pool.web.home: `ap` is not a member of this pool"#]],
