@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use crate::StartError;
 
 /// The versions of the protocol, best first, as the handshake negotiates them.
-const ALPN: [(u16, &[u8]); 2] = [(2, b"atoll-link/2"), (1, b"atoll-link/1")];
+const ALPN: [(u16, &[u8]); 3] = [(3, b"atoll-link/3"), (2, b"atoll-link/2"), (1, b"atoll-link/1")];
 /// A peer that says nothing for so long is gone.
 const IDLE: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(1);

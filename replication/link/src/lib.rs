@@ -14,6 +14,7 @@
 //!
 //! All of that is decided by a machine without a clock or a socket, [`Session`]; the rest moves bytes.
 
+mod columns;
 mod config;
 mod endpoint;
 mod frame;

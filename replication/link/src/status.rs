@@ -45,6 +45,14 @@ pub struct PeerStatus {
     pub received_deltas: u64,
     /// Partitions whose lack was sent.
     pub catch_ups_sent: u64,
+    /// Of those begun, the ones for which the dot index and the removal log were enough.
+    pub catch_ups_scanned: u64,
+    /// Those for which everything alive was named, since little was.
+    pub catch_ups_listed: u64,
+    /// Those for which sums over what lives were compared.
+    pub catch_ups_compared: u64,
+    /// How often the live lane fell off the ring of recent changes, and went on behind a round of catch-ups.
+    pub fell_off: u64,
     /// Their bytes.
     pub catch_up_bytes_sent: u64,
     /// Partitions whose lack was received.
@@ -144,6 +152,10 @@ pub(crate) struct Gauges {
     pub(crate) sent_deltas: AtomicU64,
     pub(crate) received_deltas: AtomicU64,
     pub(crate) catch_ups_sent: AtomicU64,
+    pub(crate) catch_ups_scanned: AtomicU64,
+    pub(crate) catch_ups_listed: AtomicU64,
+    pub(crate) catch_ups_compared: AtomicU64,
+    pub(crate) fell_off: AtomicU64,
     pub(crate) catch_up_bytes_sent: AtomicU64,
     pub(crate) catch_ups_received: AtomicU64,
     pub(crate) catch_up_bytes_received: AtomicU64,
@@ -259,6 +271,10 @@ impl Gauges {
             sent_deltas: read(&self.sent_deltas),
             received_deltas: read(&self.received_deltas),
             catch_ups_sent: read(&self.catch_ups_sent),
+            catch_ups_scanned: read(&self.catch_ups_scanned),
+            catch_ups_listed: read(&self.catch_ups_listed),
+            catch_ups_compared: read(&self.catch_ups_compared),
+            fell_off: read(&self.fell_off),
             catch_up_bytes_sent: read(&self.catch_up_bytes_sent),
             catch_ups_received: read(&self.catch_ups_received),
             catch_up_bytes_received: read(&self.catch_up_bytes_received),

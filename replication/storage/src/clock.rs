@@ -65,6 +65,11 @@ impl SharedHlc {
         }
     }
 
+    /// Goes on behind a stamp that was made here once.
+    pub(crate) fn raise(&self, past: Hlc) {
+        self.0.fetch_max(past.0, Ordering::AcqRel);
+    }
+
     /// Adopts a stamp made elsewhere, as far as [`Hlc::adoptable`] says.
     pub(crate) fn observe(&self, remote: Hlc, wall_ms: u64) -> RemoteStamp {
         self.0.fetch_max(remote.adoptable(wall_ms).0, Ordering::AcqRel);

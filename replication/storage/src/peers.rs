@@ -6,13 +6,16 @@
 //! it missed it gets by comparing what lives, since the removals may be forgotten: dearer, never wrong.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, atomic::Ordering},
 };
 
-use replication_core::{PARTITIONS, VersionVector};
+use replication_core::{PARTITIONS, ReplicaId, VersionVector};
 
 use crate::{StateStore, journal::lock, store::Inner};
+
+/// So many names that a region has left are remembered; far more than disks die in its life.
+const MOST_CLOSED: usize = 4096;
 
 #[derive(Debug)]
 struct Peer {
@@ -21,6 +24,8 @@ struct Peer {
     /// When it was last heard of, or when waiting for it began, in milliseconds since 1970.
     heard_ms: u64,
     detached: bool,
+    /// Names that the region says it has left.
+    closed: BTreeSet<ReplicaId>,
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +101,7 @@ impl StateStore {
         let now_ms = self.now_ms();
         let mut all = self.inner.peers.all();
         let mut known = std::mem::take(&mut *all);
-        let fresh = || Peer { acked: Vec::new(), heard_ms: now_ms, detached: false };
+        let fresh = || Peer { acked: Vec::new(), heard_ms: now_ms, detached: false, closed: BTreeSet::new() };
         *all = regions.iter().map(|region| (*region, known.remove(region).unwrap_or_else(fresh))).collect();
     }
 
@@ -138,6 +143,27 @@ impl StateStore {
     /// What a peer is known to have of one partition.
     pub fn acked(&self, region: u16, partition: u16) -> VersionVector {
         self.inner.peers.all().get(&region).map(|peer| peer.of(partition)).unwrap_or_default()
+    }
+
+    /// A peer says which names its region has left, for good.
+    pub fn note_closed(&self, region: u16, left: impl Iterator<Item = ReplicaId>) {
+        if let Some(peer) = self.inner.peers.all().get_mut(&region) {
+            peer.closed.extend(left.take(MOST_CLOSED.saturating_sub(peer.closed.len())));
+        }
+    }
+
+    /// Names in the contexts here that nobody writes under any more: those that this region has left, and those of which
+    /// their own regions have said so. What is not known to be closed is merely told at greater length.
+    pub fn closed(&self) -> BTreeSet<ReplicaId> {
+        let (me, mut named) = (self.replica(), BTreeSet::new());
+        self.inner.shards.each(|_, slot| named.extend(slot.partition.vv().iter().map(|(replica, _)| replica)));
+        let all = self.inner.peers.all();
+        let left = |replica: &ReplicaId| match all.get(&replica.region) {
+            Some(peer) => peer.closed.contains(replica),
+            None => replica.region == me.region && *replica != me,
+        };
+        named.retain(left);
+        named
     }
 
     /// How many changes made here a peer has not confirmed.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use replication_core::{Partition, ReplicaId};
+use replication_core::{AHEAD_MS, Hlc, Partition, ReplicaId};
 
 use crate::{
     Hold, OpenError, StoreConfig, TornTail,
@@ -122,7 +122,19 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
         took: started.elapsed(),
     };
     let journal = Journal::resume(setting(&config, me), &replayed, report.in_doubt.is_some(), sync_lost)?;
-    Ok((assemble(config, hold, identity, journal, replay, last.unwrap_or_default()), report))
+    let resume = if known.is_none() || doubtful {
+        beyond_the_past(replay.marks.last, config.clock.now_ms())
+    } else {
+        replay.marks.last
+    };
+    Ok((assemble(config, hold, identity, journal, replay, last.unwrap_or_default(), resume), report))
+}
+
+/// Where stamps go on under a new name: behind what may have been issued under the last one and is lost. A region's stamps
+/// follow others by [`AHEAD_MS`] at most, so unless the clock was set back nothing was stamped later than that. If it was,
+/// peers say so in their hellos ([`crate::StateStore::resume_after`]).
+fn beyond_the_past(known: Hlc, wall_ms: u64) -> Hlc {
+    known.max(Hlc::from_ms(wall_ms.saturating_add(AHEAD_MS)))
 }
 
 /// The identity of the directory, if it has one; refuses a directory of somebody else.
@@ -160,6 +172,7 @@ fn assemble(
     journal: Journal,
     replay: Replay,
     last: Last,
+    resume: Hlc,
 ) -> Inner {
     let Replay { partitions, marks, last_local, .. } = replay;
     let (shards, memory) = (Shards::new(partitions, &config.rules), Memory::default());
@@ -169,7 +182,7 @@ fn assemble(
         identity: Mutex::new(identity),
         shards,
         memory,
-        hlc: SharedHlc::resume_after(marks.last),
+        hlc: SharedHlc::resume_after(resume),
         last_write: AtomicU64::new(last_local.0),
         journal,
         watermarks: Watermarks::resume(marks.regions),

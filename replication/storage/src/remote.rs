@@ -70,6 +70,21 @@ impl StateStore {
         (hlc, self.inner.journal.end())
     }
 
+    /// Up to which stamp a region has told us that nothing of it remains: what we tell it when we meet again.
+    pub fn heard(&self, region: u16) -> Hlc {
+        self.inner.watermarks.heard(region)
+    }
+
+    /// A peer tells up to which stamp we once said that nothing of ours remains. We go on behind it, though we may have
+    /// forgotten it and our clock may have been set back since: what is written below it would be taken for complete.
+    /// Not if it is more than ten seconds in our future: then something else is wrong.
+    pub fn resume_after(&self, said: Hlc) {
+        match said.judge(self.now_ms()) {
+            RemoteStamp::FarAhead { .. } => Counters::count(&self.inner.counters.far_ahead),
+            RemoteStamp::Fine | RemoteStamp::Ahead { .. } => self.inner.hlc.raise(said),
+        }
+    }
+
     /// A peer says that nothing of `region` up to `hlc` remains to be sent.
     pub fn note_watermark(&self, region: u16, hlc: Hlc) {
         if region != self.region() {

@@ -35,6 +35,12 @@ impl Watermarks {
         self.visible.borrow().clone()
     }
 
+    /// The furthest that was heard of a region, visible yet or not.
+    pub(crate) fn heard(&self, region: u16) -> Hlc {
+        let waiting = lock(&self.held).get(&region).and_then(|held| held.then);
+        self.of(region).max(waiting.unwrap_or(Hlc::ZERO))
+    }
+
     /// A link heard that nothing of `region` up to `hlc` is still under way. Taken when nothing of it waits here.
     pub(crate) fn note(&self, region: u16, hlc: Hlc) {
         let mut held = lock(&self.held);

@@ -35,15 +35,18 @@ enum Step {
         from: usize,
         to: usize,
     },
-    /// `to` asks and gets an answer at once, from any region: also one that only relays.
+    /// `to` asks and gets an answer at once, from any region: also one that only relays. It may be taken to have nothing of
+    /// some replicas, those whose bit is set in `silent`, though it has: saying less than the truth must be safe.
     CatchUp {
         from: usize,
         to: usize,
+        silent: u8,
     },
     /// `to` asks; the answer stays under way.
     Ask {
         from: usize,
         to: usize,
+        silent: u8,
     },
     /// An answer that was under way arrives.
     Answer {
@@ -134,6 +137,10 @@ fn string_command() -> impl Strategy<Value = String> {
     })
 }
 
+fn silent() -> impl Strategy<Value = u8> {
+    prop_oneof![2 => Just(0), 1 => 0..8u8]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let region = 0..REGIONS;
     let pair = (0..REGIONS, 1..REGIONS).prop_map(|(from, hop)| (from, (from + hop) % REGIONS));
@@ -143,8 +150,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => pair.clone().prop_map(|(from, to)| Step::Deliver { from, to }),
         1 => (pair.clone(), any::<prop::sample::Index>()).prop_map(|((from, to), nth)| Step::Repeat { from, to, nth }),
         1 => pair.clone().prop_map(|(from, to)| Step::Skip { from, to }),
-        2 => pair.clone().prop_map(|(from, to)| Step::CatchUp { from, to }),
-        2 => pair.prop_map(|(from, to)| Step::Ask { from, to }),
+        2 => (pair.clone(), silent()).prop_map(|((from, to), silent)| Step::CatchUp { from, to, silent }),
+        2 => (pair, silent()).prop_map(|((from, to), silent)| Step::Ask { from, to, silent }),
         2 => any::<prop::sample::Index>().prop_map(|nth| Step::Answer { nth }),
         1 => region.clone().prop_map(|region| Step::Restart { region }),
         1 => (region.clone(), any::<bool>()).prop_map(|(region, all)| Step::Prune { region, all }),
@@ -169,6 +176,14 @@ impl World {
 
     fn vv(&self, region: usize) -> VersionVector {
         self.regions[region].partition.vv().clone()
+    }
+
+    /// What a region says that it has, silent about some replicas.
+    fn said(&self, region: usize, silent: u8) -> VersionVector {
+        let said = |replica: &(replication_core::ReplicaId, u64)| {
+            (0..REGIONS).all(|at| silent & 1 << at == 0 || self::replica(at) != replica.0)
+        };
+        self.vv(region).iter().filter(said).collect()
     }
 
     fn lacking(&self, from: usize, to: usize) -> Vec<Delta> {
@@ -204,12 +219,12 @@ impl World {
                     assert!(matches!(self.regions[*to].partition.merge(delta), Merged::Gap { .. }));
                 }
             }
-            Step::CatchUp { from, to } => {
-                let answer = self.regions[*from].partition.catch_up_since(&self.vv(*to));
+            Step::CatchUp { from, to, silent } => {
+                let answer = self.regions[*from].partition.catch_up_since(&self.said(*to, *silent));
                 self.answer(*to, &answer);
             }
-            Step::Ask { from, to } => {
-                let answer = self.regions[*from].partition.catch_up_since(&self.vv(*to));
+            Step::Ask { from, to, silent } => {
+                let answer = self.regions[*from].partition.catch_up_since(&self.said(*to, *silent));
                 self.under_way.push((*to, answer));
             }
             Step::Answer { nth } => {

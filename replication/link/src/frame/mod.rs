@@ -3,10 +3,11 @@
 //! ```text
 //! version 1   u32 length of what follows (little-endian) │ u8 tag │ body
 //! version 2   u32 length of what follows (little-endian) │ u8 tag │ u8 flags │ body      flags & 1: packed, see pack.rs
+//! version 3   as 2; the hello ends with columns (see columns.rs) and a stamp
 //! ```
 //! The connection protects the bytes in flight; the deltas and catch-ups inside carry their own checksums and version.
-//! Which version is spoken is settled before the first frame (by ALPN) and, among newer ones, by the hello: the lower
-//! of the two newest. A version is read and written for as long as one release speaks it: see the golden files.
+//! Which version is spoken is settled before the first frame, by ALPN: the newest that both know. A version is read and
+//! written for as long as one release speaks it: see the golden files.
 
 mod audit;
 mod pack;
@@ -18,14 +19,17 @@ use bytes::{Buf, Bytes, BytesMut};
 use replication_core::{Hlc, ReplicaId, VersionVector};
 
 use self::pack::Unpacker;
-use crate::vectors::{self, Malformed, Reader, put_varint};
+use crate::{
+    columns::Column,
+    vectors::{self, Malformed, Reader, put_varint},
+};
 
 pub(crate) use audit::{AskKeys, BucketSums, Digest, KeySums, MOST_KEY_BYTES, MOST_KEYS};
 pub(crate) use pack::Packer;
 pub(crate) use reconcile::{Differing, Live, MOST_NUMBERS, Sums};
 
 /// The newest version of the protocol that this build speaks.
-pub const NEWEST: u16 = 2;
+pub const NEWEST: u16 = 3;
 /// The oldest one.
 pub const OLDEST: u16 = 1;
 /// The longest frame that is taken: a delta of the greatest length and what goes around it.
@@ -41,6 +45,10 @@ pub(crate) struct Hello {
     pub(crate) replica: ReplicaId,
     pub(crate) now_ms: u64,
     pub(crate) vectors: Vec<(u16, VersionVector)>,
+    /// From version 3: what the speaker has of closed replicas, which are not in the vectors then.
+    pub(crate) closed: Vec<Column>,
+    /// From version 3: up to here the speaker has heard that nothing of the hearer's region is missing.
+    pub(crate) heard: Hlc,
 }
 
 /// One thing said.
@@ -80,6 +88,8 @@ pub(crate) enum Frame {
     AskKeys(AskKeys),
     /// From version 2: those sums.
     Keys(KeySums),
+    /// From version 3: the speaker cannot tell what the columns of the hello stand for, and wants it acknowledged in full.
+    AskAll,
 }
 
 /// A watermark.
@@ -109,10 +119,13 @@ const ASK_BUCKETS: u8 = 14;
 const BUCKETS: u8 = 15;
 const ASK_KEYS: u8 = 16;
 const KEYS: u8 = 17;
+const ASK_ALL: u8 = 18;
 /// The body is packed, see `pack.rs`.
 const FLAG_ZSTD: u8 = 1;
 /// The last kind of frame that version 1 has.
 const LAST_OF_1: u8 = DONE;
+/// The last one that version 2 has.
+const LAST_OF_2: u8 = KEYS;
 
 impl Frame {
     fn tag(&self) -> u8 {
@@ -134,6 +147,7 @@ impl Frame {
             Self::Buckets(_) => BUCKETS,
             Self::AskKeys(_) => ASK_KEYS,
             Self::Keys(_) => KEYS,
+            Self::AskAll => ASK_ALL,
         }
     }
 
@@ -168,6 +182,7 @@ impl Frame {
             Self::Buckets(sums) => sums.encode(out),
             Self::AskKeys(ask) => ask.encode(out),
             Self::Keys(keys) => keys.encode(out),
+            Self::AskAll => {}
         }
     }
 
@@ -181,8 +196,8 @@ impl Frame {
             FLAG_ZSTD => body = unpacker.unpack(&body)?,
             _ => return Err(Malformed("a frame with unknown flags")),
         }
-        if version == 1 && tag > LAST_OF_1 {
-            return Err(Malformed("a frame of a kind that version 1 does not have"));
+        if version == 1 && tag > LAST_OF_1 || version == 2 && tag > LAST_OF_2 {
+            return Err(Malformed("a frame of a kind that the version agreed on does not have"));
         }
         let mut reader = Reader(&body);
         let frame = match tag {
@@ -207,6 +222,7 @@ impl Frame {
             BUCKETS => Self::Buckets(BucketSums::decode(&mut reader)?),
             ASK_KEYS => Self::AskKeys(AskKeys::decode(&mut reader)?),
             KEYS => Self::Keys(KeySums::decode(&mut reader)?),
+            ASK_ALL => Self::AskAll,
             _ => return Err(Malformed("a frame of an unknown kind")),
         };
         reader.end()?;
@@ -223,6 +239,15 @@ impl Hello {
         out.extend_from_slice(&self.replica.incarnation.to_le_bytes());
         put_varint(out, self.now_ms);
         vectors::encode(out, &self.vectors);
+        if self.version >= 3 {
+            put_varint(out, self.closed.len() as u64);
+            for column in &self.closed {
+                out.extend_from_slice(&column.replica.region.to_le_bytes());
+                out.extend_from_slice(&column.replica.incarnation.to_le_bytes());
+                out.extend_from_slice(&column.sum.to_le_bytes());
+            }
+            out.extend_from_slice(&self.heard.0.to_le_bytes());
+        }
     }
 
     /// Version 1 knows no other version. From version 2 on a newer hello may say more than we can read.
@@ -239,7 +264,16 @@ impl Hello {
             String::from_utf8(reader.bytes(length)?.to_vec()).map_err(|_| Malformed("the world's name is no text"))?;
         let region = u16::from_le_bytes(reader.array()?);
         let replica = ReplicaId { region, incarnation: u32::from_le_bytes(reader.array()?) };
-        let hello = Self { version, world, replica, now_ms: reader.varint()?, vectors: vectors::decode(reader)? };
+        let (now_ms, vectors) = (reader.varint()?, vectors::decode(reader)?);
+        let mut hello = Self { version, world, replica, now_ms, vectors, closed: Vec::new(), heard: Hlc::ZERO };
+        if version >= 3 {
+            for _ in 0..reader.count(22)? {
+                let region = u16::from_le_bytes(reader.array()?);
+                let replica = ReplicaId { region, incarnation: u32::from_le_bytes(reader.array()?) };
+                hello.closed.push(Column { replica, sum: u128::from_le_bytes(reader.array()?) });
+            }
+            hello.heard = Hlc(u64::from_le_bytes(reader.array()?));
+        }
         if version <= NEWEST {
             reader.end()?;
         }

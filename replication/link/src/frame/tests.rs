@@ -20,11 +20,21 @@ fn some_vectors() -> Vec<(u16, VersionVector)> {
     vec![(5, [(replica, 300)].into_iter().collect())]
 }
 
+/// What a hello says of closed replicas, and the stamp that it tells.
+fn some_columns(version: u16) -> (Vec<Column>, Hlc) {
+    match version {
+        1 | 2 => (Vec::new(), Hlc::ZERO),
+        _ => (vec![Column { replica: ReplicaId { region: 1, incarnation: 5 }, sum: 0x1234 << 100 | 7 }], Hlc(77)),
+    }
+}
+
 #[test]
 fn frames_come_back_as_they_went_in_every_version() {
     let replica = ReplicaId { region: 2, incarnation: 77 };
     for version in OLDEST..=NEWEST {
-        let hello = Hello { version, world: "shop".into(), replica, now_ms: 12345, vectors: some_vectors() };
+        let (closed, heard) = some_columns(version);
+        let (world, vectors) = ("shop".into(), some_vectors());
+        let hello = Hello { version, world, replica, now_ms: 12345, vectors, closed, heard };
         let check = |frame: Frame| assert_eq!(read(version, &frame.encode(version)), Ok(Some(frame)));
         check(Frame::Hello(hello));
         check(Frame::Batch(Bytes::from_static(b"one")));
@@ -54,11 +64,12 @@ fn what_is_cut_is_waited_for_and_what_is_impossible_is_refused() {
 #[test]
 fn a_newer_hello_may_say_more_than_this_build_reads() {
     let replica = ReplicaId { region: 2, incarnation: 77 };
-    let newer = Hello { version: 9, world: "shop".into(), replica, now_ms: 1, vectors: vec![] };
-    let mut bytes = Frame::Hello(newer.clone()).encode(2).to_vec();
+    let (closed, heard) = some_columns(NEWEST);
+    let newer = Hello { version: 9, world: "shop".into(), replica, now_ms: 1, vectors: vec![], closed, heard };
+    let mut bytes = Frame::Hello(newer.clone()).encode(NEWEST).to_vec();
     bytes.extend_from_slice(b"and more");
     bytes[0] += 8;
-    assert_eq!(read(2, &bytes), Ok(Some(Frame::Hello(newer))));
+    assert_eq!(read(NEWEST, &bytes), Ok(Some(Frame::Hello(newer))));
 }
 
 const REPLICA: ReplicaId = ReplicaId { region: 2, incarnation: 77 };
@@ -81,7 +92,7 @@ fn some_delta(version: u16) -> Vec<u8> {
     let needs = [(ReplicaId { region: 1, incarnation: 9 }, 5)].into_iter().collect();
     let delta = Delta { partition: 7, replica: REPLICA, first_seq: 4, hlc: Hlc::from_ms(1_000_000), needs, changes };
     let mut bytes = Vec::new();
-    delta.encode_version(version as u8, &mut bytes).unwrap();
+    delta.encode_version(version.min(2) as u8, &mut bytes).unwrap();
     bytes
 }
 
@@ -95,13 +106,15 @@ fn some_catch_up(version: u16) -> Vec<u8> {
     let gone = if version == 1 { Gone::AllBut(vec![dot(1)]) } else { Gone::These(vec![dot(2)]) };
     let mut bytes = Vec::new();
     let catch_up = CatchUp { partition: 5, since, vv, gone, early: vec![dot(11)], puts };
-    catch_up.encode_version(version as u8, &mut bytes).unwrap();
+    catch_up.encode_version(version.min(2) as u8, &mut bytes).unwrap();
     bytes
 }
 
 /// One frame of each kind that a version has.
 fn one_of_each(version: u16) -> Vec<(&'static str, Frame)> {
-    let hello = Hello { version, world: "shop".into(), replica: REPLICA, now_ms: 12_345, vectors: some_vectors() };
+    let (closed, heard) = some_columns(version);
+    let (world, vectors) = ("shop".into(), some_vectors());
+    let hello = Hello { version, world, replica: REPLICA, now_ms: 12_345, vectors, closed, heard };
     let mut frames = vec![
         ("hello", Frame::Hello(hello)),
         ("batch", Frame::Batch(some_delta(version).into())),
@@ -134,6 +147,9 @@ fn one_of_each(version: u16) -> Vec<(&'static str, Frame)> {
             ("packed", Frame::Batch(vec![7; 600].into())),
         ]);
     }
+    if version >= 3 {
+        frames.push(("ask-all", Frame::AskAll));
+    }
     frames
 }
 
@@ -145,7 +161,8 @@ fn encode(name: &str, frame: &Frame, version: u16) -> Bytes {
 fn golden(version: u16) -> Vec<(String, Vec<u8>)> {
     let text = match version {
         1 => include_str!("../../tests/it/testdata/frames-1.txt"),
-        _ => include_str!("../../tests/it/testdata/frames-2.txt"),
+        2 => include_str!("../../tests/it/testdata/frames-2.txt"),
+        _ => include_str!("../../tests/it/testdata/frames-3.txt"),
     };
     let frame = |line: &str| {
         let (name, hex) = line.split_once(' ').unwrap();
@@ -167,7 +184,8 @@ fn the_bytes_of_each_frame_are_these() {
         }
         match version {
             1 => expect_file!["../../tests/it/testdata/frames-1.txt"].assert_eq(&text),
-            _ => expect_file!["../../tests/it/testdata/frames-2.txt"].assert_eq(&text),
+            2 => expect_file!["../../tests/it/testdata/frames-2.txt"].assert_eq(&text),
+            _ => expect_file!["../../tests/it/testdata/frames-3.txt"].assert_eq(&text),
         }
     }
 }
@@ -186,6 +204,11 @@ fn kinds_of_version_2_are_garbage_in_version_1() {
     for (name, frame) in one_of_each(2).into_iter().skip(one_of_each(1).len()).filter(|(name, _)| *name != "packed") {
         assert!(read(1, &frame.encode(1)).is_err(), "{name}");
     }
+}
+
+#[test]
+fn kinds_of_version_3_are_garbage_in_version_2() {
+    assert!(read(2, &Frame::AskAll.encode(2)).is_err());
 }
 
 /// Damages a frame: flips, cuts, doubles, and bytes of other frames in between.
@@ -232,11 +255,11 @@ fn damaged_frames_are_refused_or_read_but_never_believed_beyond_their_bytes() {
     let mut read_all = 0_u64;
     let all: Vec<_> = (OLDEST..=NEWEST).map(golden).collect();
     for round in 0..rounds {
-        let version = OLDEST + (round % 2) as u16;
+        let version = OLDEST + (round % u64::from(NEWEST - OLDEST + 1)) as u16;
         let all = &all[usize::from(version - OLDEST)];
         let (name, mut bytes) = all[dice.usize(..all.len())].clone();
         mutate(&mut bytes, &mut dice, all);
-        if version == 2 && dice.bool() && ["batch", "catch-up", "piece"].contains(&&name[..]) {
+        if version >= 2 && dice.bool() && ["batch", "catch-up", "piece"].contains(&&name[..]) {
             repair(&mut bytes);
         } else if dice.bool() && bytes.len() >= 4 {
             let length = (bytes.len() - 4) as u32;

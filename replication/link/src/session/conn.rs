@@ -1,5 +1,7 @@
 //! One connection: hello first, then frames to whom they concern, and work for as long as it lasts.
 
+use std::collections::BTreeSet;
+
 use replication_core::{PARTITIONS, TooNew, VersionVector};
 use replication_storage::WriteMark;
 
@@ -15,7 +17,8 @@ use super::{
     trust::{End, Fault},
 };
 use crate::{
-    frame::{Frame, FrameBuffer, Hello, NEWEST, Packer},
+    columns::{self, Said},
+    frame::{Frame, FrameBuffer, Hello, Packer},
     status::add,
 };
 
@@ -41,6 +44,8 @@ pub(super) struct Conn {
     pub(super) assembly: Assembly,
     pub(super) guard: Guard,
     pub(super) audit: Audit,
+    /// What our hello said of closed replicas.
+    pub(super) closed: Said,
     /// What the peer cannot read, if there is such a thing.
     pub(super) held_off: Option<TooNew>,
     pub(super) rtt_ms: Option<f64>,
@@ -55,12 +60,16 @@ impl Conn {
         let changes = store.changes();
         let mut seen = Vec::new();
         store.changed_partitions(&mut seen);
-        let vectors: Vec<(u16, VersionVector)> = (0..PARTITIONS).zip(store.version_vectors()).collect();
+        let mut vectors: Vec<(u16, VersionVector)> = (0..PARTITIONS).zip(store.version_vectors()).collect();
         let begun = vectors.iter().filter(|(_, vv)| !vv.is_empty()).map(|(partition, _)| *partition).collect();
         let audit = Audit::new(cx.now_ms, seen.clone(), begun);
-        let newest = if version == 1 { 1 } else { NEWEST };
-        let (world, now_ms) = (store.world().to_owned(), store.now_ms());
-        let hello = Hello { version: newest, world, replica: store.replica(), now_ms, vectors };
+        // Peers of the versions before read vectors only.
+        let closed = if version >= 3 { store.closed() } else { BTreeSet::new() };
+        let said = Said::new(&vectors, closed.clone());
+        let closed = columns::take_out(&mut vectors, &closed);
+        let (world, replica, now_ms) = (store.world().to_owned(), store.replica(), store.now_ms());
+        let heard = store.heard(cx.peer.id);
+        let hello = Hello { version, world, replica, now_ms, vectors, closed, heard };
         let mut conn = Self {
             version,
             greeting_until: Some(cx.now_ms + HELLO_DEADLINE_MS),
@@ -75,6 +84,7 @@ impl Conn {
             assembly: Assembly::default(),
             guard: Guard::default(),
             audit,
+            closed: said,
             held_off: None,
             rtt_ms: None,
         };
@@ -159,16 +169,19 @@ impl Conn {
                 format!("the peer says it is region {}, but its certificate is of another one", hello.replica.region);
             return Err(End::Plain(why));
         }
-        let me = store.replica();
-        let ahead_of_us = |(id, vv): &(u16, VersionVector)| vv.get(me) > store.version_vector(*id).get(me);
-        if hello.vectors.iter().any(ahead_of_us) {
-            let why = format!("{} has seen changes of {me} that are not here", peer.name);
-            let renamed = store.begin_new_incarnation(&why);
-            renamed.map_err(|e| End::Plain(format!("no new name could be taken: {e}")))?;
-        }
-        store.set_acked(peer.id, &hello.vectors);
-        self.version = self.version.max(hello.version.min(NEWEST));
+        // Before anything is written under whatever name: it shall not be stamped below what was called complete.
+        store.resume_after(hello.heard);
+        keep_or_leave_name(cx, hello)?;
+        let ours: Vec<(u16, VersionVector)> = (0..PARTITIONS).zip(store.version_vectors()).collect();
+        let mut theirs = hello.vectors.clone();
+        let told_all = columns::put_back(&mut theirs, &hello.closed, &ours);
+        store.set_acked(peer.id, &theirs);
+        let closed = hello.closed.iter().map(|column| column.replica).filter(|closed| *closed != hello.replica);
+        store.note_closed(peer.id, closed.filter(|closed| closed.region == peer.id));
         self.greeting_until = None;
+        if !told_all {
+            self.say(Lane::Control, &Frame::AskAll, None);
+        }
         let clock_ahead_ms = hello.now_ms as i64 - store.now_ms() as i64;
         cx.gauges.up(clock_ahead_ms, self.version);
         tracing::info!(peer = %peer.name, replica = %hello.replica, clock_ahead_ms, version = self.version, "link up");
@@ -209,6 +222,7 @@ impl Conn {
             Frame::Buckets(sums) => self.on_buckets(cx, &sums),
             Frame::AskKeys(ask) => self.on_ask_keys(cx, ask),
             Frame::Keys(keys) => self.on_keys(cx, keys),
+            Frame::AskAll => self.live.ack_all(cx.now_ms),
         }
         Ok(())
     }
@@ -216,9 +230,27 @@ impl Conn {
     pub(super) fn on_ack(&mut self, cx: &Context<'_>, vectors: &[(u16, VersionVector)]) {
         for (partition, vv) in vectors {
             cx.store.note_acked(cx.peer.id, *partition, vv);
-            self.catch_ups.acked(*partition, vv);
+            // What the hello said, an ack need not say again.
+            self.catch_ups.acked(*partition, &cx.store.acked(cx.peer.id, *partition));
         }
     }
+}
+
+/// Takes a new name if the peer knows that ours is not ours any more: it has seen more of it than we have, or has heard
+/// that our region left it.
+fn keep_or_leave_name(cx: &Context<'_>, hello: &Hello) -> Result<(), End> {
+    let Context { store, peer, .. } = cx;
+    let me = store.replica();
+    let ahead_of_us = |(id, vv): &(u16, VersionVector)| vv.get(me) > store.version_vector(*id).get(me);
+    let why = if hello.vectors.iter().any(ahead_of_us) {
+        format!("{} has seen changes of {me} that are not here", peer.name)
+    } else if hello.closed.iter().any(|column| column.replica == me) {
+        format!("{} has heard that the region left the name {me}", peer.name)
+    } else {
+        return Ok(());
+    };
+    let renamed = store.begin_new_incarnation(&why);
+    renamed.map(drop).map_err(|e| End::Plain(format!("no new name could be taken: {e}")))
 }
 
 /// The hello has settled what the peer has of ours. If it comes to have more than we ever made, it lies, or it heard from

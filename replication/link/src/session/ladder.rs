@@ -21,7 +21,7 @@ use crate::{
 /// About how large a piece is.
 const PIECE_BYTES: usize = 256 << 10;
 /// Live elements up to which they are simply listed: comparing sums would cost a round trip more.
-const FEW: u64 = 256;
+pub(crate) const FEW: u64 = 256;
 /// How many partitions may wait for the peer's comparison.
 const COMPARING: usize = 16;
 /// A comparison that was not answered in this time is given up, and the live elements are listed.
@@ -83,7 +83,7 @@ impl Conn {
         let step = cx.store.look(partition, |state| {
             if compares && !state.removals_known_since(has) {
                 let sums = state.live_sums(has);
-                if sums.buckets.iter().map(|(_, sum)| sum.count).sum::<u64>() > FEW {
+                if sums.buckets.iter().map(|(_, sum)| sum.count).sum::<u64>() > cx.few {
                     return Step::Compare(sums, state.vv().clone());
                 }
             }
@@ -92,7 +92,11 @@ impl Conn {
             Step::Send(first, rest)
         });
         match step {
-            Step::Send(first, rest) => self.send(cx, &first, rest, 0),
+            Step::Send(first, rest) => {
+                let listed = matches!(first.gone, Gone::AllBut(_));
+                add(if listed { &cx.gauges.catch_ups_listed } else { &cx.gauges.catch_ups_scanned }, 1);
+                self.send(cx, &first, rest, 0);
+            }
             Step::Compare(sums, vv) => {
                 let until_ms = cx.now_ms + ANSWER_MS;
                 let comparing = Comparing { since: has.clone(), vv, until_ms };
@@ -121,6 +125,7 @@ impl Conn {
     fn list(&mut self, cx: &Context<'_>, partition: u16, since: &VersionVector) {
         let pieces = |gone| cx.store.look(partition, |state| state.catch_up_in_pieces(since, gone, PIECE_BYTES));
         let (first, rest) = pieces(cx.store.look(partition, |state| state.gone_since(since)));
+        add(&cx.gauges.catch_ups_listed, 1);
         self.send(cx, &first, rest, 0);
     }
 
@@ -139,6 +144,7 @@ impl Conn {
         });
         match found.filter(|(live, _)| live.iter().all(|bucket| bucket.seqs.len() <= MOST_NUMBERS)) {
             Some((live, (first, rest))) => {
+                add(&cx.gauges.catch_ups_compared, 1);
                 for live in few_at_a_time(live) {
                     self.tell(cx, &Frame::Live(Live { partition, since: since.clone(), shift, live }));
                 }

@@ -4,7 +4,7 @@
 //! quarter of a megabyte has come together. Marks follow changes within 50 ms and are rare when nothing happens.
 
 use bytes::{Bytes, BytesMut};
-use replication_core::Hlc;
+use replication_core::{Hlc, PARTITIONS};
 use replication_storage::Tail;
 
 use super::{Context, catch_up::Pending, conn::Conn, lanes::Lane};
@@ -47,6 +47,8 @@ pub(crate) struct Live {
     marked_ms: u64,
     mark_at: u64,
     ack_at: Option<u64>,
+    /// The peer has asked what we have in all partitions, closed replicas included.
+    acks_all: bool,
 }
 
 impl Live {
@@ -63,6 +65,7 @@ impl Live {
             marked_ms: 0,
             mark_at: 0,
             ack_at: None,
+            acks_all: false,
         }
     }
 
@@ -70,6 +73,12 @@ impl Live {
     pub(crate) fn ack_soon(&mut self, now_ms: u64, catch_up: bool) {
         let at = now_ms + if catch_up { ACK_CATCH_UP_MS } else { ACK_EVERY_MS };
         self.ack_at = Some(self.ack_at.map_or(at, |due| due.min(at)));
+    }
+
+    /// The peer wants to know everything that we have.
+    pub(crate) fn ack_all(&mut self, now_ms: u64) {
+        self.acks_all = true;
+        self.ack_at = Some(now_ms);
     }
 
     /// When there is something to do though nothing comes.
@@ -157,6 +166,7 @@ impl Conn {
 
     fn start_over(&mut self, cx: &Context<'_>) {
         self.live.round += 1;
+        add(&cx.gauges.fell_off, 1);
         tracing::info!(peer = %cx.peer.name, "the link fell behind and catches up");
         // From now on the peer believes no mark until the round is done.
         self.say(Lane::Live, &Frame::Begin(self.live.round), None);
@@ -187,10 +197,14 @@ impl Conn {
     /// Confirms what has not been confirmed, once it is durable here.
     fn ack(&mut self, cx: &Context<'_>) {
         let changed = cx.store.changed_partitions(&mut self.live.seen);
-        if changed.is_empty() {
+        let vectors: Vec<_> = if std::mem::take(&mut self.live.acks_all) {
+            (0..PARTITIONS).zip(cx.store.version_vectors()).filter(|(_, vv)| !vv.is_empty()).collect()
+        } else {
+            changed.into_iter().map(|id| (id, self.closed.news(id, cx.store.version_vector(id)))).collect()
+        };
+        if vectors.is_empty() {
             return;
         }
-        let vectors: Vec<_> = changed.into_iter().map(|id| (id, cx.store.version_vector(id))).collect();
         self.say(Lane::Control, &Frame::Ack(vectors), Some(cx.store.pending_mark()));
     }
 }

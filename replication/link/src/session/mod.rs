@@ -35,6 +35,7 @@ use replication_storage::{StateStore, WriteMark};
 
 use self::{
     conn::Conn,
+    ladder::FEW,
     lanes::{Lane, Next},
     trust::{End, Trust},
 };
@@ -108,6 +109,7 @@ pub struct Session {
     peer: Peer,
     gauges: Arc<Gauges>,
     trust: Trust,
+    few: u64,
     conn: Option<Conn>,
     closing: VecDeque<String>,
 }
@@ -117,6 +119,8 @@ struct Context<'a> {
     store: &'a StateStore,
     peer: &'a Peer,
     gauges: &'a Gauges,
+    /// Live elements up to which they are listed, and no sums compared.
+    few: u64,
     now_ms: u64,
 }
 
@@ -125,7 +129,14 @@ impl Session {
     /// ([`StateStore::set_peers`]).
     pub fn new(store: StateStore, peer: Peer) -> Self {
         let (gauges, trust) = (Arc::default(), Trust::default());
-        Self { store, peer, gauges, trust, conn: None, closing: VecDeque::new() }
+        Self { store, peer, gauges, trust, few: FEW, conn: None, closing: VecDeque::new() }
+    }
+
+    /// Where removals are forgotten, compares sums from the first live element on, not only where there are many: the way of
+    /// large partitions, for tests of small ones.
+    #[must_use]
+    pub fn comparing_at_once(self) -> Self {
+        Self { few: 0, ..self }
     }
 
     /// Takes notice of something. `now_ms` counts from anywhere, never falls, and need not be wall time.
@@ -134,9 +145,9 @@ impl Session {
             Input::Opened { version } => self.open(now_ms, version),
             Input::Closed { why } => self.down(why),
             input => {
-                let Self { store, peer, gauges, conn, .. } = self;
+                let Self { store, peer, gauges, conn, few, .. } = self;
                 let Some(conn) = conn else { return };
-                let cx = Context { store, peer, gauges, now_ms };
+                let cx = Context { store, peer, gauges, few: *few, now_ms };
                 if let Err(end) = conn.take_notice(&cx, input).and_then(|()| conn.work(&cx)) {
                     self.end(now_ms, &end);
                 }
@@ -206,8 +217,8 @@ impl Session {
             self.closing.push_back(format!("version {version} of the protocol is not spoken here"));
             return;
         }
-        let Self { store, peer, gauges, .. } = self;
-        let cx = Context { store, peer, gauges, now_ms };
+        let Self { store, peer, gauges, few, .. } = self;
+        let cx = Context { store, peer, gauges, few: *few, now_ms };
         self.conn = Some(Conn::greet(&cx, version));
     }
 

@@ -5,6 +5,7 @@
 mod absence;
 mod guards;
 mod healing;
+mod incarnations;
 mod ladder;
 mod net;
 mod schedules;

@@ -114,7 +114,18 @@ impl Net {
         config.threads = Threads::None;
         let store = StateStore::open(config).unwrap().0;
         store.set_peers(&others.collect::<Vec<_>>());
-        self.regions[at] = Region { id, store, hand };
+        self.put_in(Region { id, store, hand });
+    }
+
+    /// Puts another store in the place of a region's, as when a disk that was thought lost is found.
+    pub(crate) fn put_back(&mut self, id: u16, store: StateStore) {
+        let hand = self.regions[usize::from(id) - 1].hand.clone();
+        self.put_in(Region { id, store, hand });
+    }
+
+    fn put_in(&mut self, region: Region) {
+        let id = region.id;
+        self.regions[usize::from(id) - 1] = region;
         for link in 0..self.links.len() {
             let [a, b] = self.links[link].between;
             if a == id || b == id {
