@@ -36,6 +36,10 @@ meetings! {
         ZsetWrites "sorted sets",
         SketchWrites "HyperLogLogs",
         DeadlineWrites "deadlines",
+        FieldDeadlineWrites "deadlines of hash fields",
+        BitWrites "bits of strings",
+        FractionWrites "fractions counted",
+        StoreWrites "results stored under another key",
         KeyWrites "keys of any type",
         Transactions "transactions",
         Reads "reads",
@@ -48,6 +52,7 @@ meetings! {
         TypeClashes "types side by side",
         RemovalMarks "removes that win",
         Expired "reads of expired keys",
+        ExpiredFields "reads of hashes with expired fields",
         Purged "purges",
     }
     "processes" {
@@ -76,6 +81,7 @@ meetings! {
     }
     "network" {
         Connections "connections",
+        OldVersions "connections in the version before",
         Cuts "one-way cuts",
         Disconnects "connections broken",
         SlowPaths "slow paths",
@@ -86,8 +92,12 @@ meetings! {
         Quarantines "links closed by a machine",
     }
     "catching up" {
-        LiveDeltas "changes received live",
+        LiveDeltas "changes received live, from the ring",
+        FellOff "links that fell off the ring",
         CatchUps "catch-ups received",
+        Scanned "catch-ups by the dot index",
+        Listed "catch-ups that name what lives",
+        Compared "catch-ups by comparing sums",
         Late "changes applied late",
         PutOff "changes put off for their far stamps",
         TokensFollowed "tokens followed to another region",

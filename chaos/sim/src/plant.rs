@@ -1,5 +1,7 @@
 //! Bugs on purpose. A checker that has never caught anything may be unable to; these are what each must catch.
 
+use std::str::FromStr;
+
 /// A planted bug. It lies in the simulation's own parts (the disk, the client's side, what stands between two regions), so the
 /// code under test stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,4 +30,26 @@ impl Plant {
         Self::ReuseIdentity,
         Self::SkipDotInCatchUp,
     ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DropAcknowledgedWrite => "drop-acknowledged-write",
+            Self::ResurrectDelete => "resurrect-delete",
+            Self::WrongTieBreak => "wrong-tie-break",
+            Self::AcknowledgeBeforePersist => "acknowledge-before-persist",
+            Self::ReuseIdentity => "reuse-identity",
+            Self::SkipDotInCatchUp => "skip-dot-in-catch-up",
+        }
+    }
+}
+
+impl FromStr for Plant {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|plant| plant.name() == name);
+        found.ok_or_else(|| format!("there is no bug `{name}` to plant; there are {}", known()))
+    }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Life {
     pub(crate) contexts: Contexts,
     /// The watermarks of other regions at the last look.
     pub(crate) watermarks: BTreeMap<u16, Hlc>,
+    /// The furthest stamp that peers have told it to have called complete in an earlier life.
+    pub(crate) told: Hlc,
 }
 
 /// How a process will end when its fuse has burnt.
@@ -99,8 +101,6 @@ pub(crate) struct Region {
     pub(crate) started_ms: u64,
     /// The name it wrote under last.
     pub(crate) name: Option<ReplicaId>,
-    /// It has written under another name before.
-    pub(crate) renamed: bool,
     /// What must be here after a kill.
     pub(crate) written: Contexts,
     /// What must be here after a power failure.
@@ -128,7 +128,6 @@ impl Region {
             starts_at: Some(0),
             started_ms: 0,
             name: None,
-            renamed: false,
             written: Contexts::new(),
             synced: Contexts::new(),
             may_lose: Loss::Nothing,
@@ -165,7 +164,11 @@ impl Region {
     /// The process on a store that was opened.
     pub(crate) fn live(&mut self, store: StateStore, regions: u16) {
         let peers = (1..=regions).filter(|peer| *peer != self.id);
-        let sessions = peers.map(|id| (id, Session::new(store.clone(), peer(id)))).collect();
+        let session = |id| {
+            let session = Session::new(store.clone(), peer(id));
+            if self.shape.compares_at_once { session.comparing_at_once() } else { session }
+        };
+        let sessions = peers.map(|id| (id, session(id))).collect();
         let mut seen = Vec::new();
         store.changed_partitions(&mut seen);
         self.life = Some(Life {
@@ -178,6 +181,7 @@ impl Region {
             seen,
             contexts: Contexts::new(),
             watermarks: BTreeMap::new(),
+            told: Hlc::ZERO,
         });
     }
 

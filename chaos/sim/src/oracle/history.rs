@@ -38,8 +38,8 @@ pub(crate) struct Increment {
     pub(crate) key: Bytes,
     /// Where in the key.
     pub(crate) spot: Spot,
-    /// By how much.
-    pub(crate) by: i128,
+    /// By how much, in hundredths.
+    pub(crate) hundredths: i128,
 }
 
 /// How much of a key a command resets.
@@ -194,14 +194,14 @@ impl History {
         past.flat_map(|past| past.live(vv)).filter(|(_, element)| element.key == key).collect()
     }
 
-    /// The sum of the increments in a context that no reset in it has observed; `None` if there is none.
+    /// The sum of the increments in a context that no reset in it has observed, in hundredths; `None` if there is none.
     pub(crate) fn counted(&self, partition: u16, vv: &VersionVector, key: &[u8], spot: &Spot) -> Option<i128> {
         let past = self.partitions.get(&partition)?;
         let here = |counted: &&Counted| {
             vv.covers(counted.dot) && counted.increment.key == key && counted.increment.spot == *spot
         };
         let live = past.counted.iter().filter(here).filter(|counted| !past.is_reset(counted, vv));
-        live.map(|counted| counted.increment.by).reduce(|a, b| a + b)
+        live.map(|counted| counted.increment.hundredths).reduce(|a, b| a + b)
     }
 
     /// Compares a state with what its context says it is.

@@ -17,8 +17,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use history::{Deed, History, Increment, Reset, Scope, Spot, StateSeen};
-pub(crate) use reading::{Reading, Shown, read, score_text};
-pub(crate) use reference::{expected_after, expected_elsewhere};
+pub(crate) use reading::{Reading, Shown, hundredths_of, read, score_text};
+pub(crate) use reference::{expected_after, expected_elsewhere, expected_store};
 
 /// The promises, by the number that the design gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

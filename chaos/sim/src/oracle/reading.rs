@@ -43,6 +43,8 @@ pub(crate) struct Reading {
     pub(crate) clash: bool,
     /// A removal mark hides something.
     pub(crate) marked: bool,
+    /// Fields of a hash whose own time has passed.
+    pub(crate) expired_fields: BTreeSet<Bytes>,
 }
 
 impl Reading {
@@ -68,6 +70,11 @@ impl Place {
         self.texts.iter().max_by_key(|(rank, _)| *rank)
     }
 
+    /// The register that shows, which a deadline is given to; `None` where the place is a count alone.
+    fn anchor(&self) -> Option<Dot> {
+        self.winner().map(|((_, replica, seq), _)| Dot { replica: *replica, seq: *seq })
+    }
+
     /// What shows here, and who wrote last; nothing beside a removal mark.
     fn shown(&self, counted: Option<i128>) -> Option<(Rank, Bytes)> {
         if self.marked {
@@ -77,24 +84,37 @@ impl Place {
         let rank = self.texts.iter().map(|(rank, _)| *rank).chain(counts).max()?;
         let text = match (self.winner(), counted) {
             (Some((_, text)), Some(counted)) => {
-                integer(text).map_or_else(|| text.clone(), |base| digits(base + counted))
+                hundredths_of(text).map_or_else(|| text.clone(), |base| decimal(base + counted))
             }
             (Some((_, text)), None) => text.clone(),
-            (None, counted) => digits(counted?),
+            (None, counted) => decimal(counted?),
         };
         Some((rank, text))
     }
 }
 
-fn integer(text: &[u8]) -> Option<i128> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+/// A number with at most two places behind the point, in hundredths: the workload counts in no others.
+pub(crate) fn hundredths_of(text: &[u8]) -> Option<i128> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let (whole, places) = digits.split_once('.').unwrap_or((digits, ""));
+    if !digits.starts_with(|first: char| first.is_ascii_digit()) || places.len() > 2 {
+        return None;
+    }
+    let number = whole.parse::<i128>().ok()? * 100 + format!("{places:0<2}").parse::<i128>().ok()?;
+    Some(if negative { -number } else { number })
 }
 
-fn digits(number: i128) -> Bytes {
-    number.to_string().into()
+/// A number of hundredths as Redis writes it.
+pub(crate) fn decimal(hundredths: i128) -> Bytes {
+    let sign = if hundredths < 0 { "-" } else { "" };
+    let (whole, places) = (hundredths.abs() / 100, hundredths.abs() % 100);
+    let text = if places == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{places:02}") };
+    let text = if places == 0 { &text } else { text.trim_end_matches('0') };
+    Bytes::copy_from_slice(text.as_bytes())
 }
 
-/// A score as text; the workload's are whole.
+/// A score as text; the workload's have two places at most.
 pub(crate) fn score_text(score: Score) -> Bytes {
     score.0.to_string().into()
 }
@@ -107,6 +127,7 @@ struct Found {
     marked_members: BTreeSet<Bytes>,
     items: BTreeMap<Bytes, Place>,
     deadlines: Vec<(Deadline, Dot)>,
+    field_deadlines: BTreeMap<Bytes, Vec<(Deadline, Dot)>>,
     other: Option<Rank>,
     /// The whole key is marked as removed.
     marked: bool,
@@ -135,6 +156,11 @@ impl Found {
                     self.deadlines.push((*deadline, dot));
                 }
             }
+            Part::FieldDeadline(field) => {
+                if let Value::Deadline(deadline) = value {
+                    self.field_deadlines.entry(field.clone()).or_default().push((*deadline, dot));
+                }
+            }
             Part::Key => self.marked = true,
             _ => self.other = self.other.max(Some(rank)),
         }
@@ -155,8 +181,19 @@ impl Found {
         self.marked || !self.marked_members.is_empty() || self.places.values().any(|place| place.marked)
     }
 
+    /// Fields that would show, but for their deadlines.
+    fn expired_fields(&self, wall_ms: u64, counted: impl Fn(&Spot) -> Option<i128>) -> BTreeSet<Bytes> {
+        let is_expired = |(field, deadlines): &(&Bytes, &Vec<(Deadline, Dot)>)| {
+            let spot = Spot::Field((*field).clone());
+            let Some(place) = self.places.get(&spot) else { return false };
+            let shows = place.shown(counted(&spot)).is_some();
+            shows && in_force(deadlines, place.anchor()).is_some_and(|at_ms| wall_ms >= at_ms)
+        };
+        self.field_deadlines.iter().filter(is_expired).map(|(field, _)| field.clone()).collect()
+    }
+
     /// Each type that is there, with its last writer's rank.
-    fn kinds(&self, counted: impl Fn(&Spot) -> Option<i128>) -> Vec<(Rank, Shown)> {
+    fn kinds(&self, gone: &BTreeSet<Bytes>, counted: impl Fn(&Spot) -> Option<i128>) -> Vec<(Rank, Shown)> {
         if self.marked {
             return Vec::new();
         }
@@ -165,6 +202,7 @@ impl Found {
         for (spot, place) in &self.places {
             let Some((rank, text)) = place.shown(counted(spot)) else { continue };
             match spot {
+                Spot::Field(name) if gone.contains(name) => {}
                 Spot::Text => kinds.push((rank, Shown::Text(text))),
                 Spot::Field(name) => fields.add(rank, name, text),
                 Spot::Member(name) => scores.add(rank, name, text),
@@ -201,18 +239,19 @@ impl Named {
 pub(crate) fn read(history: &History, partition: u16, vv: &VersionVector, key: &[u8], wall_ms: u64) -> Reading {
     let mut found = Found::default();
     history.elements(partition, vv, key).into_iter().for_each(|(dot, element)| found.add(dot, element));
-    let kinds = found.kinds(|spot| history.counted(partition, vv, key, spot));
+    let counted = |spot: &Spot| history.counted(partition, vv, key, spot);
+    let expired_fields = found.expired_fields(wall_ms, counted);
+    let kinds = found.kinds(&expired_fields, counted);
     let clash = kinds.len() > 1;
     let beneath = kinds.into_iter().max_by_key(|(rank, _)| *rank).map_or(Shown::Nothing, |(_, shown)| shown);
     let anchor = match &beneath {
-        Shown::Text(_) => found.places.get(&Spot::Text).and_then(Place::winner),
+        Shown::Text(_) => found.places.get(&Spot::Text).and_then(Place::anchor),
         _ => None,
     };
-    let anchor = anchor.map(|((_, replica, seq), _)| Dot { replica: *replica, seq: *seq });
     let deadline_ms = in_force(&found.deadlines, anchor).filter(|_| beneath != Shown::Nothing);
     let expired = deadline_ms.is_some_and(|at| wall_ms >= at);
     let shown = if expired { Shown::Nothing } else { beneath.clone() };
-    Reading { shown, deadline_ms, beneath, clash, marked: found.has_marks() }
+    Reading { shown, deadline_ms, beneath, clash, marked: found.has_marks(), expired_fields }
 }
 
 /// Of the deadlines given to what shows, the latest; PERSIST is later than all.

@@ -1,9 +1,13 @@
 //! What a command makes of what its client saw: Redis, in a few lines, for the commands that the workload knows.
 
-use bytes::Bytes;
-use replication_core::{Ask, HashOp, KeyOp, ListEnd, ListOp, Op, Reply, Score, SetIf, SetOp, TextOp, ZsetOp};
+use std::collections::BTreeSet;
 
-use super::reading::{Shown, score_text};
+use bytes::Bytes;
+use replication_core::{
+    Ask, BitsOp, Combine, HashOp, KeyOp, ListEnd, ListOp, Op, Reply, Score, SetIf, SetOp, TextOp, ZsetOp,
+};
+
+use super::reading::{Shown, decimal, hundredths_of, score_text};
 
 /// What shows after `op` was answered with `reply`, if `before` showed before; `None` where this reference does not know.
 /// Deadlines are not its business.
@@ -16,9 +20,10 @@ pub(crate) fn expected_after(before: &Shown, op: &Op, reply: &Reply) -> Option<S
         Ask::Key(KeyOp::Persist | KeyOp::Copy { .. }) => Some(before.clone()),
         Ask::Key(KeyOp::Rename { .. }) => Some(Shown::Nothing),
         Ask::Text(ask) => after_text(before, ask, reply),
+        Ask::Bits(BitsOp::Set { offset, on }) => after_bit(before, *offset, *on),
         Ask::Hash(ask) => after_hash(before, ask),
         Ask::Set(ask) => after_set(before, ask, reply),
-        Ask::List(ask) => after_list(before, ask),
+        Ask::List(ask) => after_list(before, &op.key, ask),
         Ask::Zset(ask) => after_zset(before, ask, reply),
         _ => None,
     }
@@ -31,6 +36,38 @@ pub(crate) fn expected_elsewhere<'a>(before: &Shown, op: &'a Op, reply: &Reply) 
         (Ask::Key(KeyOp::Copy { to, .. }), Reply::Int(1)) => Some((to, before.clone())),
         _ => None,
     }
+}
+
+/// What shows under the key of a SINTERSTORE and its like, if the sources read as `now` says.
+pub(crate) fn expected_store(op: &Op, reply: &Reply, now: impl Fn(&Bytes) -> Shown) -> Option<Shown> {
+    let (Ask::Set(SetOp::Store { how, sources }), Reply::Int(_)) = (&op.ask, reply) else { return None };
+    let mut sets = sources.iter().map(|source| match now(source) {
+        Shown::Nothing => Some(BTreeSet::new()),
+        Shown::Set(members) => Some(members),
+        _ => None,
+    });
+    let first = sets.next()??;
+    let result = sets.try_fold(first, |result, set| {
+        let set = set?;
+        Some(match how {
+            Combine::Union => result.union(&set).cloned().collect(),
+            Combine::Inter => result.intersection(&set).cloned().collect(),
+            Combine::Diff => result.difference(&set).cloned().collect::<BTreeSet<Bytes>>(),
+        })
+    })?;
+    Some(if result.is_empty() { Shown::Nothing } else { Shown::Set(result) })
+}
+
+fn after_bit(before: &Shown, offset: u64, on: bool) -> Option<Shown> {
+    let mut text = match before {
+        Shown::Nothing => Vec::new(),
+        Shown::Text(text) => text.to_vec(),
+        _ => return None,
+    };
+    let (at, bit) = ((offset / 8) as usize, 0x80 >> (offset % 8));
+    text.resize(text.len().max(at + 1), 0);
+    text[at] = if on { text[at] | bit } else { text[at] & !bit };
+    Some(Shown::Text(text.into()))
 }
 
 fn after_text(before: &Shown, ask: &TextOp, reply: &Reply) -> Option<Shown> {
@@ -50,6 +87,15 @@ fn after_text(before: &Shown, ask: &TextOp, reply: &Reply) -> Option<Shown> {
             Shown::Text(text) => Some(Shown::Text([&text[..], &value[..]].concat().into())),
             _ => None,
         },
+        TextOp::IncrByFloat { by } => {
+            let text = match before {
+                Shown::Nothing => &b"0"[..],
+                Shown::Text(text) => text,
+                _ => return None,
+            };
+            let now = decimal(hundredths_of(text)? + hundredths_of(by)?);
+            Some(if *reply == Reply::Bulk(now.clone()) { Shown::Text(now) } else { Shown::Other })
+        }
         TextOp::Incr { by } => {
             let now = number(before)? + i128::from(*by);
             // A wrong answer shows as a difference between what is expected and what is there.
@@ -69,10 +115,16 @@ fn after_hash(before: &Shown, ask: &HashOp) -> Option<Shown> {
         HashOp::Set { fields: new } => fields.extend(new.iter().cloned()),
         HashOp::Del { fields: doomed } => fields.retain(|name, _| !doomed.contains(name)),
         HashOp::Incr { field, by } => {
-            let before =
-                fields.get(field).map_or(Some(0), |text| std::str::from_utf8(text).ok()?.parse::<i128>().ok())?;
-            fields.insert(field.clone(), (before + i128::from(*by)).to_string().into());
+            let before = fields.get(field).map_or(Some(0), |text| hundredths_of(text))?;
+            fields.insert(field.clone(), decimal(before + i128::from(*by) * 100));
         }
+        HashOp::IncrByFloat { field, by } => {
+            let before = fields.get(field).map_or(Some(0), |text| hundredths_of(text))?;
+            fields.insert(field.clone(), decimal(before + hundredths_of(by)?));
+        }
+        HashOp::SetEx { fields: new, condition: SetIf::Always, .. } => fields.extend(new.iter().cloned()),
+        HashOp::GetDel { fields: doomed } => fields.retain(|name, _| !doomed.contains(name)),
+        HashOp::Expire { .. } | HashOp::Persist { .. } => {}
         _ => return None,
     }
     Some(if fields.is_empty() { Shown::Nothing } else { Shown::Hash(fields) })
@@ -97,7 +149,7 @@ fn after_set(before: &Shown, ask: &SetOp, reply: &Reply) -> Option<Shown> {
     Some(if members.is_empty() { Shown::Nothing } else { Shown::Set(members) })
 }
 
-fn after_list(before: &Shown, ask: &ListOp) -> Option<Shown> {
+fn after_list(before: &Shown, key: &Bytes, ask: &ListOp) -> Option<Shown> {
     let mut items = match before {
         Shown::Nothing => Vec::new(),
         Shown::List(items) => items.clone(),
@@ -118,8 +170,11 @@ fn after_list(before: &Shown, ask: &ListOp) -> Option<Shown> {
                 items.insert(if *before { at } else { at + 1 }, value.clone());
             }
         }
-        ListOp::Move { pop, push, .. } if !items.is_empty() => {
+        ListOp::Move { to, pop, push } if !items.is_empty() => {
             let item = items.remove(if *pop == ListEnd::Left { 0 } else { items.len() - 1 });
+            if to != key {
+                return Some(if items.is_empty() { Shown::Nothing } else { Shown::List(items) });
+            }
             items.insert(if *push == ListEnd::Left { 0 } else { items.len() }, item);
         }
         ListOp::Move { .. } => {}
@@ -141,9 +196,8 @@ fn after_zset(before: &Shown, ask: &ZsetOp, reply: &Reply) -> Option<Shown> {
             scores.extend(pairs.iter().map(|(score, member)| (member.clone(), score_text(*score))));
         }
         ZsetOp::Incr { member, by, .. } => {
-            let before =
-                scores.get(member).map_or(Some(0.0), |text| std::str::from_utf8(text).ok()?.parse::<f64>().ok())?;
-            scores.insert(member.clone(), (before + by.0).to_string().into());
+            let before = scores.get(member).map_or(Some(0), |text| hundredths_of(text))?;
+            scores.insert(member.clone(), decimal(before + (by.0 * 100.0).round() as i128));
         }
         ZsetOp::Rem { members } => scores.retain(|member, _| !members.contains(member)),
         ZsetOp::Pop { max: false, count: 1 } => {

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use replication_core::{
-    AddIf, ExpireIf, HashOp, KeyOp, ListEnd, ListOp, Op, Score, SetExpiry, SetIf, SetOp, SketchOp, TextOp, TimeUnit,
-    When, ZsetOp,
+    AddIf, Aggregate, BitField, BitsOp, Bitwise, Combine, ExpireIf, FieldAsk, HashOp, KeyOp, ListEnd, ListOp, Op,
+    Overflow, Recipe, Score, SetExpiry, SetIf, SetOp, SketchOp, TextOp, TimeUnit, When, ZsetOp,
 };
 
 use super::Action;
@@ -41,6 +41,14 @@ pub(crate) const KEYS: &[&str] = &[
     "right{a}",
     "left{b}",
     "right{b}",
+    "fields{a}",
+    "fields{b}",
+    "bits{a}",
+    "bits{b}",
+    "merged{a}",
+    "merged{b}",
+    "stored{a}",
+    "stored{b}",
 ];
 
 /// Keys that are only ever written together, with the same value: whoever sees them differ sees half a transaction.
@@ -64,10 +72,13 @@ pub(super) enum Family {
     Moved,
     Any,
     Pair,
+    Fields,
+    Bits,
+    Stored,
 }
 
 impl Family {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Text,
         Self::Timed,
         Self::Count,
@@ -80,6 +91,9 @@ impl Family {
         Self::Moved,
         Self::Any,
         Self::Pair,
+        Self::Fields,
+        Self::Bits,
+        Self::Stored,
     ];
 
     fn name(self) -> &'static str {
@@ -93,9 +107,11 @@ impl Family {
             Self::Zset => "zset",
             Self::Sketch => "sketch",
             Self::Gone => "gone:",
-            Self::Moved => "",
+            Self::Moved | Self::Stored => "",
             Self::Any => "any",
             Self::Pair => "left",
+            Self::Fields => "fields",
+            Self::Bits => "bits",
         }
     }
 }
@@ -147,6 +163,9 @@ impl Clients<'_> {
             Family::Sketch => self.sketch(key),
             Family::Gone => self.gone(&key),
             Family::Moved => self.moved(&key),
+            Family::Fields => self.fields(key),
+            Family::Bits => self.bits(&key).on(key),
+            Family::Stored => self.stored(&key),
             Family::Any | Family::Pair => match self.rng.below(8) {
                 0 => self.text().on(key),
                 1 => self.count().on(key),
@@ -189,8 +208,16 @@ impl Clients<'_> {
         match self.rng.below(10) {
             0 => TextOp::GetDel,
             1 => text_set(self.rng.below(100).to_string().into(), SetExpiry::Clear, SetIf::Always),
+            2 | 3 => TextOp::IncrByFloat { by: self.fraction() },
             _ => TextOp::Incr { by: self.rng.between(0, 20) as i64 - 5 },
         }
+    }
+
+    /// A number with two places behind the point.
+    fn fraction(&mut self) -> Bytes {
+        let hundredths = self.rng.between(0, 800) as i64 - 300;
+        let sign = if hundredths < 0 { "-" } else { "" };
+        format!("{sign}{}.{:02}", hundredths.abs() / 100, hundredths.abs() % 100).into()
     }
 
     fn field(&mut self) -> Bytes {
@@ -198,7 +225,8 @@ impl Clients<'_> {
     }
 
     fn hash(&mut self) -> HashOp {
-        match self.rng.below(6) {
+        match self.rng.below(7) {
+            6 => HashOp::IncrByFloat { field: "n".into(), by: self.fraction() },
             0 | 1 => HashOp::Set { fields: vec![(self.field(), self.value())] },
             2 => HashOp::Set { fields: vec![("f".into(), "7".into()), ("n".into(), self.value())] },
             3 => HashOp::Del { fields: vec![self.field()] },
@@ -210,7 +238,11 @@ impl Clients<'_> {
         let end = *self.rng.pick(&[ListEnd::Left, ListEnd::Right]);
         let known = Bytes::from_static(self.rng.pick(&["x", "y"]).as_bytes());
         match self.rng.below(11) {
-            10 => ListOp::Move { to: key.to_owned().into(), pop: end, push: ListEnd::Left },
+            10 => {
+                let tag = key.find('{').map_or("", |at| &key[at..]);
+                let to = if self.rng.percent(50) { key.to_owned() } else { format!("into{tag}") };
+                ListOp::Move { to: to.into(), pop: end, push: ListEnd::Left }
+            }
             0 | 1 => ListOp::Push { end, values: vec![known], existing: false },
             2 | 3 => ListOp::Push { end, values: vec![self.value(), self.value()], existing: false },
             4 => ListOp::Set { index: 0, value: self.value() },
@@ -223,7 +255,9 @@ impl Clients<'_> {
 
     fn zset(&mut self) -> ZsetOp {
         let member = Bytes::from_static(self.rng.pick(&["m1", "m2", "m3"]).as_bytes());
-        let score = Score(self.rng.between(1, 50) as f64);
+        // Quarters: a float holds them and their sums exactly, so the order of increments does not show.
+        let whole = self.rng.percent(70);
+        let score = Score(if whole { self.rng.between(1, 50) as f64 } else { self.rng.between(1, 200) as f64 / 4.0 });
         match self.rng.below(7) {
             6 => ZsetOp::Pop { max: false, count: 1 },
             0 | 1 => ZsetOp::Add { pairs: vec![(score, member)], condition: AddIf::default(), changed: false },
@@ -233,9 +267,62 @@ impl Clients<'_> {
     }
 
     fn sketch(&mut self, key: String) -> Op {
-        match self.rng.below(6) {
+        match self.rng.below(7) {
             0 => KeyOp::Del.on(key),
+            1 => SketchOp::Merge { sources: vec![key.clone().into()] }.on(key.replace("sketch", "merged")),
             _ => SketchOp::Add { elements: vec![self.value()] }.on(key),
+        }
+    }
+
+    /// Hash fields with deadlines of their own.
+    fn fields(&mut self, key: String) -> Op {
+        let when = When::In(self.rng.between(100, 3_000) as i64, TimeUnit::Millis);
+        let fields = vec![self.field()];
+        match self.rng.below(10) {
+            0 => HashOp::Persist { fields },
+            1 => HashOp::Del { fields },
+            2 => HashOp::GetDel { fields },
+            3 => return KeyOp::Del.on(key),
+            4 | 5 => HashOp::Set { fields: vec![(self.field(), self.value())] },
+            6 => HashOp::SetEx {
+                fields: vec![(self.field(), self.value())],
+                expiry: SetExpiry::Deadline(when),
+                condition: SetIf::Always,
+            },
+            _ => HashOp::Expire { when, condition: ExpireIf::default(), fields },
+        }
+        .on(key)
+    }
+
+    fn bits(&mut self, key: &str) -> BitsOp {
+        match self.rng.below(6) {
+            0 => BitsOp::Combine {
+                how: Bitwise::Or,
+                sources: vec![key.to_owned().into(), key.replace("bits", "text").into()],
+            },
+            1 => {
+                let field = BitField { offset: self.rng.below(3) * 8, bits: 8, signed: false };
+                let by = self.rng.between(1, 200) as i64;
+                BitsOp::Field { steps: vec![(field, FieldAsk::Incr { by, overflow: Overflow::Wrap })] }
+            }
+            _ => BitsOp::Set { offset: self.rng.below(24), on: self.rng.percent(70) },
+        }
+    }
+
+    /// What is made of several keys and stored under another one; `tag` is all that is common to them.
+    fn stored(&mut self, tag: &str) -> Op {
+        let (stored, set) = (format!("stored{tag}"), Bytes::from(format!("set{tag}")));
+        let how = *self.rng.pick(&[Combine::Union, Combine::Inter, Combine::Diff]);
+        match self.rng.below(5) {
+            0 => KeyOp::Del.on(stored),
+            1 | 2 => SetOp::Store { how, sources: vec![set, format!("from{tag}").into()] }.on(stored),
+            3 => {
+                let sources = vec![format!("zset{tag}").into(), set];
+                let recipe =
+                    Recipe { how: Combine::Union, sources, weights: vec![2.0, 1.0], aggregate: Aggregate::Sum };
+                ZsetOp::CombineStore { recipe }.on(stored)
+            }
+            _ => self.set().on(String::from_utf8_lossy(&set).into_owned()),
         }
     }
 

@@ -68,6 +68,7 @@ fn region(rng: &mut Rng) -> RegionShape {
         segment_bytes: *rng.pick(&[300, 2_000, 1 << 20]),
         ring_bytes: *rng.pick(&[400, 4_000, 1 << 20]),
         checkpoint_bytes: *rng.pick(&[1_000, 6_000, 1 << 20]),
+        compares_at_once: rng.percent(40),
         clock_offset_ms: if skewed { rng.between(0, 4_000) as i64 - 2_000 } else { 0 },
         clock_drift_ppm: if skewed { rng.between(0, 20_000) as i64 - 10_000 } else { 0 },
     }

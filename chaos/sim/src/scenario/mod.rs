@@ -33,6 +33,8 @@ pub struct RegionShape {
     pub ring_bytes: usize,
     /// The journal grows to this size before a checkpoint, in bytes.
     pub checkpoint_bytes: u64,
+    /// Catch-ups compare sums also where little lives, as regions with much in them do.
+    pub compares_at_once: bool,
     /// The clock's error at the beginning, in milliseconds.
     pub clock_offset_ms: i64,
     /// The clock's drift, in microseconds a second.

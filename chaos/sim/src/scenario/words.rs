@@ -3,7 +3,7 @@
 use std::fmt;
 
 use replication_core::{
-    Ask, HashOp, KeyOp, ListEnd, ListOp, Op, SetExpiry, SetIf, SetOp, SketchOp, TextOp, When, ZsetOp,
+    Ask, BitsOp, HashOp, KeyOp, ListEnd, ListOp, Op, SetExpiry, SetIf, SetOp, SketchOp, TextOp, When, ZsetOp,
 };
 
 use super::{Action, Fault, Step};
@@ -76,6 +76,10 @@ pub(crate) fn say(op: &Op) -> String {
         Ask::Set(SetOp::Pop { .. }) => format!("SPOP {key}"),
         Ask::Zset(ZsetOp::Pop { .. }) => format!("ZPOPMIN {key}"),
         Ask::Text(TextOp::GetDel) => format!("GETDEL {key}"),
+        Ask::Text(TextOp::IncrByFloat { by }) => format!("INCRBYFLOAT {key} {}", by.escape_ascii()),
+        Ask::Bits(BitsOp::Set { offset, on }) => format!("SETBIT {key} {offset} {}", u8::from(*on)),
+        Ask::Set(SetOp::Store { how, sources }) => format!("S{how:?}STORE {key} {}", list(sources)),
+        Ask::Sketch(SketchOp::Merge { sources }) => format!("PFMERGE {key} {}", list(sources)),
         Ask::Text(TextOp::Incr { by }) => format!("INCRBY {key} {by}"),
         Ask::Text(TextOp::Set { value, expiry, condition, .. }) => {
             let expiry = match expiry {
@@ -97,6 +101,14 @@ pub(crate) fn say(op: &Op) -> String {
                 .collect();
             format!("HSET {key} {}", fields.join(" "))
         }
+        Ask::Hash(HashOp::IncrByFloat { field, by }) => {
+            format!("HINCRBYFLOAT {key} {} {}", field.escape_ascii(), by.escape_ascii())
+        }
+        Ask::Hash(HashOp::Expire { when, fields, .. }) => {
+            format!("HPEXPIRE {key} {} FIELDS {} {}", moment(*when), fields.len(), list(fields))
+        }
+        Ask::Hash(HashOp::Persist { fields }) => format!("HPERSIST {key} FIELDS {} {}", fields.len(), list(fields)),
+        Ask::Hash(HashOp::GetDel { fields }) => format!("HGETDEL {key} FIELDS {} {}", fields.len(), list(fields)),
         Ask::Hash(HashOp::Del { fields }) => format!("HDEL {key} {}", list(fields)),
         Ask::Hash(HashOp::Incr { field, by }) => format!("HINCRBY {key} {} {by}", field.escape_ascii()),
         Ask::Set(SetOp::Add { members }) => format!("SADD {key} {}", list(members)),

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use replication_core::{
-    Ask, Dot, HashOp, KeyOp, ListOp, Op, Reply, SetOp, TextOp, VersionVector, When, ZsetOp, partition_of,
+    Ask, Dot, HashOp, KeyOp, ListOp, Op, Reply, SetOp, TextOp, VersionVector, ZsetOp, partition_of,
 };
 use replication_storage::StateStore;
 
-use super::{Event, World};
+use super::{Event, World, effects::effects};
 use crate::{
     coverage::Met,
-    oracle::{self, Deed, Increment, Reset, Rule, Scope, Shown, Spot, Violation},
+    oracle::{self, Deed, Increment, Reset, Rule, Shown, Violation},
     plant::Plant,
     region::{Token, Waiting},
     scenario::say,
@@ -118,6 +118,9 @@ impl World<'_> {
         if wanted.is_expired() {
             self.coverage.met(Met::Expired);
         }
+        if !wanted.expired_fields.is_empty() {
+            self.coverage.met(Met::ExpiredFields);
+        }
         if wanted.clash {
             self.coverage.met(Met::TypeClashes);
         }
@@ -159,6 +162,10 @@ impl World<'_> {
             last.extend(oracle::expected_elsewhere(&before, op, reply));
         }
         let vv = store.version_vector(partition);
+        if let ([op], [reply]) = (ops, replies) {
+            let now = |key: &Bytes| oracle::read(&self.history, partition, &vv, key, store.now_ms()).shown;
+            last.extend(oracle::expected_store(op, reply, now).map(|stored| (&op.key, stored)));
+        }
         for (key, wanted) in last {
             let seen = oracle::read(&self.history, partition, &vv, key, store.now_ms());
             if seen.shown != wanted {
@@ -182,7 +189,14 @@ impl World<'_> {
         for op in ops {
             self.coverage.met(match &op.ask {
                 Ask::Text(TextOp::Incr { .. }) => Met::CounterWrites,
+                Ask::Text(TextOp::IncrByFloat { .. }) | Ask::Hash(HashOp::IncrByFloat { .. }) => Met::FractionWrites,
+                Ask::Zset(ZsetOp::Incr { by, .. }) if by.0.fract() != 0.0 => Met::FractionWrites,
                 Ask::Text(_) => Met::TextWrites,
+                Ask::Bits(_) => Met::BitWrites,
+                Ask::Hash(HashOp::Expire { .. } | HashOp::Persist { .. } | HashOp::SetEx { .. }) => {
+                    Met::FieldDeadlineWrites
+                }
+                Ask::Set(SetOp::Store { .. }) | Ask::Zset(ZsetOp::CombineStore { .. }) => Met::StoreWrites,
                 Ask::Hash(_) => Met::HashWrites,
                 Ask::Set(_) => Met::SetWrites,
                 Ask::Key(KeyOp::Expire { .. } | KeyOp::Persist) => Met::DeadlineWrites,
@@ -242,58 +256,4 @@ fn text(reply: Reply) -> Option<Bytes> {
         Reply::Bulk(text) => Some(text),
         _ => None,
     }
-}
-
-/// What commands mean for counters, told from what their clients saw and were told.
-fn effects(ops: &[Op], replies: &[Reply], readings: &[oracle::Reading]) -> (Vec<Increment>, Vec<Reset>) {
-    let (mut increments, mut resets) = (Vec::new(), Vec::new());
-    for ((op, reply), before) in ops.iter().zip(replies).zip(readings) {
-        let op: &Op = op;
-        if matches!(reply, Reply::Error(_)) {
-            continue;
-        }
-        let mut reset = |scope: Scope| resets.push(Reset { key: op.key.clone(), scope });
-        // Whatever is written to a key whose time has passed ends it first.
-        if before.is_expired() && !matches!(op.ask, Ask::Key(KeyOp::Persist)) {
-            reset(Scope::Key);
-        }
-        let mut count = |spot: Spot, by: i128| increments.push(Increment { key: op.key.clone(), spot, by });
-        // A write of one type ends what it sees of the others.
-        if !matches!(op.ask, Ask::Key(_) | Ask::Text(_)) {
-            reset(Scope::Spot(Spot::Text));
-        }
-        if !matches!(op.ask, Ask::Key(_) | Ask::Hash(_)) {
-            reset(Scope::Hash);
-        }
-        if !matches!(op.ask, Ask::Key(_) | Ask::Zset(_)) {
-            reset(Scope::Zset);
-        }
-        match &op.ask {
-            Ask::Key(KeyOp::Del | KeyOp::Rename { .. }) | Ask::Text(TextOp::GetDel) => reset(Scope::Key),
-            Ask::Key(KeyOp::Expire { when: When::In(ms, _), .. }) if *ms <= 0 => reset(Scope::Key),
-            Ask::Text(TextOp::Set { .. }) if *reply != Reply::Nil => reset(Scope::Key),
-            Ask::Text(TextOp::Incr { by }) => count(Spot::Text, (*by).into()),
-            Ask::Hash(HashOp::Set { fields }) => {
-                fields.iter().for_each(|(field, _)| reset(Scope::Spot(Spot::Field(field.clone()))));
-            }
-            Ask::Hash(HashOp::Del { fields }) => {
-                fields.iter().for_each(|field| reset(Scope::Spot(Spot::Field(field.clone()))));
-            }
-            Ask::Hash(HashOp::Incr { field, by }) => count(Spot::Field(field.clone()), (*by).into()),
-            Ask::Zset(ZsetOp::Add { pairs, .. }) => {
-                pairs.iter().for_each(|(_, member)| reset(Scope::Spot(Spot::Member(member.clone()))));
-            }
-            Ask::Zset(ZsetOp::Rem { members }) => {
-                members.iter().for_each(|member| reset(Scope::Spot(Spot::Member(member.clone()))));
-            }
-            Ask::Zset(ZsetOp::Pop { .. }) => {
-                if let Reply::Scored(popped) = reply {
-                    popped.iter().for_each(|(member, _)| reset(Scope::Spot(Spot::Member(member.clone()))));
-                }
-            }
-            Ask::Zset(ZsetOp::Incr { member, by, .. }) => count(Spot::Member(member.clone()), by.0 as i128),
-            _ => {}
-        }
-    }
-    (increments, resets)
 }

@@ -179,6 +179,10 @@ impl World<'_> {
             let status = session.status(now_ms);
             self.coverage.add(Met::CatchUps, status.catch_ups_received);
             self.coverage.add(Met::PutOff, status.put_off);
+            self.coverage.add(Met::FellOff, status.fell_off);
+            self.coverage.add(Met::Scanned, status.catch_ups_scanned);
+            self.coverage.add(Met::Listed, status.catch_ups_listed);
+            self.coverage.add(Met::Compared, status.catch_ups_compared);
         }
     }
 

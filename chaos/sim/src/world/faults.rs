@@ -256,7 +256,6 @@ impl World<'_> {
         }
         self.check_recovered(region, store)?;
         let it = self.region_mut(region);
-        it.renamed |= again && it.name != Some(store.replica());
         it.name = Some(store.replica());
         let life = it.lives;
         self.queue.plan(self.now_ms + 1, Event::Upkeep { region, life });

@@ -1,13 +1,16 @@
 //! Links: the regions' link machines, joined by the simulated network instead of QUIC.
 
-use replication_link::{Input, Output};
+use replication_core::{Hlc, RemoteStamp};
+use replication_link::{Input, NEWEST, Output};
 use replication_storage::WriteMark;
 
 use super::{Event, World};
 use crate::{coverage::Met, net::Packet, oracle::Violation};
 
-/// The version of the protocol that the simulated transports agree on.
-const VERSION: u16 = 2;
+/// One connection in so many is made in the version before the newest, as while regions are upgraded.
+const OLD_ONE_IN: u64 = 6;
+/// From this version on a hello tells what its speaker has heard of the hearer.
+const TELLS_HEARD: u16 = 3;
 /// Between two attempts to connect, in milliseconds: at least, and spread over so much more.
 const REDIAL_MS: (u64, u64) = (100, 400);
 /// A receiver hears of a peer's sudden end at last after so long, in milliseconds.
@@ -44,12 +47,14 @@ impl World<'_> {
         }
         self.tamper_with_catch_up(a, b);
         let connection = self.net.connect(a, b);
-        self.coverage.met(Met::Connections);
+        let old = self.net.weather_ms(OLD_ONE_IN) == 0;
+        let version = if old { NEWEST - 1 } else { NEWEST };
+        self.coverage.met(if old { Met::OldVersions } else { Met::Connections });
         self.trace.say(self.now_ms, format_args!("{a} – {b} connected ({connection})"));
         for (region, peer) in [(a, b), (b, a)] {
             // An end that has not noticed the end of the last connection learns of it by the new one.
             self.hand_in(region, peer, Input::Closed { why: "replaced by a newer connection".to_owned() });
-            self.hand_in(region, peer, Input::Opened { version: VERSION });
+            self.hand_in(region, peer, Input::Opened { version });
             self.work(region, peer)?;
         }
         Ok(())
@@ -150,8 +155,22 @@ impl World<'_> {
 
     fn hand_in(&mut self, region: u16, peer: u16, input: Input) {
         let now_ms = self.now_ms;
-        if let Some(session) = self.region_mut(region).life.as_mut().and_then(|life| life.sessions.get_mut(&peer)) {
-            session.handle(now_ms, input);
+        let Some(session) = self.region_mut(region).life.as_mut().and_then(|life| life.sessions.get_mut(&peer)) else {
+            return;
+        };
+        let was_up = session.is_up();
+        session.handle(now_ms, input);
+        if !was_up && session.is_up() && session.status(now_ms).version >= TELLS_HEARD {
+            self.note_told(region, peer);
+        }
+    }
+
+    /// A peer's hello has told a region up to which stamp it once said that nothing of its remains.
+    fn note_told(&mut self, region: u16, peer: u16) {
+        let heard = self.region(peer).life.as_ref().map_or(Hlc::ZERO, |life| life.store.heard(region));
+        let Some(life) = &mut self.region_mut(region).life else { return };
+        if !matches!(heard.judge(life.store.now_ms()), RemoteStamp::FarAhead { .. }) {
+            life.told = life.told.max(heard);
         }
     }
 

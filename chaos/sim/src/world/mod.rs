@@ -11,6 +11,7 @@
 //! The first broken promise ends a run.
 
 mod clients;
+mod effects;
 mod ending;
 mod faults;
 mod links;

@@ -76,8 +76,9 @@ impl World<'_> {
                 continue;
             }
             let reading = oracle::read(&self.history, partition, before, &element.key, store.now_ms());
-            purged |= reading.is_expired();
-            if !reading.is_expired() {
+            let own_time = matches!(&element.part, Part::Field(field) if reading.expired_fields.contains(field));
+            purged |= reading.is_expired() || own_time;
+            if !reading.is_expired() && !own_time {
                 let what = format!(
                     "region {} purged {element:?} of a key that reads as {reading:?} by its clock, {}",
                     store.region(),

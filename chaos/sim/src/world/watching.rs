@@ -18,7 +18,7 @@ impl World<'_> {
         let Some(life) = &mut it.life else { return Ok(()) };
         let store = life.store.clone();
         if it.name.is_some_and(|name| name != store.replica()) {
-            (it.name, it.renamed) = (Some(store.replica()), true);
+            it.name = Some(store.replica());
         }
         for partition in store.changed_partitions(&mut life.seen) {
             self.watch_partition(region, &store, partition)?;
@@ -95,12 +95,12 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What a region writes now is stamped later than whatever it has called complete. Only a region that has lost its memory
-    /// of that, or whose clock was set back over a restart, may fall behind; its tokens are worth nothing until it has
-    /// caught up with itself.
+    /// What a region writes now is stamped later than whatever it has called complete, also after it has lost all memory of
+    /// that. Only a region whose clock was set back may fall behind, until a peer tells it what it once said.
     pub(super) fn check_stamp(&self, region: u16, token: Token) -> Result<(), Violation> {
         let it = self.region(region);
-        if token.hlc > it.marked || it.renamed || it.clock.went_back() {
+        let told = it.life.as_ref().map_or(Hlc::ZERO, |life| life.told);
+        if token.hlc > it.marked || it.clock.went_back() && token.hlc > told {
             return Ok(());
         }
         let what =
