@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
+use chaos_sim::Plant;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::verbs::sim::Seeds;
@@ -320,6 +321,9 @@ pub(crate) struct SimStateArgs {
     /// Write what happens in the shortest failing run, or in the first seed's if none fails, to a file
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+    /// Plant a bug, to see that it is caught; the seeds are to fail then
+    #[arg(long, value_name = "BUG")]
+    pub(crate) plant: Option<Plant>,
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
-use chaos_sim::{Failure, Met, Options, Plan, Scenario, Shortened, Survey, run, shorten, survey};
+use chaos_sim::{Failure, Met, Options, Plan, Plant, Scenario, Shortened, Survey, run, shorten, survey};
 use serde::Serialize;
 
 use crate::{
@@ -21,7 +21,8 @@ use crate::{
 
 /// How long may be spent on making a failing seed shorter.
 const SHORTEN_WITHIN: Duration = Duration::from_secs(30);
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// On a terminal, and in a file.
+const PROGRESS_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 pub(crate) fn run_verb(args: &SimArgs, world: &WorldArgs) -> anyhow::Result<Exit> {
     match &args.what {
@@ -31,7 +32,7 @@ pub(crate) fn run_verb(args: &SimArgs, world: &WorldArgs) -> anyhow::Result<Exit
 
 fn state(args: &SimStateArgs, json: bool) -> anyhow::Result<Exit> {
     let began = Instant::now();
-    let plan = Plan { regions: args.regions, ..Plan::default() };
+    let plan = Plan { regions: args.regions, options: options(args), ..Plan::default() };
     let found = survey(args.seeds.0.clone(), plan, progress(args));
     let shortest = found.failures.first().map(|failure| shorten_one(failure, args));
     if let Some(path) = &args.trace {
@@ -46,16 +47,29 @@ fn state(args: &SimStateArgs, json: bool) -> anyhow::Result<Exit> {
     Ok(if found.failures.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// Says on a terminal how far it is, once a second.
+fn options(args: &SimStateArgs) -> Options {
+    Options { plant: args.plant, ..Options::default() }
+}
+
+/// Says how far it is, and how long the rest will take: on a terminal once a second, elsewhere a line a minute.
 fn progress(args: &SimStateArgs) -> impl Fn(u64, usize) + Sync {
     let total = args.seeds.0.end - args.seeds.0.start;
-    let shown = std::io::stderr().is_terminal();
-    let last = Mutex::new(Instant::now());
+    let terminal = std::io::stderr().is_terminal();
+    let began = Instant::now();
+    let last = Mutex::new(began);
     move |done, failed| {
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if shown && (done == total || last.elapsed() >= PROGRESS_EVERY) {
-            *last = Instant::now();
-            eprint!("\r{done} of {total} seeds, {failed} failed{}", if done == total { "\n" } else { "" });
+        let ends = done == total;
+        if !(ends && terminal) && last.elapsed() < PROGRESS_EVERY[usize::from(!terminal)] {
+            return;
+        }
+        *last = Instant::now();
+        let left = began.elapsed().mul_f64((total - done) as f64 / done.max(1) as f64);
+        let left = format!("{done} of {total} seeds, {failed} failed, about {} s left", left.as_secs());
+        if terminal {
+            eprint!("\r\x1b[K{left}{}", if ends { "\n" } else { "" });
+        } else {
+            eprintln!("{left}");
         }
     }
 }
@@ -63,7 +77,7 @@ fn progress(args: &SimStateArgs) -> impl Fn(u64, usize) + Sync {
 fn shorten_one(failure: &Failure, args: &SimStateArgs) -> Shortened {
     let until = Instant::now() + SHORTEN_WITHIN;
     let scenario = Scenario::of(failure.seed, args.regions);
-    shorten(&scenario, failure.violation.rule, Options::default(), || Instant::now() < until)
+    shorten(&scenario, failure.violation.rule, options(args), || Instant::now() < until)
 }
 
 /// The trace of the shortest failure, or of the first seed where nothing failed.
@@ -73,7 +87,7 @@ fn write_trace(path: &PathBuf, args: &SimStateArgs, shortest: Option<&Shortened>
         Some(shortest) => &shortest.run.lines,
         None => {
             let scenario = Scenario::of(args.seeds.0.start, args.regions);
-            first = run(&scenario, Options { keep_lines: true, ..Options::default() });
+            first = run(&scenario, Options { keep_lines: true, ..options(args) });
             &first.lines
         }
     };
@@ -86,6 +100,8 @@ fn write_trace(path: &PathBuf, args: &SimStateArgs, shortest: Option<&Shortened>
 #[derive(Debug, Serialize)]
 struct Report {
     seeds: u64,
+    /// Seeds that were not run any more, since enough had failed.
+    left_out: u64,
     failed: Vec<Broken>,
     /// Why the first failing seed fails, in as few steps as could be found.
     shortest: Vec<String>,
@@ -128,9 +144,10 @@ impl Report {
         let steps = shortest.map(|shortest| shortest.scenario.steps.iter().map(ToString::to_string).collect());
         Self {
             seeds: found.seeds,
+            left_out: (args.seeds.0.end - args.seeds.0.start).saturating_sub(found.seeds),
             failed: found.failures.iter().map(broken).collect(),
             shortest: steps.unwrap_or_default(),
-            repeat: found.failures.first().map(|failure| repeat(failure.seed, args.regions)),
+            repeat: found.failures.first().map(|failure| repeat(failure.seed, args.regions, args.plant)),
             coverage: Met::ALL.iter().map(covered).collect(),
             never_met: found.coverage.missing().into_iter().map(Met::text).collect(),
             simulated_s: found.simulated_ms / 1000,
@@ -162,6 +179,9 @@ impl Report {
             output::say(paint.good("every promise held"));
             return;
         }
+        if self.left_out > 0 {
+            output::say(format!("{} seeds were left out, since {} had failed", self.left_out, self.failed.len()));
+        }
         for broken in &self.failed {
             output::say(paint.bad(&format!("seed {} at {} ms: {}", broken.seed, broken.at_ms, broken.rule)));
             output::say(format!("  {}", broken.what));
@@ -174,9 +194,10 @@ impl Report {
     }
 }
 
-fn repeat(seed: u64, regions: Option<u16>) -> String {
+fn repeat(seed: u64, regions: Option<u16>, plant: Option<Plant>) -> String {
+    let plant = plant.map(|plant| format!(" --plant {}", plant.name())).unwrap_or_default();
     let regions = regions.map(|regions| format!(" --regions {regions}")).unwrap_or_default();
-    format!("atoll sim state --seeds {seed}..{}{regions} --trace trace.txt", seed + 1)
+    format!("atoll sim state --seeds {seed}..{}{regions}{plant} --trace trace.txt", seed + 1)
 }
 
 /// `A..B`: the seeds from A up to and without B.
@@ -216,7 +237,10 @@ mod tests {
 
     #[test]
     fn the_command_to_repeat_names_what_the_seed_needs() {
-        assert_eq!(repeat(7, None), "atoll sim state --seeds 7..8 --trace trace.txt");
-        assert_eq!(repeat(7, Some(5)), "atoll sim state --seeds 7..8 --regions 5 --trace trace.txt");
+        assert_eq!(repeat(7, None, None), "atoll sim state --seeds 7..8 --trace trace.txt");
+        assert_eq!(
+            repeat(7, Some(5), Some(Plant::ReuseIdentity)),
+            "atoll sim state --seeds 7..8 --regions 5 --plant reuse-identity --trace trace.txt"
+        );
     }
 }
