@@ -45,6 +45,9 @@ pub struct SubjectState {
     /// How much of its normal share it is sent on its way back, per mille; 1000 once it is all there.
     #[serde(default = "whole", skip_serializing_if = "is_whole")]
     pub ramp_permille: u32,
+    /// When it was brought to that share, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ramp_at_ms: u64,
     /// Flap penalty at `penalty_at_ms`; it halves over time (see `decision::damping`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub penalty: u64,
@@ -69,7 +72,7 @@ fn is_zero(n: &u64) -> bool {
 impl SubjectState {
     /// A verdict without a history.
     pub fn new(verdict: Verdict, since_ms: u64, version: u64) -> Self {
-        Self { verdict, since_ms, version, ramp_permille: WHOLE, penalty: 0, penalty_at_ms: 0 }
+        Self { verdict, since_ms, version, ramp_permille: WHOLE, ramp_at_ms: 0, penalty: 0, penalty_at_ms: 0 }
     }
 }
 
@@ -164,6 +167,9 @@ pub struct Plan {
     /// Homes by pool.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub homes: BTreeMap<String, Home>,
+    /// How many removals automation made in each minute (Unix time in minutes) of the last hour.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub removals: BTreeMap<u64, u32>,
 }
 
 impl Plan {
@@ -182,6 +188,7 @@ impl Plan {
             decisions: Vec::new(),
             gates: Vec::new(),
             homes: BTreeMap::new(),
+            removals: BTreeMap::new(),
         }
     }
 

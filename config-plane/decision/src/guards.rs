@@ -1,23 +1,106 @@
 //! The guards: pure questions about a Plan and a wish. `apply` asks them at the one place where Plans are made; the judge and
-//! `what-if` ask the same functions on a copy, so that nobody proposes what would be refused.
+//! `what-if` ask the same functions on the same Plan, so that nobody proposes what would be refused.
 //!
-//! Order within a decision: subject known, named once, from the verdict in force, carried by a quorum; then, for the whole of
-//! it, never the last member.
+//! In this order; the first one that says no is the refusal that is recorded. Each answers to an outage that others had.
+//!
+//! | guard | asks | automation | people | broken glass | file |
+//! |---|---|---|---|---|---|
+//! | fence | is the Plan that was looked at the one in force? | yes | new Worlds, homes | yes | here |
+//! | quorum | do the stored votes carry it? | yes | – | – | `evidence` |
+//! | gate | is automation on, is every gate open? | yes | gates that bind people | yes | `gates` |
+//! | damping | has the subject been quiet for long enough? | returns | – | – | here |
+//! | never the last | does somebody serve each pool, over each address family that it has, and does every safety rule hold? | yes | yes | **yes** | `left` |
+//! | `min_healthy` | are as many members left as the pool wants? | yes | – | – | `left` |
+//! | capacity | can what is left carry what users ask for? | yes | drains | – | `capacity` |
+//! | velocity | does automation hold out more than it may, lately or in this hour? | removals | – | – | `velocity` |
+//! | common mode | did too much fall at once to be believed? | removals | – | – | `common_mode` |
+//! | homes | a home moves by command only, with a new epoch | never | yes | yes | `state/homes` |
+//!
+//! A human's word needs no guard of its own against automation: it lies above the verdict (`model::Plan::serving`), so a decision
+//! beneath it changes no answer, is asked neither for capacity nor velocity, and shows when the word ends.
+//!
+//! A guard refuses what makes things worse, never what leaves them as bad or mends them: whatever state a world got into, the way
+//! out of it is open.
 
-use std::collections::BTreeSet;
+mod capacity;
+mod common_mode;
+mod evidence;
+mod gates;
+mod left;
+mod steps;
+mod velocity;
+mod words;
 
-use model::{Override, OverrideAction, Plan, Subject, SubjectState, Verdict, Vote};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Change, Refusal, quorum::Quorum, serving::emptied_pool};
+use model::{Plan, PlanId, Subject, SubjectState, Verdict, World};
 
-/// Longest `reason` and `who`, characters.
-pub(crate) const SIGNATURE_MAX: usize = 200;
+use crate::{Change, Demand, Refusal, damping::Penalty, serving::emptied_pool};
 
-/// Shortest life of an override, milliseconds.
-const LIFE_MIN_MS: u64 = 1000;
+pub use capacity::{Capacity, capacity_left};
+pub(crate) use gates::{Behind, check_people_gate, knows_scope};
+pub(crate) use steps::{DueStep, due_steps, first_ramp_permille, next_due_ms};
+pub(crate) use velocity::note_removals;
+pub(crate) use words::{check_lifetime, check_signature, check_staging, expirable_of_old, is_broken_glass};
+pub use words::{expirable, openable};
 
-/// Whether a decision may be made on this Plan.
-pub fn check_change(plan: &Plan, changes: &[Change]) -> Result<(), Refusal> {
+/// What automation wishes, and what it sees besides.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// What is to change.
+    pub changes: &'a [Change],
+    /// What else a quorum calls Down, since when (Unix milliseconds).
+    pub falling: &'a BTreeMap<Subject, u64>,
+    /// The judge's clock, Unix milliseconds.
+    pub now_ms: u64,
+}
+
+/// Whether a decision may be made on this Plan: every guard but the fence, in order.
+pub fn check_decision(plan: &Plan, wish: Wish<'_>) -> Result<(), Refusal> {
+    check_form(plan, wish.changes)?;
+    for change in wish.changes {
+        evidence::check(plan, change, evidence::Reading::Strict)?;
+    }
+    for change in wish.changes {
+        gates::check_automation(plan, &change.subject, wish.now_ms)?;
+        check_damping(plan, change, wish.now_ms)?;
+    }
+    let before = sketch(plan);
+    let after = changed(&before, wish);
+    left::check(&before, &after)?;
+    left::check_min_healthy(&before, &after)?;
+    capacity::check(&before, &after, &demand_of(wish.changes))?;
+    velocity::check(&before, &after, wish)?;
+    common_mode::check(plan, wish)
+}
+
+/// The guards of generation 0: quorum, and never the last by pool.
+pub(crate) fn check_decision_of_old(plan: &Plan, changes: &[Change]) -> Result<(), Refusal> {
+    check_form(plan, changes)?;
+    for change in changes {
+        evidence::check(plan, change, evidence::Reading::Lenient)?;
+    }
+    let mut after = plan.clone();
+    for change in changes {
+        if let Some(state) = after.verdicts.get_mut(&change.subject) {
+            state.verdict = change.to;
+        }
+    }
+    check_pools(plan, &after)
+}
+
+/// The Plan that a request was made from must be the one in force.
+pub(crate) fn check_fence(plan: &Plan, based_on: PlanId) -> Result<(), Refusal> {
+    let current = plan.id;
+    match based_on {
+        _ if based_on == current => Ok(()),
+        _ if based_on.lineage == current.lineage => Err(Refusal::Stale { based_on, current }),
+        _ => Err(Refusal::OtherLineage { based_on, current }),
+    }
+}
+
+/// Every subject is known, named once, and stands where the proposer believes.
+fn check_form(plan: &Plan, changes: &[Change]) -> Result<(), Refusal> {
     let mut named = BTreeSet::new();
     for change in changes {
         let state = known(plan, &change.subject)?;
@@ -31,66 +114,62 @@ pub fn check_change(plan: &Plan, changes: &[Change]) -> Result<(), Refusal> {
                 actual: state.verdict,
             });
         }
-        check_evidence(plan, change)?;
     }
-    check_nobody_last(plan, &with_verdicts(plan, changes))
+    Ok(())
 }
 
 /// The subject's state, or a refusal that lists what there is.
 pub(crate) fn known<'p>(plan: &'p Plan, subject: &Subject) -> Result<&'p SubjectState, Refusal> {
-    plan.verdicts.get(subject).ok_or_else(|| Refusal::UnknownSubject {
-        subject: subject.clone(),
-        known: plan.verdicts.keys().cloned().collect(),
-    })
+    plan.verdicts.get(subject).ok_or_else(|| unknown(plan, subject))
 }
 
-/// The votes that are written down must carry what is wanted: counted here again, from the World's own size.
-fn check_evidence(plan: &Plan, change: &Change) -> Result<(), Refusal> {
-    let votes = change.evidence.votes.iter();
-    let opinions: Vec<Vote> = votes
-        .filter(|(observer, vote)| {
-            *observer != change.subject.region() && **vote != Vote::Unknown && plan.world.region(observer).is_some()
-        })
-        .map(|(_, vote)| *vote)
-        .collect();
-    let agree = opinions.iter().filter(|vote| agrees(**vote, change.to)).count();
-    let (qualified, sight) = (opinions.len(), Quorum::of(plan.world.regions.len()).sight);
-    let needed = Quorum::high(qualified.max(sight));
-    if qualified >= sight && agree >= needed {
+/// A human's word may be said about anything that is judged, and about any member of a pool.
+pub(crate) fn check_known_to_people(plan: &Plan, subject: &Subject) -> Result<(), Refusal> {
+    let members = subject.pool().and_then(|pool| plan.world.pools.get(pool)).map(|pool| &pool.members);
+    if plan.verdicts.contains_key(subject) || members.is_some_and(|members| members.contains(subject.region())) {
         return Ok(());
     }
-    Err(Refusal::WeakEvidence {
+    Err(unknown(plan, subject))
+}
+
+fn unknown(plan: &Plan, subject: &Subject) -> Refusal {
+    Refusal::UnknownSubject { subject: subject.clone(), known: plan.verdicts.keys().cloned().collect() }
+}
+
+/// A subject that flaps stays out until its penalty has decayed.
+fn check_damping(plan: &Plan, change: &Change, now_ms: u64) -> Result<(), Refusal> {
+    let Some(state) = plan.verdicts.get(&change.subject) else { return Ok(()) };
+    let penalty = Penalty::of(state, now_ms);
+    if change.from != Verdict::Down || change.to == Verdict::Down || !penalty.is_frozen() {
+        return Ok(());
+    }
+    Err(Refusal::Damped {
         subject: change.subject.clone(),
-        to: change.to,
-        agree,
-        needed,
-        qualified,
-        qualified_needed: sight,
+        penalty: penalty.left(),
+        release: Penalty::RELEASE,
+        left_ms: penalty.frozen_for_ms(),
     })
 }
 
-/// Whether a vote speaks for a verdict. A degraded member serves, so it speaks for Up as well.
-pub(crate) fn agrees(vote: Vote, verdict: Verdict) -> bool {
-    match verdict {
-        Verdict::Up => matches!(vote, Vote::Up | Vote::Degraded),
-        Verdict::Degraded => vote == Vote::Degraded,
-        Verdict::Down => vote == Vote::Down,
-    }
+/// What the change of a World must keep: somebody in every pool, and every safety rule. Pools that gates hold shut stay as they are.
+pub(crate) fn check_world_change(before: &Plan, after: &Plan, now_ms: u64) -> Result<(), Refusal> {
+    gates::check_world(before, after, now_ms)?;
+    left::check(before, after)
 }
 
-/// A copy of the Plan with other verdicts; only what `serving` reads is changed.
-fn with_verdicts(plan: &Plan, changes: &[Change]) -> Plan {
-    let mut after = plan.clone();
-    for change in changes {
-        if let Some(state) = after.verdicts.get_mut(&change.subject) {
-            state.verdict = change.to;
-        }
-    }
-    after
+/// What a drain, or the end of any other human's word, must keep. The glass is broken if two people signed.
+pub(crate) fn check_word(
+    before: &Plan,
+    after: &Plan,
+    demand_rps: &Demand,
+    is_broken_glass: bool,
+) -> Result<(), Refusal> {
+    left::check(before, after)?;
+    if is_broken_glass { Ok(()) } else { capacity::check(before, after, demand_rps) }
 }
 
-/// Never the last: every pool keeps a serving member.
-pub(crate) fn check_nobody_last(before: &Plan, after: &Plan) -> Result<(), Refusal> {
+/// Never the last, by pool alone.
+pub(crate) fn check_pools(before: &Plan, after: &Plan) -> Result<(), Refusal> {
     match emptied_pool(Some(before), after) {
         None => Ok(()),
         Some(pool) => Err(Refusal::LastMember {
@@ -100,46 +179,57 @@ pub(crate) fn check_nobody_last(before: &Plan, after: &Plan) -> Result<(), Refus
     }
 }
 
-/// A human's word says why and who, in one line each.
-pub(crate) fn check_signature(reason: &str, who: &str) -> Result<(), Refusal> {
-    for (field, text) in [("reason", reason), ("who", who)] {
-        let fits =
-            !text.trim().is_empty() && text.chars().count() <= SIGNATURE_MAX && !text.chars().any(char::is_control);
-        if !fits {
-            return Err(Refusal::Unsigned { field: field.to_owned(), max: SIGNATURE_MAX });
+/// A copy of what guards look at: no zones, no history. Ten thousand names cost them nothing.
+pub(crate) fn sketch(plan: &Plan) -> Plan {
+    let world = World {
+        pools: plan.world.pools.clone(),
+        automation: plan.world.automation.clone(),
+        safety: plan.world.safety.clone(),
+        ..World::of(&plan.world.name, plan.world.regions.clone())
+    };
+    Plan {
+        verdicts: plan.verdicts.clone(),
+        overrides: plan.overrides.clone(),
+        gates: plan.gates.clone(),
+        homes: plan.homes.clone(),
+        removals: plan.removals.clone(),
+        ..Plan::new(plan.id, plan.made_at_ms, "", world)
+    }
+}
+
+fn changed(before: &Plan, wish: Wish<'_>) -> Plan {
+    let mut after = before.clone();
+    for change in wish.changes {
+        if let Some(state) = before.verdicts.get(&change.subject) {
+            let next = next_state(state, change.to, wish.now_ms, before);
+            after.verdicts.insert(change.subject.clone(), next);
         }
     }
-    Ok(())
+    after
 }
 
-/// A human's word expires.
-pub(crate) fn check_lifetime(lasts_ms: u64) -> Result<(), Refusal> {
-    if (LIFE_MIN_MS..=Override::MAX_LIFE_MS).contains(&lasts_ms) {
-        return Ok(());
-    }
-    Err(Refusal::Lifetime { lasts_ms, max_ms: Override::MAX_LIFE_MS })
-}
-
-/// Whether the override on a subject may end: an `up` that alone keeps a pool in answers stays until another member serves.
-pub fn check_override_removal(plan: &Plan, subject: &Subject) -> Result<(), Refusal> {
-    let mut after = plan.clone();
-    after.overrides.retain(|o| o.subject != *subject);
-    check_nobody_last(plan, &after)
-}
-
-/// The subjects whose overrides are due at `now_ms` and may end together.
-///
-/// Drains end first, since they only bring members back; then each `up`, in order of subject, as long as nobody's pool is left
-/// empty. One that must be held back is not in the list, and is asked about again when the Plan has changed.
-pub fn expirable(plan: &Plan, now_ms: u64) -> Vec<Subject> {
-    let mut due: Vec<&Override> = plan.overrides.iter().filter(|o| o.expires_at_ms <= now_ms).collect();
-    due.sort_by_key(|o| (o.action != OverrideAction::Down, o.subject.clone()));
-    let (mut after, mut ends) = (plan.clone(), Vec::new());
-    for subject in due.into_iter().map(|o| &o.subject) {
-        if check_override_removal(&after, subject).is_ok() {
-            after.overrides.retain(|o| o.subject != *subject);
-            ends.push(subject.clone());
+/// A subject's state after a decision. Coming back from Down it starts at the foot of the ramp; each Down costs a penalty.
+pub(crate) fn next_state(was: &SubjectState, to: Verdict, now_ms: u64, plan: &Plan) -> SubjectState {
+    let mut next = SubjectState { verdict: to, since_ms: now_ms, ..was.clone() };
+    match (was.verdict, to) {
+        (_, Verdict::Down) => {
+            (next.penalty, next.penalty_at_ms) = (Penalty::of(was, now_ms).raised(), now_ms);
+            (next.ramp_permille, next.ramp_at_ms) = (1000, 0);
         }
+        (Verdict::Down, _) => {
+            (next.ramp_permille, next.ramp_at_ms) = (first_ramp_permille(&plan.world.automation, 0), now_ms);
+        }
+        _ => {}
     }
-    ends
+    next
+}
+
+/// What the evidence says that users ask for: of each region the most that any of the changes tells.
+fn demand_of(changes: &[Change]) -> Demand {
+    let mut demand = Demand::new();
+    for (region, rps) in changes.iter().flat_map(|change| &change.evidence.demand_rps) {
+        let known = demand.entry(region.clone()).or_default();
+        *known = (*known).max(*rps);
+    }
+    demand
 }

@@ -8,7 +8,11 @@
 //! ```
 //!
 //! - Too few observers with an opinion (*blind*) freezes a subject: a verdict that was right beats a guess.
-//! - A due Down waits one hold at most for another subject that is brewing, so that regions that fall together are decided together.
+//! - A due Down waits one hold at most for another subject that is brewing, so that regions that fall together are looked at
+//!   together.
+//! - A member of a pool is not judged while its region is Down or about to be: it died with it, and one decision takes it out of
+//!   every pool.
+//! - Three speeds: out after a hold, to less weight after a longer one, back after the longest, which doubles with each flap.
 //! - Every plane member runs a judge on the same votes; only the leader's proposes. A new leader has seen what the old one saw.
 //! - One proposal is under way at a time. After a refusal or a lost answer the judge waits, twice as long each time, or until a
 //!   new Plan comes: no storm.
@@ -20,11 +24,12 @@ use std::{
     sync::Arc,
 };
 
-use model::{Evidence, Plan, PlanId, RegionName, Subject, Verdict, VoteVector};
+use model::{Evidence, Plan, PlanId, RegionName, Subject, SubjectState, Verdict, VoteVector};
 
 use crate::{
-    Change, Command, Now, Outcome, Refusal, Tally, Timing, VoteBook,
-    guards::{self, expirable},
+    Change, Command, Demand, Now, Outcome, Penalty, Refusal, Tally, Timing, VoteBook,
+    guards::{self, Wish, expirable, openable},
+    pace::Pace,
 };
 
 pub use standing::Standing;
@@ -57,6 +62,9 @@ pub struct Judge {
     setbacks: u32,
     /// No proposal before this, monotonic milliseconds.
     quiet_until_ms: u64,
+    /// Steps that a guard halts are looked at again at this time, monotonic milliseconds.
+    steps_again_ms: u64,
+    pace: Pace,
     outputs: VecDeque<Command>,
     wake_at_ms: Option<u64>,
 }
@@ -90,6 +98,8 @@ impl Judge {
     const PAUSE_MS: u64 = 500;
     /// The longest pause, milliseconds.
     const PAUSE_MAX_MS: u64 = 30_000;
+    /// From one look at steps that are halted to the next, milliseconds.
+    const STEPS_PAUSE_MS: u64 = 500;
 
     /// A judge that has seen nothing and does not lead.
     pub fn new() -> Self {
@@ -129,6 +139,11 @@ impl Judge {
     /// The Plan it judges by.
     pub fn plan(&self) -> Option<&Arc<Plan>> {
         self.plan.as_ref()
+    }
+
+    /// What users ask of the regions now, as far as the votes tell: for a human's drain ([`Command::SetOverride`]).
+    pub fn demand(&self) -> Demand {
+        self.plan.as_ref().map(|plan| self.book.demand(plan)).unwrap_or_default()
     }
 
     /// The votes it holds.
@@ -179,6 +194,7 @@ impl Judge {
 
     fn evaluate(&mut self, now: Now) {
         self.wake_at_ms = None;
+        let now = Now { wall_ms: self.pace.now_ms(now), ..now };
         let Some(plan) = self.plan.clone() else { return };
         let timing = Timing::of_world(&plan.world);
         let brewing = self.weigh(now, &plan, &timing);
@@ -199,20 +215,25 @@ impl Judge {
     /// Updates what every subject leans to. Returns whether some subject is on its way to Down without being due.
     fn weigh(&mut self, now: Now, plan: &Plan, timing: &Timing) -> bool {
         let observers = observers_of(plan);
+        let counting = self.book.counting(now.mono_ms, timing.vote_life_ms, &observers);
         let mut brewing = false;
+        // Regions come before members in the order of subjects.
+        let mut dying = BTreeSet::new();
         for (subject, state) in &plan.verdicts {
-            let tally = self.book.tally(now.mono_ms, timing.vote_life_ms, &observers, subject);
-            brewing |= state.verdict != Verdict::Down && tally.is_suspect();
-            let Some(to) = tally.wants().filter(|to| *to != state.verdict) else {
+            let tally = counting.tally(subject);
+            let dies_with_region = subject.pool().is_some() && dying.contains(subject.region());
+            let wanted = tally.wants(state.verdict).filter(|_| !dies_with_region);
+            if subject.pool().is_none() && (wanted.unwrap_or(state.verdict)) == Verdict::Down {
+                dying.insert(subject.region());
+            }
+            brewing |= state.verdict != Verdict::Down && !dies_with_region && tally.is_suspect();
+            let Some(to) = wanted else {
                 self.leanings.remove(subject);
                 self.held_back.remove(subject);
                 continue;
             };
             let since = self.leanings.get(subject).filter(|leaning| leaning.to == to).map_or(now, |l| l.since);
-            let hold_ms = match to {
-                Verdict::Down => timing.hold_ms,
-                _ => timing.up_hold_after(flaps(plan, subject, now.wall_ms)),
-            };
+            let hold_ms = hold_ms(timing, state, to, now);
             let leaning = Leaning { to, since, hold_ms, tally };
             brewing |= to == Verdict::Down && leaning.due_ms() > now.mono_ms;
             self.leanings.insert(subject.clone(), leaning);
@@ -226,16 +247,39 @@ impl Judge {
         if together_ms.is_none_or(|at| at <= now.mono_ms) {
             let changes = self.admissible(now, plan);
             if !changes.is_empty() {
-                return self.put_under_way(now, Command::Decide { based_on: plan.id, changes });
+                let falling = self.falling_beside(&changes);
+                let command = Command::Decide { based_on: plan.id, changes, falling, now_ms: now.wall_ms };
+                return self.put_under_way(now, command);
             }
         }
-        if !expirable(plan, now.wall_ms).is_empty() {
+        if !expirable(plan, now.wall_ms).is_empty() || openable(plan, now.wall_ms).next().is_some() {
             return self.put_under_way(now, Command::ExpireOverrides { now_ms: now.wall_ms });
         }
+        if let Some(command) = self.steps(now, plan) {
+            return self.put_under_way(now, command);
+        }
         let dues = self.leanings.values().map(Leaning::due_ms);
-        let expiries =
-            plan.overrides.iter().map(|o| now.mono_ms.saturating_add(o.expires_at_ms.saturating_sub(now.wall_ms)));
-        self.wake_at_ms = dues.chain(expiries).chain(together_ms).filter(|at| *at > now.mono_ms).min();
+        let in_mono = |at_ms: u64| now.mono_ms.saturating_add(at_ms.saturating_sub(now.wall_ms));
+        let ends = plan.overrides.iter().map(|o| o.expires_at_ms).chain(plan.gates.iter().map(|g| g.expires_at_ms));
+        let steps = guards::next_due_ms(plan).map(|at_ms| in_mono(at_ms).max(self.steps_again_ms));
+        let all = dues.chain(ends.map(in_mono)).chain(together_ms).chain(steps);
+        self.wake_at_ms = all.filter(|at| *at > now.mono_ms).min();
+    }
+
+    /// The command that takes ramps and drains further, if one is due and not halted.
+    fn steps(&mut self, now: Now, plan: &Plan) -> Option<Command> {
+        let due_ms = guards::next_due_ms(plan)?;
+        if now.mono_ms < self.steps_again_ms {
+            return None;
+        }
+        let demand_rps = self.book.demand(plan);
+        if !guards::due_steps(plan, now.wall_ms, &demand_rps).is_empty() {
+            return Some(Command::Advance { now_ms: now.wall_ms, demand_rps });
+        }
+        if due_ms <= now.wall_ms {
+            self.steps_again_ms = now.mono_ms.saturating_add(Self::STEPS_PAUSE_MS);
+        }
+        None
     }
 
     /// Until when a due Down waits for what is brewing; none if nothing waits.
@@ -250,16 +294,28 @@ impl Judge {
         let mut due: Vec<(&Subject, &Leaning)> =
             self.leanings.iter().filter(|(_, leaning)| leaning.due_ms() <= now.mono_ms).collect();
         due.sort_by_key(|(_, leaning)| leaning.to == Verdict::Down);
+        let demand_rps = if due.is_empty() { BTreeMap::new() } else { self.book.demand(plan) };
         let mut changes = Vec::new();
         for (subject, leaning) in due {
             let Some(state) = plan.verdicts.get(subject) else { continue };
-            changes.push(change(subject, state.verdict, leaning));
-            if let Err(refusal) = guards::check_change(plan, &changes) {
+            changes.push(change(subject, state.verdict, leaning, &demand_rps));
+            let falling = self.falling_beside(&changes);
+            let wish = Wish { changes: &changes, falling: &falling, now_ms: now.wall_ms };
+            if let Err(refusal) = guards::check_decision(plan, wish) {
                 changes.pop();
                 self.held_back.insert(subject.clone(), refusal);
             }
         }
         changes
+    }
+
+    /// What a quorum calls Down besides these changes, due or not, and since when.
+    fn falling_beside(&self, changes: &[Change]) -> BTreeMap<Subject, u64> {
+        let falls = self.leanings.iter().filter(|(_, leaning)| leaning.to == Verdict::Down);
+        falls
+            .filter(|(subject, _)| changes.iter().all(|change| change.subject != **subject))
+            .map(|(subject, leaning)| (subject.clone(), leaning.since.wall_ms))
+            .collect()
     }
 
     fn put_under_way(&mut self, now: Now, command: Command) {
@@ -270,7 +326,17 @@ impl Judge {
     }
 }
 
-fn change(subject: &Subject, from: Verdict, leaning: &Leaning) -> Change {
+/// How long a quorum must stand before it is acted on.
+fn hold_ms(timing: &Timing, state: &SubjectState, to: Verdict, now: Now) -> u64 {
+    match (state.verdict, to) {
+        (_, Verdict::Down) => timing.hold_ms,
+        (Verdict::Down, _) => timing.up_hold_after(Penalty::of(state, now.wall_ms).flaps()),
+        (_, Verdict::Degraded) => timing.degraded_hold_ms,
+        (_, Verdict::Up) => timing.up_hold_ms,
+    }
+}
+
+fn change(subject: &Subject, from: Verdict, leaning: &Leaning, demand_rps: &Demand) -> Change {
     let tally = &leaning.tally;
     Change {
         subject: subject.clone(),
@@ -282,23 +348,13 @@ fn change(subject: &Subject, from: Verdict, leaning: &Leaning) -> Change {
             qualified: tally.qualified,
             first_probe_ms: tally.first_probe_ms,
             quorum_at_ms: leaning.since.wall_ms,
-            demand_rps: BTreeMap::new(),
+            demand_rps: demand_rps.clone(),
         },
     }
 }
 
 fn observers_of(plan: &Plan) -> BTreeSet<RegionName> {
     plan.world.regions.iter().map(|region| region.name.clone()).collect()
-}
-
-/// How often a subject went Down lately, beyond the first time. Read from the Plan, so that every leader counts alike.
-fn flaps(plan: &Plan, subject: &Subject, wall_ms: u64) -> u32 {
-    let recent = plan.decisions.iter().filter(|decision| {
-        decision.subject == *subject
-            && decision.to == Verdict::Down
-            && wall_ms.saturating_sub(decision.proposed_at_ms) <= Timing::FLAP_WINDOW_MS
-    });
-    u32::try_from(recent.count()).unwrap_or(u32::MAX).saturating_sub(1)
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@
 //! The split that matters: the [`Judge`] may be stale, wrong or absent, and nothing breaks, because the guards are asked
 //! again inside [`PlaneState::apply`], on every member, at the one place where a Plan can change.
 
+mod damping;
 mod guards;
 mod judge;
 mod now;
+mod pace;
 mod probe;
 mod quorum;
 mod recent;
@@ -28,17 +30,18 @@ mod timing;
 mod votes;
 mod what_if;
 
-pub use guards::{check_change, check_override_removal, expirable};
+pub use damping::Penalty;
+pub use guards::{Capacity, Wish, capacity_left, check_decision, expirable, openable};
 pub use judge::{Input, Judge, Standing};
 pub use now::Now;
 pub use probe::{Observer, ProbeMachine};
 pub use quorum::Quorum;
-pub use refusal::Refusal;
-pub use request::{Change, Command, Outcome, Request, RequestId};
+pub use refusal::{Family, Refusal};
+pub use request::{Change, Command, Demand, Outcome, Request, RequestId, Staging};
 pub use serving::{emptied_pool, serving_members};
 pub use state::{PlaneState, RefusedRequest};
 pub use timing::{Term, Timing};
-pub use votes::{Tally, VoteBook};
+pub use votes::{Counting, Tally, VoteBook};
 pub use what_if::{WhatIf, what_if};
 
 #[cfg(test)]

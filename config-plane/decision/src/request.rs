@@ -1,8 +1,8 @@
 //! What may be asked of the plane, and what it answers. These types travel in the raft log: fields are added, never changed.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use model::{Evidence, OverrideAction, PlanId, RegionName, Subject, Verdict, World};
+use model::{Evidence, GateScope, OverrideAction, PlanId, RegionName, Subject, Verdict, World};
 use serde::{Deserialize, Serialize};
 
 use crate::Refusal;
@@ -62,6 +62,42 @@ pub struct Request {
     pub proposed_by: RegionName,
     /// What is wanted.
     pub command: Command,
+    /// The generation of guards that its proposer knows. An entry is judged by the newest one that the log has seen so far, so
+    /// that a log from before a guard existed is replayed without it, to the same bytes. See [`Request::GENERATION`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+fn is_unsaid(ms: &u64) -> bool {
+    *ms == 0
+}
+
+impl Request {
+    /// The generation of guards that this program knows: 0 has the fence, the quorum and never-the-last by pool; 1 has all that
+    /// `guards` describes, flap damping and ramps.
+    pub const GENERATION: u32 = 1;
+
+    /// A request to be judged by all guards that this program knows.
+    pub fn new(id: RequestId, proposed_at_ms: u64, proposed_by: RegionName, command: Command) -> Self {
+        Self { id, proposed_at_ms, proposed_by, command, generation: Self::GENERATION }
+    }
+}
+
+/// What gateways carry, requests per second by region, as far as it is known.
+pub type Demand = BTreeMap<RegionName, u32>;
+
+/// The shares that a staged drain passes through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Staging {
+    /// Shares of the normal traffic, per mille: falling, the first one holds at once, the last one is 0. 1 to
+    /// [`model::Stages::MAX`] of them.
+    pub shares_permille: Vec<u32>,
+    /// How long each lasts at least, milliseconds, 1000 to 86 400 000.
+    pub step_ms: u64,
 }
 
 /// What may be asked.
@@ -81,6 +117,13 @@ pub enum Command {
         based_on: PlanId,
         /// What changes, at most one per subject.
         changes: Vec<Change>,
+        /// What else a quorum calls Down without a change for it in here, with the time of that quorum (Unix milliseconds): the
+        /// common-mode guard must see what falls together even if only a part of it is asked for.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        falling: BTreeMap<Subject, u64>,
+        /// The judge's clock, Unix milliseconds; `proposed_at_ms` if it is 0. It does not follow a wall clock that steps.
+        #[serde(default, skip_serializing_if = "is_unsaid")]
+        now_ms: u64,
     },
     /// A human's word on a subject. A newer one replaces an older one.
     SetOverride {
@@ -94,6 +137,15 @@ pub enum Command {
         who: String,
         /// How long it holds from `proposed_at_ms`, milliseconds; at most [`model::Override::MAX_LIFE_MS`].
         lasts_ms: u64,
+        /// Break-glass: a second person, other than `who`, who takes the responsibility with them. Capacity is not asked then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        second: Option<String>,
+        /// A drain in steps; at once if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        staging: Option<Staging>,
+        /// What the gateways carry, for the capacity guard; filled in by the plane member that takes the request.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        demand_rps: Demand,
     },
     /// Take a human's word back: automation's present view holds again.
     ClearOverride {
@@ -104,7 +156,8 @@ pub enum Command {
         /// Who; 1 to 200 characters.
         who: String,
     },
-    /// End the overrides that are due at this time. Expiry is a command, so that every member ends them at the same Plan.
+    /// End the overrides, and open the gates, that are due at this time. Expiry is a command, so that every member ends them at the
+    /// same Plan.
     ExpireOverrides {
         /// The proposer's clock, Unix milliseconds.
         now_ms: u64,
@@ -120,9 +173,75 @@ pub enum Command {
         /// Who; 1 to 200 characters.
         who: String,
     },
+    /// Take each ramp and each staged drain that is due one step further. One that is halted stays where it is.
+    Advance {
+        /// The proposer's clock, Unix milliseconds.
+        now_ms: u64,
+        /// What the gateways carry, for the capacity guard of drains.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        demand_rps: Demand,
+    },
+    /// Close a gate: nothing behind it changes until it opens. A newer one before the same replaces an older one.
+    SetGate {
+        /// Before what.
+        scope: GateScope,
+        /// Whether people are held back too, or automation alone.
+        binds_people: bool,
+        /// Why; 1 to 200 characters.
+        reason: String,
+        /// Who; 1 to 200 characters.
+        who: String,
+        /// How long it stays closed from `proposed_at_ms`, milliseconds; at most [`model::Override::MAX_LIFE_MS`].
+        lasts_ms: u64,
+    },
+    /// Open a gate.
+    ClearGate {
+        /// Before what.
+        scope: GateScope,
+        /// Why; 1 to 200 characters.
+        reason: String,
+        /// Who; 1 to 200 characters.
+        who: String,
+    },
+    /// Forget how often a subject went Down: its flaps had a cause that is gone, or that was a drill.
+    ClearDamping {
+        /// On what.
+        subject: Subject,
+        /// Why; 1 to 200 characters.
+        reason: String,
+        /// Who; 1 to 200 characters.
+        who: String,
+    },
+    /// Move the home of a pool's state. Its new fencing epoch is the log index of this entry.
+    MoveHome {
+        /// Which pool.
+        pool: String,
+        /// To which of its members.
+        to: RegionName,
+        /// The epoch that it was moved from: compare and set, so that a repeated or late request moves nothing back.
+        epoch: u64,
+        /// Why; 1 to 200 characters.
+        reason: String,
+        /// Who; 1 to 200 characters.
+        who: String,
+    },
 }
 
 impl Command {
+    /// A human's word that holds at once and in full, of one person.
+    pub fn set_override(subject: Subject, action: OverrideAction, (reason, who): (&str, &str), lasts_ms: u64) -> Self {
+        Self::SetOverride {
+            subject,
+            action,
+            reason: reason.to_owned(),
+            who: who.to_owned(),
+            lasts_ms,
+            second: None,
+            staging: None,
+            demand_rps: Demand::new(),
+        }
+    }
+
     /// The command in one word, for metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -132,6 +251,11 @@ impl Command {
             Self::ClearOverride { .. } => "clear_override",
             Self::ExpireOverrides { .. } => "expire_overrides",
             Self::SetWorld { .. } => "set_world",
+            Self::Advance { .. } => "advance",
+            Self::SetGate { .. } => "set_gate",
+            Self::ClearGate { .. } => "clear_gate",
+            Self::ClearDamping { .. } => "clear_damping",
+            Self::MoveHome { .. } => "move_home",
         }
     }
 }

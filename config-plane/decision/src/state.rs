@@ -4,21 +4,32 @@
 //! - **Same log, same state**: `apply` reads nothing but its arguments and itself, so every member gets equal bytes.
 //! - **Only forward**: each accepted change makes a Plan with a greater `(lineage, index)`; anything else leaves the Plan alone.
 //! - **Once**: a request id that was seen is answered with its first outcome.
-//! - **Never the last**: no command leaves a pool of several members without a serving one.
+//! - **Guarded**: whatever is asked by whomever, a Plan is made only if the guards let it through (`guards.rs`).
 //!
 //! Verdicts are tracked beneath overrides, as gdnsd keeps the real state beneath a forced one: a decision on an overridden
 //! subject is recorded and changes nobody's answers, and the moment a human's word ends, automation's *present* view holds
 //! instead of the one from before the maintenance.
+//!
+//! **Time** is an argument: the judge's clock where a command carries one, the proposer's otherwise. It may step, so nothing that
+//! protects may depend on it alone: a time that lies in the future counts as this moment.
+//!
+//! **Generations**: a log from before a guard existed replays without it, to the same bytes ([`Request::GENERATION`]).
+
+mod advance;
+mod decide;
+mod homes;
+mod words;
+mod world;
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use model::{Decision, Override, OverrideAction, Plan, PlanId, RegionName, Subject, SubjectState, Verdict, World};
+use model::{Plan, RegionName};
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Command, Outcome, Refusal, Request, guards, recent::Recent};
+use crate::{Command, Outcome, Refusal, Request, guards, recent::Recent};
 
 /// The plane's whole state. Its serde form is the snapshot.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -28,6 +39,13 @@ pub struct PlaneState {
     /// Every region id ever used, and whose it is.
     ids: BTreeMap<u16, RegionName>,
     refused: VecDeque<RefusedRequest>,
+    /// The newest generation of guards that the log has seen.
+    #[serde(default, skip_serializing_if = "is_first")]
+    generation: u32,
+}
+
+fn is_first(generation: &u32) -> bool {
+    *generation == 0
 }
 
 /// A request that a guard refused, kept for `explain`.
@@ -48,12 +66,30 @@ pub struct RefusedRequest {
 /// What a command does to a Plan: the next Plan's content, or nothing to do, or a refusal.
 type Step = Result<Option<Plan>, Refusal>;
 
+/// One entry of the log on its way through `apply`.
+#[derive(Clone, Copy)]
+struct Entry<'r> {
+    index: u64,
+    request: &'r Request,
+    /// By which guards it is judged.
+    generation: u32,
+}
+
+impl Entry<'_> {
+    /// When it was proposed; never before the Plan that it changes.
+    fn now_ms(&self, plan: &Plan) -> u64 {
+        self.request.proposed_at_ms.max(plan.made_at_ms)
+    }
+
+    /// Whether it is judged by everything that this program knows, or comes from a log that knew only the first guards.
+    fn is_guarded(&self) -> bool {
+        self.generation >= 1
+    }
+}
+
 impl PlaneState {
     /// How many refused requests are kept for `explain`.
     pub const REFUSED_KEPT: usize = 32;
-
-    /// How many lines of a wrong world a refusal carries along.
-    const WORLD_ERRORS_KEPT: usize = 20;
 
     /// The state before the first entry: not founded.
     pub fn new() -> Self {
@@ -75,8 +111,10 @@ impl PlaneState {
         if let Some(outcome) = self.recent.outcome_of(request.id) {
             return outcome.clone();
         }
-        let outcome = match self.step(index, request) {
-            Ok(Some(next)) => self.install(index, request, next),
+        self.generation = self.generation.max(request.generation);
+        let entry = Entry { index, request, generation: self.generation };
+        let outcome = match self.step(entry) {
+            Ok(Some(next)) => self.install(entry, next),
             Ok(None) => self.unchanged(),
             Err(refusal) => self.refuse(index, request, refusal),
         };
@@ -84,83 +122,56 @@ impl PlaneState {
         outcome
     }
 
-    fn step(&self, index: u64, request: &Request) -> Step {
-        if let Command::Found { world, lineage } = &request.command {
-            return self.found(world, *lineage, index, request);
+    fn step(&self, entry: Entry<'_>) -> Step {
+        if let Command::Found { world, lineage } = &entry.request.command {
+            return self.found(world, *lineage, entry);
         }
         let plan = self.plan.as_deref().ok_or(Refusal::NotFounded)?;
-        match &request.command {
+        match &entry.request.command {
             Command::Found { .. } => Ok(None),
-            Command::Decide { based_on, changes } => decide(plan, *based_on, changes, index, request),
-            Command::SetOverride { subject, action, reason, who, lasts_ms } => {
+            Command::Decide { based_on, changes, falling, now_ms } => {
+                guards::check_fence(plan, *based_on)?;
+                decide::decide(plan, changes, falling, *now_ms, entry)
+            }
+            Command::SetOverride { reason, who, .. } => {
                 guards::check_signature(reason, who)?;
-                guards::check_lifetime(*lasts_ms)?;
-                set_override(plan, subject, *action, (reason, who), *lasts_ms, request)
+                words::set_override(plan, &entry.request.command, entry)
             }
             Command::ClearOverride { subject, reason, who } => {
                 guards::check_signature(reason, who)?;
-                clear_override(plan, subject, (reason, who))
+                words::clear_override(plan, subject, (reason, who), entry)
             }
-            Command::ExpireOverrides { now_ms } => Ok(expire_overrides(plan, *now_ms)),
+            Command::ExpireOverrides { now_ms } => Ok(words::expire(plan, *now_ms, entry)),
             Command::SetWorld { based_on, world, reason, who } => {
-                check_fence(plan, *based_on)?;
+                guards::check_fence(plan, *based_on)?;
                 guards::check_signature(reason, who)?;
-                self.set_world(plan, world, (reason, who), index, request)
+                self.set_world(plan, world, (reason, who), entry)
+            }
+            Command::Advance { now_ms, demand_rps } => Ok(advance::advance(plan, *now_ms, demand_rps)),
+            Command::SetGate { scope, binds_people, reason, who, lasts_ms } => {
+                guards::check_signature(reason, who)?;
+                words::set_gate(plan, (scope, *binds_people), (reason, who), *lasts_ms, entry)
+            }
+            Command::ClearGate { scope, reason, who } => {
+                guards::check_signature(reason, who)?;
+                words::clear_gate(plan, scope, (reason, who))
+            }
+            Command::ClearDamping { subject, reason, who } => {
+                guards::check_signature(reason, who)?;
+                words::clear_damping(plan, subject, (reason, who), entry)
+            }
+            Command::MoveHome { pool, to, epoch, reason, who } => {
+                guards::check_signature(reason, who)?;
+                homes::move_home(plan, (pool, to), *epoch, (reason, who), entry)
             }
         }
     }
 
-    fn found(&self, world: &World, lineage: u64, index: u64, request: &Request) -> Step {
-        if let Some(plan) = &self.plan {
-            return Err(Refusal::AlreadyFounded { lineage: plan.id.lineage });
-        }
-        check_world(world)?;
-        let id = PlanId { lineage, version: index };
-        let made_by = format!("world `{}` founded", world.name);
-        let mut plan = Plan::new(id, request.proposed_at_ms, made_by, world.clone());
-        sync_subjects(&mut plan, request.proposed_at_ms, index);
-        Ok(Some(plan))
-    }
-
-    fn set_world(
-        &self,
-        plan: &Plan,
-        world: &World,
-        (reason, who): (&str, &str),
-        index: u64,
-        request: &Request,
-    ) -> Step {
-        check_world(world)?;
-        self.check_ids(&plan.world, world)?;
-        if plan.world == *world {
-            return Ok(None);
-        }
-        let mut next = plan.clone();
-        next.world = world.clone();
-        next.made_by = format!("world changed by {who}: {reason}");
-        sync_subjects(&mut next, request.proposed_at_ms.max(plan.made_at_ms), index);
-        guards::check_nobody_last(plan, &next)?;
-        Ok(Some(next))
-    }
-
-    /// A region's number is half of a replica's identity and a raft node id: it is never given to another name.
-    fn check_ids(&self, was: &World, now: &World) -> Result<(), Refusal> {
-        for region in &now.regions {
-            if let Some(owner) = self.ids.get(&region.id).filter(|owner| **owner != region.name) {
-                return Err(Refusal::IdReused { id: region.id, was: owner.clone(), now: region.name.clone() });
-            }
-            if let Some(old) = was.region(&region.name).filter(|old| old.id != region.id) {
-                return Err(Refusal::IdChanged { region: region.name.clone(), was: old.id, now: region.id });
-            }
-        }
-        Ok(())
-    }
-
-    fn install(&mut self, index: u64, request: &Request, mut next: Plan) -> Outcome {
-        next.id.version = index;
+    fn install(&mut self, entry: Entry<'_>, mut next: Plan) -> Outcome {
+        next.id.version = entry.index;
         // Proposers' clocks differ; a Plan is never older than the one before it.
         let floor = self.plan.as_ref().map_or(0, |plan| plan.made_at_ms);
-        next.made_at_ms = request.proposed_at_ms.max(floor);
+        next.made_at_ms = entry.request.proposed_at_ms.max(floor);
         self.ids.extend(next.world.regions.iter().map(|region| (region.id, region.name.clone())));
         let id = next.id;
         self.plan = Some(Arc::new(next));
@@ -187,108 +198,6 @@ impl PlaneState {
         });
         Outcome::Refused(refusal)
     }
-}
-
-fn check_fence(plan: &Plan, based_on: PlanId) -> Result<(), Refusal> {
-    if based_on == plan.id {
-        return Ok(());
-    }
-    let current = plan.id;
-    Err(if based_on.lineage == current.lineage {
-        Refusal::Stale { based_on, current }
-    } else {
-        Refusal::OtherLineage { based_on, current }
-    })
-}
-
-fn check_world(world: &World) -> Result<(), Refusal> {
-    world.validate().map_err(|errors| {
-        let lines = errors.errors.iter().take(PlaneState::WORLD_ERRORS_KEPT).map(ToString::to_string);
-        Refusal::InvalidWorld { errors: lines.collect() }
-    })
-}
-
-/// New subjects begin Up, since nobody has said otherwise; subjects that are gone lose verdict and override.
-fn sync_subjects(plan: &mut Plan, now_ms: u64, index: u64) {
-    let subjects: Vec<Subject> = plan.world.subjects().map(|(subject, _)| subject).collect();
-    plan.verdicts.retain(|subject, _| subjects.contains(subject));
-    plan.overrides.retain(|o| subjects.contains(&o.subject));
-    for subject in subjects {
-        let fresh = || SubjectState::new(Verdict::Up, now_ms, index);
-        plan.verdicts.entry(subject).or_insert_with(fresh);
-    }
-}
-
-fn decide(plan: &Plan, based_on: PlanId, changes: &[Change], index: u64, request: &Request) -> Step {
-    check_fence(plan, based_on)?;
-    guards::check_change(plan, changes)?;
-    let changes: Vec<&Change> = changes.iter().filter(|change| change.from != change.to).collect();
-    if changes.is_empty() {
-        return Ok(None);
-    }
-    let mut next = plan.clone();
-    let now_ms = request.proposed_at_ms.max(plan.made_at_ms);
-    for change in &changes {
-        let state = SubjectState::new(change.to, now_ms, index);
-        next.verdicts.insert(change.subject.clone(), state);
-        next.decisions.push(Decision {
-            version: index,
-            subject: change.subject.clone(),
-            from: change.from,
-            to: change.to,
-            proposed_at_ms: request.proposed_at_ms,
-            proposed_by: request.proposed_by.clone(),
-            evidence: change.evidence.clone(),
-        });
-    }
-    let surplus = next.decisions.len().saturating_sub(Plan::DECISIONS_KEPT);
-    next.decisions.drain(..surplus);
-    let words: Vec<String> = changes.iter().map(|c| format!("{} {:?}", c.subject, c.to)).collect();
-    next.made_by = format!("decided: {}", words.join(", "));
-    Ok(Some(next))
-}
-
-fn set_override(
-    plan: &Plan,
-    subject: &Subject,
-    action: OverrideAction,
-    (reason, who): (&str, &str),
-    lasts_ms: u64,
-    request: &Request,
-) -> Step {
-    guards::known(plan, subject)?;
-    let word = Override::new(subject.clone(), action, (reason, who), request.proposed_at_ms, lasts_ms);
-    let mut next = plan.clone();
-    next.overrides.retain(|o| o.subject != *subject);
-    next.overrides.push(word);
-    next.overrides.sort_by(|a, b| a.subject.cmp(&b.subject));
-    guards::check_nobody_last(plan, &next)?;
-    next.made_by = format!("override {subject} {action:?} by {who}: {reason}");
-    Ok(Some(next))
-}
-
-fn clear_override(plan: &Plan, subject: &Subject, (reason, who): (&str, &str)) -> Step {
-    guards::known(plan, subject)?;
-    if plan.override_on(subject).is_none() {
-        return Ok(None);
-    }
-    guards::check_override_removal(plan, subject)?;
-    let mut next = plan.clone();
-    next.overrides.retain(|o| o.subject != *subject);
-    next.made_by = format!("override {subject} cleared by {who}: {reason}");
-    Ok(Some(next))
-}
-
-fn expire_overrides(plan: &Plan, now_ms: u64) -> Option<Plan> {
-    let ends = guards::expirable(plan, now_ms);
-    if ends.is_empty() {
-        return None;
-    }
-    let mut next = plan.clone();
-    next.overrides.retain(|o| !ends.contains(&o.subject));
-    let words: Vec<String> = ends.iter().map(ToString::to_string).collect();
-    next.made_by = format!("override expired: {}", words.join(", "));
-    Some(next)
 }
 
 #[cfg(test)]

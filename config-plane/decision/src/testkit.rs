@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::{Check, Evidence, Location, Pool, Region, RegionName, Subject, Verdict, Vote, World};
+use model::{Check, Evidence, Location, PlanId, Pool, Region, RegionName, Subject, Verdict, Vote, World};
 
 use crate::{Change, Command, Outcome, PlaneState, Request, RequestId};
 
@@ -34,11 +34,14 @@ pub(crate) fn pool(members: &[&str]) -> Pool {
     Pool::of(members.iter().map(|m| name(m)).collect(), Some("gateway".into()))
 }
 
+/// From one request of a test to the next, milliseconds: longer than the windows of velocity and common mode.
+pub(crate) const APART_MS: u64 = 600_000;
+
 /// A request whose id and time follow from `n`.
 pub(crate) fn request(n: u64, command: Command) -> Request {
     let mut id = [0; 16];
     id[8..].copy_from_slice(&n.to_be_bytes());
-    Request { id: RequestId::from_bytes(id), proposed_at_ms: 1_000_000 + n, proposed_by: name("us"), command }
+    Request::new(RequestId::from_bytes(id), n * APART_MS, name("us"), command)
 }
 
 /// A founded state at index 1.
@@ -71,18 +74,22 @@ pub(crate) fn change(state: &PlaneState, about: &str, to: Verdict) -> Change {
 
 /// A decision based on the Plan in force.
 pub(crate) fn decide(state: &PlaneState, about: &str, to: Verdict) -> Command {
-    Command::Decide { based_on: plan(state).id, changes: vec![change(state, about, to)] }
+    decide_all(state, vec![change(state, about, to)])
+}
+
+/// Several changes, based on the Plan in force.
+pub(crate) fn decide_all(state: &PlaneState, changes: Vec<Change>) -> Command {
+    decide_from(plan(state).id, changes)
+}
+
+/// The same, based on any Plan.
+pub(crate) fn decide_from(based_on: PlanId, changes: Vec<Change>) -> Command {
+    Command::Decide { based_on, changes, falling: BTreeMap::new(), now_ms: 0 }
 }
 
 /// An override for an hour.
 pub(crate) fn say(about: &str, action: model::OverrideAction) -> Command {
-    Command::SetOverride {
-        subject: subject(about),
-        action,
-        reason: "a test".into(),
-        who: "the test".into(),
-        lasts_ms: 3_600_000,
-    }
+    Command::set_override(subject(about), action, ("a test", "the test"), 3_600_000)
 }
 
 /// Taking it back.

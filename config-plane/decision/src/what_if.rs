@@ -79,7 +79,7 @@ fn apply(state: &mut PlaneState, command: Command, now: Now) -> Outcome {
     id[8..].copy_from_slice(&index.to_be_bytes());
     let proposed_by = state.plan().and_then(|plan| plan.world.regions.first()).map(|region| region.name.clone());
     let Some(proposed_by) = proposed_by else { return Outcome::Refused(Refusal::NotFounded) };
-    state.apply(index, &Request { id: RequestId::from_bytes(id), proposed_at_ms: now.wall_ms, proposed_by, command })
+    state.apply(index, &Request::new(RequestId::from_bytes(id), now.wall_ms, proposed_by, command))
 }
 
 #[cfg(test)]
@@ -120,7 +120,12 @@ mod tests {
         check(&trio, &[], &["eu"], "decided [eu Down]; serving [ap, us]; ap blind, us blind");
         check(&trio, &[], &["eu", "us"], "decided []; serving [ap, eu, us]; ap blind, eu blind, us blind");
         check(&trio, &["ap", "us"], &["eu"], "decided []; serving [eu]; ap blind, eu Down held back, us blind");
-        check(&five, &[], &["eu", "us"], "decided [eu Down, us Down]; serving [ap, sa, uw]; ");
+        check(
+            &five,
+            &[],
+            &["eu", "us"],
+            "decided []; serving [ap, eu, sa, us, uw]; eu Down held back, us Down held back",
+        );
     }
 
     #[test]

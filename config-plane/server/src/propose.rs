@@ -60,7 +60,7 @@ impl Plane {
 
     /// A request of this member, now, under a given id.
     pub(crate) fn request_with(&self, id: RequestId, command: Command) -> Request {
-        Request { id, proposed_at_ms: unix_ms(), proposed_by: self.region.clone(), command }
+        Request::new(id, unix_ms(), self.region.clone(), command)
     }
 
     /// Proposes a request, here or at the leader, and waits for its outcome within [`write_deadline`].

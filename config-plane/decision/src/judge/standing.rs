@@ -40,8 +40,9 @@ impl Judge {
         let Some(plan) = self.plan.clone() else { return BTreeMap::new() };
         let observers = observers_of(&plan);
         let timing = Timing::of_world(&plan.world);
+        let counting = self.book.counting(now.mono_ms, timing.vote_life_ms, &observers);
         let of = |subject: &Subject| {
-            let tally = self.book.tally(now.mono_ms, timing.vote_life_ms, &observers, subject);
+            let tally = counting.tally(subject);
             let standing = self.standing(subject, &tally);
             (subject.clone(), (tally, standing))
         };

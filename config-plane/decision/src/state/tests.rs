@@ -1,14 +1,19 @@
 //! What each command does, and every refusal in its own words. The laws are in `tests/laws.rs`.
 
+mod golden;
 mod laws;
 
 use expect_test::{Expect, expect};
 use model::{OverrideAction, Vote};
 
+use model::{Override, PlanId, Verdict, World};
+
 use super::*;
 use crate::{
-    serving_members,
-    testkit::{LINEAGE, change, clear, decide, evidence, founded, name, plan, pool, request, say, subject, world},
+    Change, serving_members,
+    testkit::{
+        LINEAGE, change, clear, decide, decide_from, evidence, founded, name, plan, pool, request, say, subject, world,
+    },
 };
 
 const TRIO: [&str; 3] = ["ap", "eu", "us"];
@@ -51,14 +56,9 @@ fn a_decision_takes_a_region_out_and_brings_it_back() {
 
 #[test]
 fn the_fence_refuses_what_was_made_from_another_plan() {
-    let stale = |s: &PlaneState| Command::Decide {
-        based_on: PlanId { version: 1, ..plan(s).id },
-        changes: vec![change(s, "us", Verdict::Down)],
-    };
-    let foreign = |s: &PlaneState| Command::Decide {
-        based_on: PlanId { lineage: 0xbad, ..plan(s).id },
-        changes: vec![change(s, "us", Verdict::Down)],
-    };
+    let stale = |s: &PlaneState| decide_from(PlanId { version: 1, ..plan(s).id }, vec![change(s, "us", Verdict::Down)]);
+    let foreign =
+        |s: &PlaneState| decide_from(PlanId { lineage: 0xbad, ..plan(s).id }, vec![change(s, "us", Verdict::Down)]);
     check(
         |apply| {
             apply(&|_| say("eu", OverrideAction::Down));
@@ -95,28 +95,26 @@ fn nothing_but_founding_is_possible_before_founding() {
 
 #[test]
 fn a_decision_must_be_well_formed_and_carried_by_a_quorum() {
-    let twice = |s: &PlaneState| Command::Decide {
-        based_on: plan(s).id,
-        changes: vec![change(s, "eu", Verdict::Down), change(s, "eu", Verdict::Down)],
-    };
+    let twice =
+        |s: &PlaneState| decide_from(plan(s).id, vec![change(s, "eu", Verdict::Down), change(s, "eu", Verdict::Down)]);
     let lonely = |s: &PlaneState| {
         let mut one = change(s, "eu", Verdict::Down);
         one.evidence.votes.insert(name("us"), Vote::Unknown);
-        Command::Decide { based_on: plan(s).id, changes: vec![one] }
+        decide_from(plan(s).id, vec![one])
     };
     let split = |s: &PlaneState| {
         let mut one = change(s, "eu", Verdict::Down);
         one.evidence.votes.insert(name("us"), Vote::Up);
-        Command::Decide { based_on: plan(s).id, changes: vec![one] }
+        decide_from(plan(s).id, vec![one])
     };
     let own_word = |s: &PlaneState| {
         let mut one = change(s, "eu", Verdict::Down);
         one.evidence.votes = [(name("us"), Vote::Down), (name("eu"), Vote::Down), (name("xx"), Vote::Down)].into();
-        Command::Decide { based_on: plan(s).id, changes: vec![one] }
+        decide_from(plan(s).id, vec![one])
     };
     let mistaken = |s: &PlaneState| {
         let one = Change { from: Verdict::Down, to: Verdict::Up, ..change(s, "eu", Verdict::Up) };
-        Command::Decide { based_on: plan(s).id, changes: vec![one] }
+        decide_from(plan(s).id, vec![one])
     };
     check(|apply| apply(&twice), expect!["the decision names `region/eu` twice: send one change per subject"]);
     check(
@@ -179,12 +177,8 @@ fn the_last_member_stays_whoever_asks() {
 
 #[test]
 fn a_human_word_says_why_and_who_and_expires() {
-    let word = |reason: &str, who: &str, lasts_ms| Command::SetOverride {
-        subject: subject("eu"),
-        action: OverrideAction::Down,
-        reason: reason.into(),
-        who: who.into(),
-        lasts_ms,
+    let word = |reason: &str, who: &str, lasts_ms| {
+        Command::set_override(subject("eu"), OverrideAction::Down, (reason, who), lasts_ms)
     };
     check(
         |apply| apply(&|_| word("kernel update", "maria", 60_000)),
@@ -339,7 +333,7 @@ fn refused_requests_and_decisions_are_kept_in_bounded_number() {
 fn requests_and_outcomes_keep_their_form_in_the_log() {
     let state = founded(&TRIO);
     let entry = request(7, decide(&state, "eu", Verdict::Down));
-    expect![[r#"{"id":"00000000000000000000000000000007","proposed_at_ms":1000007,"proposed_by":"us","command":{"decide":{"based_on":{"lineage":684049,"version":1},"changes":[{"subject":"region/eu","from":"up","to":"down","evidence":{"votes":{"ap":"down","us":"down"},"needed":2,"qualified":2,"first_probe_ms":null,"quorum_at_ms":0}}]}}}"#]].assert_eq(&serde_json::to_string(&entry).unwrap());
+    expect![[r#"{"id":"00000000000000000000000000000007","proposed_at_ms":4200000,"proposed_by":"us","command":{"decide":{"based_on":{"lineage":684049,"version":1},"changes":[{"subject":"region/eu","from":"up","to":"down","evidence":{"votes":{"ap":"down","us":"down"},"needed":2,"qualified":2,"first_probe_ms":null,"quorum_at_ms":0}}]}},"generation":1}"#]].assert_eq(&serde_json::to_string(&entry).unwrap());
     let refusal = Outcome::Refused(Refusal::LastMember { pool: "web".into(), members: vec![name("eu")] });
     expect![[r#"{"refused":{"rule":"last_member","pool":"web","members":["eu"]}}"#]]
         .assert_eq(&serde_json::to_string(&refusal).unwrap());

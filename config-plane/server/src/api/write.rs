@@ -30,7 +30,7 @@ pub(super) async fn set_override(
 ) -> Result<Json<Applied>, No> {
     let Json(SetOverride { subject, action, reason, who, ttl_ms, request_id }) =
         body.map_err(|e| rejected(e.status(), &e.body_text()))?;
-    let command = Command::SetOverride { subject, action, reason, who, lasts_ms: ttl_ms };
+    let command = Command::set_override(subject, action, (&reason, &who), ttl_ms);
     propose(&plane, &caller, &request_id, command).await
 }
 

@@ -91,13 +91,7 @@ async fn without_a_quorum_reads_go_on_and_writes_are_refused_in_plain_words() {
     for seat in (0..3).filter(|seat| *seat != leader) {
         trio.kill(seat);
     }
-    let drain = || decision::Command::SetOverride {
-        subject: region("eu-west"),
-        action: OverrideAction::Down,
-        reason: "a test".into(),
-        who: "ops".into(),
-        lasts_ms: 60_000,
-    };
+    let drain = || decision::Command::set_override(region("eu-west"), OverrideAction::Down, ("a test", "ops"), 60_000);
     let mut unknown = 0;
     loop {
         let asked = Instant::now();
@@ -136,13 +130,7 @@ async fn without_a_quorum_reads_go_on_and_writes_are_refused_in_plain_words() {
 #[tokio::test]
 async fn the_same_request_is_done_once_however_often_and_wherever_it_is_proposed() {
     let trio = Trio::founded().await;
-    let command = decision::Command::SetOverride {
-        subject: region(NAMES[1]),
-        action: OverrideAction::Down,
-        reason: "a test".into(),
-        who: "ops".into(),
-        lasts_ms: 60_000,
-    };
+    let command = decision::Command::set_override(region(NAMES[1]), OverrideAction::Down, ("a test", "ops"), 60_000);
     let leader = trio.leader().await;
     let request = trio.handle(leader).request(command).expect("random bytes");
     let mut outcomes = Vec::new();
@@ -163,13 +151,12 @@ async fn a_member_that_was_away_for_longer_than_the_log_reaches_back_gets_a_snap
     trio.kill(away);
     for batch in 0..MANY / 100 {
         let proposals = (0..100).map(|number| {
-            let command = decision::Command::SetOverride {
-                subject: region(NAMES[away]),
-                action: OverrideAction::Down,
-                reason: format!("change {}", batch * 100 + number),
-                who: "ops".into(),
-                lasts_ms: 60_000,
-            };
+            let command = decision::Command::set_override(
+                region(NAMES[away]),
+                OverrideAction::Down,
+                (&format!("change {}", batch * 100 + number), "ops"),
+                60_000,
+            );
             let handle = trio.handle(leader);
             async move { handle.propose(handle.request(command).expect("random bytes")).await.expect("an outcome") }
         });

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use model::OverrideAction;
+use model::{Override, OverrideAction, Verdict};
 use proptest::prelude::*;
 
 use super::{TRIO, serving};
 use crate::{
     state::*,
-    testkit::{change, clear, decide, founded, plan, request, say, subject, world},
+    testkit::{change, clear, decide, decide_all, founded, plan, request, say, subject, world},
 };
 
 /// Every combination of verdicts and overrides that leaves somebody serving, and every single command on each: somebody
@@ -48,10 +48,7 @@ fn arranged(base: &PlaneState, regions: &[&str], mut way: usize) -> PlaneState {
 
 fn every_command(state: &PlaneState, regions: &[&str]) -> Vec<Command> {
     let mut commands = vec![Command::ExpireOverrides { now_ms: 2 }];
-    let all = |to| Command::Decide {
-        based_on: plan(state).id,
-        changes: regions.iter().map(|region| change(state, region, to)).collect(),
-    };
+    let all = |to| decide_all(state, regions.iter().map(|region| change(state, region, to)).collect());
     commands.extend([all(Verdict::Down), all(Verdict::Up)]);
     for region in regions {
         commands.extend([
@@ -102,7 +99,7 @@ fn command_of(state: &PlaneState, kind: u8, region: &str, age: u64) -> Command {
         2 => say(region, OverrideAction::Down),
         3 => say(region, OverrideAction::Up),
         4 => clear(region),
-        5 => Command::ExpireOverrides { now_ms: 1_000_000 + 3_600_000 + 10 },
+        5 => Command::ExpireOverrides { now_ms: 40 * 600_000 },
         _ => {
             let mut world = world(&TRIO);
             world.name = format!("world {region}");

@@ -38,6 +38,7 @@ fn request() -> Request {
         proposed_at_ms: 1_700_000_000_000,
         proposed_by: "us-east".parse().expect("a name"),
         command: Command::ExpireOverrides { now_ms: 1_700_000_000_000 },
+        generation: 0,
     }
 }
 
