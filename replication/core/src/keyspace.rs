@@ -6,6 +6,7 @@
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use smallvec::SmallVec;
 
 use crate::blob::Blob;
 use crate::partition::memory::blob_bytes;
@@ -25,7 +26,8 @@ const CHUNK: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 struct Slots {
-    chunks: Vec<Vec<Slot>>,
+    /// Where there are few, finding a slot spares the way to a list of chunks.
+    chunks: SmallVec<[Vec<Slot>; 2]>,
 }
 
 #[derive(Clone, Debug)]
