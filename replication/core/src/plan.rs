@@ -9,7 +9,7 @@ use crate::dots::{Replicas, Tagged};
 use crate::types::hash::Fields;
 use crate::types::mark::Marks;
 use crate::types::zset::Zset;
-use crate::types::{Body, Full, Kind};
+use crate::types::{Body, Counter, Full, Kind};
 use crate::{Dot, ReplicaId};
 
 /// The changes of one delta so far.
@@ -68,6 +68,11 @@ impl<'a> Plan<'a> {
                 if lean.deadline_ms != 0 {
                     self.remove(Part::Deadline, smallvec![self.replicas.unpack(lean.deadline_dot())]);
                 }
+            }
+            Body::Counter(counter) => {
+                let clearing = self.clearing_counter(counter);
+                self.remove(Part::Any, clearing.removes.into());
+                self.floors(clearing.floors);
             }
             Body::Full(full) => {
                 let mut clearing = self.clearing(full, Kind::None);
@@ -146,11 +151,18 @@ impl<'a> Plan<'a> {
     /// The dots of all observed deadlines.
     pub(crate) fn observed_deadlines(&self, body: &Body) -> SmallVec<[Dot; 1]> {
         match body {
-            Body::Empty => SmallVec::new(),
+            Body::Empty | Body::Counter(_) => SmallVec::new(),
             Body::Lean(lean) if lean.deadline_ms == 0 => SmallVec::new(),
             Body::Lean(lean) => smallvec![self.replicas.unpack(lean.deadline_dot())],
             Body::Full(full) => self.deadline_dots(full).collect(),
         }
+    }
+
+    /// What a reset takes from a counter.
+    pub(crate) fn clearing_counter(&self, counter: &Counter) -> Clearing {
+        let mut clearing = Clearing::default();
+        counter.cell().clear(self.replicas, self.me, &Part::Cell, &mut clearing);
+        clearing
     }
 
     /// What a reset takes from every type but `keep`.

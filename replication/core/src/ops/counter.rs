@@ -1,5 +1,7 @@
 //! INCR, INCRBYFLOAT and their kin.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::string::plan_set;
@@ -16,7 +18,7 @@ pub(super) fn incr(scene: &mut Scene<'_>, by: i64) -> Answer {
     }
     let body = scene.open(Kind::Text)?;
     let (reading, tally) = (reading(body, scene), tally(body));
-    let sum = cell::plan_incr(reading, tally, &mut scene.plan, Part::Cell, by, OpError::NotAnInteger)?;
+    let sum = cell::plan_incr(reading, tally.as_deref(), &mut scene.plan, Part::Cell, by, OpError::NotAnInteger)?;
     Ok(Reply::Int(sum))
 }
 
@@ -28,7 +30,7 @@ pub(super) fn incr_by_float(scene: &mut Scene<'_>, by: &Bytes) -> Answer {
     match add_float(before, by, OpError::NotAFloat)? {
         FloatSum::Counted { by, shown } => {
             let body = scene.open(Kind::Text)?;
-            cell::plan_count(tally(body), &mut scene.plan, Part::Cell, by);
+            cell::plan_count(tally(body).as_deref(), &mut scene.plan, Part::Cell, by);
             Ok(Reply::Bulk(shown))
         }
         FloatSum::Text(sum) => {
@@ -39,9 +41,10 @@ pub(super) fn incr_by_float(scene: &mut Scene<'_>, by: &Bytes) -> Answer {
     }
 }
 
-fn tally(body: &Body) -> Option<&Tally> {
+fn tally(body: &Body) -> Option<Cow<'_, Tally>> {
     match body {
-        Body::Full(full) => full.cell.tally(),
+        Body::Full(full) => full.cell.tally().map(Cow::Borrowed),
+        Body::Counter(counter) => Some(Cow::Owned(counter.tally())),
         Body::Empty | Body::Lean(_) => None,
     }
 }
@@ -51,6 +54,7 @@ fn reading<'a>(body: &'a Body, scene: &Scene<'_>) -> Option<Reading<'a>> {
     match body {
         Body::Empty => None,
         Body::Lean(lean) => Some(Reading::Text(&lean.text)),
+        Body::Counter(counter) => Some(Reading::Number(counter.shown())),
         Body::Full(full) => full.cell.read(scene.plan.replicas),
     }
 }

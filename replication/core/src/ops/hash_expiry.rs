@@ -163,7 +163,7 @@ pub(super) fn put_keeping_deadline(scene: &mut Scene<'_>, body: &Body, field: &B
             fields.shown(field, scene.now_ms, scene.plan.replicas)?;
             fields.deadline(field, scene.plan.replicas).map(|deadline| deadline.value.at_ms)
         }),
-        Body::Empty | Body::Lean(_) => None,
+        Body::Empty | Body::Lean(_) | Body::Counter(_) => None,
     };
     put_with_deadline(scene, body, field, value, kept);
 }

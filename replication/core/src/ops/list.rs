@@ -237,7 +237,7 @@ impl Body {
     fn list(&self) -> Option<&List> {
         match self {
             Self::Full(full) => full.list.as_deref(),
-            Self::Empty | Self::Lean(_) => None,
+            Self::Empty | Self::Lean(_) | Self::Counter(_) => None,
         }
     }
 }

@@ -210,7 +210,7 @@ impl Body {
     pub(super) fn members(&self) -> Option<&Members> {
         match self {
             Self::Full(full) => full.members.as_deref(),
-            Self::Empty | Self::Lean(_) => None,
+            Self::Empty | Self::Lean(_) | Self::Counter(_) => None,
         }
     }
 }

@@ -59,6 +59,11 @@ pub(super) fn plan_set(scene: &mut Scene<'_>, value: &Bytes, deadline_ms: Option
     match scene.body {
         Body::Empty => {}
         Body::Lean(lean) => observed = smallvec![plan.replicas.unpack(lean.dot)],
+        Body::Counter(counter) => {
+            let clearing = plan.clearing_counter(counter);
+            observed = clearing.removes.into();
+            floors = clearing.floors;
+        }
         Body::Full(full) => {
             let clearing = plan.clearing(full, Kind::None);
             plan.remove(Part::Any, clearing.removes.into());

@@ -41,6 +41,7 @@ pub(super) fn read<'a>(body: &'a Body, view: &View, replicas: &Replicas) -> Resu
         Kind::Text => Ok(match body {
             Body::Empty => None,
             Body::Lean(lean) => Some(Text::Held(&lean.text)),
+            Body::Counter(counter) => Some(Text::Made(Bytes::from(decimal::show(counter.shown())))),
             Body::Full(full) => full.cell.read(replicas).map(|reading| match reading {
                 Reading::Text(text) => Text::Held(text),
                 Reading::Number(number) => Text::Made(Bytes::from(decimal::show(number))),

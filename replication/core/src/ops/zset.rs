@@ -219,7 +219,7 @@ impl Body {
     pub(super) fn zset(&self) -> Option<&Zset> {
         match self {
             Self::Full(full) => full.zset.as_deref(),
-            Self::Empty | Self::Lean(_) => None,
+            Self::Empty | Self::Lean(_) | Self::Counter(_) => None,
         }
     }
 }

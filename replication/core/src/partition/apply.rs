@@ -6,7 +6,7 @@ use super::digest::element_hash;
 use super::memory::{blob_bytes, element_bytes};
 use crate::delta::{Change, Delta, Part, Value};
 use crate::dots::{PackedDot, Tagged};
-use crate::types::{Body, Held, Lean, PartRef};
+use crate::types::{Body, Counter, Held, Lean, PartRef};
 use crate::{Dot, Hlc, ReplicaId};
 
 /// Whose changes are being applied.
@@ -41,7 +41,9 @@ impl Partition {
             match slot {
                 Some(slot) => {
                     let before = self.keys.body(slot).before();
-                    if !self.replace_lean(slot, group, writer, seq) {
+                    let replaced =
+                        self.replace_lean(slot, group, writer, seq) || self.replace_counter(slot, group, writer, seq);
+                    if !replaced {
                         self.apply_group(slot, group, writer, seq);
                     }
                     self.settle_slot(slot, before, (puts > 0).then(|| (writer.origin, seq + puts - 1)));
@@ -89,7 +91,7 @@ impl Partition {
         let old = match self.keys.body(slot) {
             Body::Empty => None,
             Body::Lean(lean) => Some((lean.dot, lean.deadline_ms != 0)),
-            Body::Full(_) => return false,
+            Body::Counter(_) | Body::Full(_) => return false,
         };
         let is = |removes: &[Dot], expected: Option<PackedDot>| match (removes, expected) {
             ([], None) => true,
@@ -119,6 +121,24 @@ impl Partition {
             if old.deadline_ms != 0 {
                 track.removed(writer.by, old.deadline_dot());
             }
+        }
+        true
+    }
+
+    /// The hot path of counters: an INCR of a key that is new, or where one region counts, stays in place and allocates nothing.
+    fn replace_counter(&mut self, slot: u32, group: &[Change], writer: Writer, seq: u64) -> bool {
+        let [Change { part: Part::Cell, removes, put: Some(Value::Count(count)), .. }] = group else { return false };
+        let dot = PackedDot::new(writer.origin, seq);
+        let Some(new) = Counter::of(dot, writer.hlc, count).filter(|_| self.early.is_empty()) else { return false };
+        match (self.keys.body(slot), &removes[..]) {
+            (Body::Empty, []) => {}
+            (Body::Counter(old), [gone]) if self.replicas.pack(*gone) == Some(old.dot) => {}
+            _ => return false,
+        }
+        let old = std::mem::replace(self.keys.body_mut(slot), Body::Counter(new));
+        self.digest = self.digest.wrapping_sub(self.sum(slot, &old)).wrapping_add(self.sum(slot, self.keys.body(slot)));
+        if let Body::Counter(old) = old {
+            self.tracks[usize::from(writer.origin)].removed(writer.by, old.dot);
         }
         true
     }
@@ -237,6 +257,7 @@ impl Partition {
             track.compact(keys.slots(), |slot| match keys.body(slot) {
                 Body::Empty => false,
                 Body::Lean(lean) => usize::from(lean.dot.replica()) == index,
+                Body::Counter(counter) => usize::from(counter.dot.replica()) == index,
                 Body::Full(_) => true,
             });
         }
@@ -291,7 +312,7 @@ impl Body {
     /// Whether time will change anything: the key has a deadline, in force or not, or a field has one, or there is a mark.
     pub(crate) fn is_timed(&self) -> bool {
         match self {
-            Self::Empty => false,
+            Self::Empty | Self::Counter(_) => false,
             Self::Lean(lean) => lean.deadline_ms != 0,
             Self::Full(full) => {
                 !full.deadlines.is_empty()

@@ -53,6 +53,7 @@ impl Partition {
             let (visible, why) = match body {
                 Body::Full(full) => self.judge(full, view, &element, now_ms),
                 Body::Empty | Body::Lean(_) => (true, "the only one"),
+                Body::Counter(counter) => self.judge_cell(&counter.cell(), &element),
             };
             let visible = visible && !(view.expired && element.part != PartRef::Deadline);
             parts.push(ExplainedPart {
@@ -189,7 +190,7 @@ impl Body {
     fn index_of(&self, position: &[u8]) -> Option<usize> {
         match self {
             Self::Full(full) => full.list.as_ref()?.at(position).map(|(index, _)| index),
-            Self::Empty | Self::Lean(_) => None,
+            Self::Empty | Self::Lean(_) | Self::Counter(_) => None,
         }
     }
 }

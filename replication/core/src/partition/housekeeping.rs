@@ -70,7 +70,7 @@ impl Upkeep<'_> {
         let replicas = &self.partition.replicas;
         let view = body.view(replicas, self.now_ms);
         let full = match body {
-            Body::Empty => return,
+            Body::Empty | Body::Counter(_) => return,
             Body::Lean(lean) => {
                 if view.expired && self.is_past(lean.deadline_ms, lean.dot) {
                     plan.drop_key(body, self.remove_wins);

@@ -18,8 +18,10 @@ const FIELD: usize = 88;
 const MEMBER: usize = 56;
 const RATED: usize = 97;
 const ITEM: usize = 82;
-/// Whoever counts in a cell has a place in a list of its own, which begins with room for four.
-const COUNT: usize = 340;
+/// Whoever counts in a cell: the first in what the cell keeps for counting, the others in a list.
+const COUNT: usize = 136;
+/// A floor, in a list that begins with room for four.
+const FLOOR: usize = 208;
 /// A table or an order, without what is in it.
 const TABLE: usize = 240;
 
@@ -58,7 +60,10 @@ pub(super) fn element_bytes(part: PartRef<'_>, value: HeldRef<'_>) -> usize {
     };
     let value = match value {
         HeldRef::Text(text) => blob_bytes(text.as_slice().len()),
-        HeldRef::Count(_) | HeldRef::Floor(_) => COUNT,
+        // Those of a cell belong to its shape.
+        HeldRef::Count(_) | HeldRef::Floor(_) if part == PartRef::Cell => 0,
+        HeldRef::Count(_) => COUNT,
+        HeldRef::Floor(_) => FLOOR,
         HeldRef::Member | HeldRef::Deadline(_) | HeldRef::Score(_) | HeldRef::Revoked => 0,
     };
     place + value
@@ -68,8 +73,11 @@ impl Body {
     /// What the key's shape takes, whatever is in it.
     pub(super) fn shape_bytes(&self) -> usize {
         match self {
-            Self::Empty | Self::Lean(_) => 0,
-            Self::Full(full) => allocated(size_of::<Full>()) + full.parts() * TABLE,
+            Self::Empty | Self::Lean(_) | Self::Counter(_) => 0,
+            Self::Full(full) => {
+                let counting = full.cell.tally().map_or(0, |t| t.counts.len() * COUNT + t.floors.len() * FLOOR);
+                allocated(size_of::<Full>()) + full.parts() * TABLE + counting
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::blob::Blob;
 use crate::delta::{Deadline, Part};
 use crate::dots::{PackedDot, Replicas, Siblings, Tagged, take};
 use crate::types::cell::Cell;
+use crate::types::counter::Counter;
 use crate::types::hash::Fields;
 use crate::types::list::List;
 use crate::types::set::Members;
@@ -15,13 +16,14 @@ use crate::types::zset::Zset;
 use crate::types::{Element, Held, HeldRef, PartRef};
 use crate::{Dot, Hlc};
 
-/// All elements of one key. Most keys are one register without siblings, perhaps with the deadline it was set with: those fit
-/// without an allocation of their own.
+/// All elements of one key. Most keys are one register without siblings, perhaps with the deadline it was set with, or what one
+/// region counts: those fit without an allocation of their own.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Body {
     #[default]
     Empty,
     Lean(Lean),
+    Counter(Counter),
     Full(Box<Full>),
 }
 
@@ -126,6 +128,11 @@ impl Body {
                 let Self::Lean(lean) = std::mem::take(self) else { return None };
                 return Some(Held::Text(lean.text));
             }
+            Self::Counter(counter) if part == PartRef::Cell && counter.dot == dot => {
+                let count = counter.count();
+                *self = Self::Empty;
+                return Some(Held::Count(count));
+            }
             _ => self.widen(replicas),
         };
         match part {
@@ -176,6 +183,10 @@ impl Body {
                     visit(Element { part: PartRef::Deadline, dot, hlc, value: HeldRef::Deadline(&value) });
                 }
             }
+            Self::Counter(counter) => {
+                let Counter { dot, hlc, .. } = *counter;
+                visit(Element { part: PartRef::Cell, dot, hlc, value: HeldRef::Count(&counter.count()) });
+            }
             Self::Full(full) => {
                 full.cell.for_each(PartRef::Cell, visit);
                 if let Some(fields) = &full.fields {
@@ -216,6 +227,13 @@ impl Body {
             *self = Self::Empty;
             return;
         }
+        if let Some(only) = full.cell.only_count()
+            && full.deadlines.is_empty()
+            && let Some(counter) = Counter::of(only.dot, only.hlc, &only.value)
+        {
+            *self = Self::Counter(counter);
+            return;
+        }
         let Some((dot, hlc)) = full.cell.only_register() else { return };
         let deadline_ms = match &full.deadlines[..] {
             [] => 0,
@@ -231,22 +249,26 @@ impl Body {
     pub(crate) fn sketches(&self) -> Option<&Sketches> {
         match self {
             Self::Full(full) => full.sketches.as_deref(),
-            Self::Empty | Self::Lean(_) => None,
+            Self::Empty | Self::Lean(_) | Self::Counter(_) => None,
         }
     }
 
     fn widen(&mut self, replicas: &Replicas) -> &mut Full {
         if !matches!(self, Self::Full(_)) {
             let mut full = Box::<Full>::default();
-            if let Self::Lean(lean) = std::mem::take(self) {
-                full.deadlines.extend(lean.deadline(replicas));
-                full.cell.insert(Tagged { dot: lean.dot, hlc: lean.hlc, value: Held::Text(lean.text) });
+            match std::mem::take(self) {
+                Self::Lean(lean) => {
+                    full.deadlines.extend(lean.deadline(replicas));
+                    full.cell.insert(Tagged { dot: lean.dot, hlc: lean.hlc, value: Held::Text(lean.text) });
+                }
+                Self::Counter(counter) => full.cell = counter.cell(),
+                Self::Empty | Self::Full(_) => {}
             }
             *self = Self::Full(full);
         }
         match self {
             Self::Full(full) => full,
-            Self::Empty | Self::Lean(_) => unreachable!("made full above"),
+            Self::Empty | Self::Lean(_) | Self::Counter(_) => unreachable!("made full above"),
         }
     }
 }

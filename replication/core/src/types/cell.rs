@@ -59,10 +59,10 @@ pub(crate) struct Cell<R = Blob> {
     pub(crate) tally: Option<Box<Tally>>,
 }
 
-/// The counting half of a cell; absent until somebody counts.
+/// The counting half of a cell; absent until somebody counts. Mostly one region does, and its count lies inside.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) counts: Vec<Tagged<Count>>,
+    pub(crate) counts: SmallVec<[Tagged<Count>; 1]>,
     pub(crate) floors: Vec<Tagged<Floor>>,
 }
 
@@ -119,6 +119,14 @@ impl<R: Register> Cell<R> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.registers.is_empty() && self.tally.is_none()
+    }
+
+    /// The one count, where there is nothing else.
+    pub(crate) fn only_count(&self) -> Option<&Tagged<Count>> {
+        match (&self.registers[..], self.tally.as_deref()) {
+            ([], Some(Tally { counts, floors })) if floors.is_empty() && counts.len() == 1 => counts.first(),
+            _ => None,
+        }
     }
 
     /// The one register, where there is nothing else.
@@ -182,7 +190,7 @@ impl<R: Register> Cell<R> {
             own_dots(tally, plan.replicas, plan.me).map(|dot| plan.replicas.unpack(dot)).collect();
         let own = tally.and_then(|t| t.own_count(plan.replicas, plan.me));
         match own.map(|own| own.value.folded(tally, plan.me)) {
-            Some(folded) if folded.last > folded.base_seq => {
+            Some(folded) if folded.is_live() => {
                 plan.put(part, removes, Value::Count(Box::new(folded)));
             }
             _ => plan.remove(part, removes),
@@ -214,9 +222,10 @@ impl<R: Register> Cell<R> {
     fn live_counts<'a>(&'a self, replicas: &'a Replicas) -> impl Iterator<Item = &'a Tagged<Count>> {
         let tally = self.tally.as_deref();
         tally.into_iter().flat_map(move |tally| {
-            tally.counts.iter().filter(move |count| {
-                let folded = count.value.folded(Some(tally), replicas.id(count.dot.replica()));
-                folded.last > folded.base_seq
+            let has_floors = !tally.floors.is_empty();
+            tally.counts.iter().filter(move |count| match has_floors {
+                true => count.value.folded(Some(tally), replicas.id(count.dot.replica())).is_live(),
+                false => count.value.is_live(),
             })
         })
     }
@@ -251,6 +260,11 @@ impl Tally {
 }
 
 impl Count {
+    /// Whether it has gone on since the last reset that it knows of.
+    fn is_live(&self) -> bool {
+        self.last > self.base_seq
+    }
+
     /// The count with the furthest floor of its owner as its base.
     pub(crate) fn folded(self, tally: Option<&Tally>, owner: ReplicaId) -> Self {
         let floors = tally.into_iter().flat_map(|tally| &tally.floors).map(|tagged| &tagged.value);

@@ -23,6 +23,7 @@
 
 mod body;
 pub(crate) mod cell;
+mod counter;
 pub(crate) mod decimal;
 mod element;
 pub(crate) mod extended;
@@ -42,6 +43,7 @@ mod view;
 pub(crate) mod zset;
 
 pub(crate) use body::{Body, Full, Lean};
+pub(crate) use counter::Counter;
 pub(crate) use element::{Element, Held, HeldRef, PartRef};
 pub(crate) use siblings::Swept;
 pub(crate) use view::{Kind, View};

@@ -84,7 +84,7 @@ impl Body {
     pub(crate) fn kinds(&self, replicas: &Replicas) -> Kinds {
         match self {
             Self::Empty => Kinds::default(),
-            Self::Lean(_) => Kinds(1),
+            Self::Lean(_) | Self::Counter(_) => Kinds(1),
             Self::Full(full) => full.kinds(replicas),
         }
     }
@@ -93,7 +93,7 @@ impl Body {
     pub(crate) fn rank_of(&self, kind: Kind, replicas: &Replicas) -> Option<Rank> {
         match self {
             Self::Full(full) => full.rank(kind, replicas),
-            Self::Empty | Self::Lean(_) => None,
+            Self::Empty | Self::Lean(_) | Self::Counter(_) => None,
         }
     }
 }
@@ -107,6 +107,7 @@ impl Body {
                 let deadline = Some(lean.deadline_ms).filter(|&at| at != 0 && at != crate::Deadline::NEVER);
                 View { kind: Kind::Text, anchor, ..View::NOTHING }.until(deadline, now_ms)
             }
+            Self::Counter(_) => View { kind: Kind::Text, ..View::NOTHING },
             Self::Full(full) => full.view(replicas, now_ms),
         }
     }
