@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use decision::{Command, Outcome, PlaneState, Request};
-use model::{Plan, VoteVector};
+use model::{Plan, RegionName, VoteVector};
 use plane_client::api::{PlaneStatus, VoteReceipt, VotesReport};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -37,6 +37,19 @@ impl PlaneHandle {
         self.plane.consensus.sight().stopped
     }
 
+    /// What an operator should know of: round trips that raft's settings do not suit, a disk that does not answer, and
+    /// [`PlaneHandle::fault`]. Empty on a good day.
+    pub fn concerns(&self) -> Vec<String> {
+        self.plane.concerns()
+    }
+
+    /// The round trip to each member that answers, by its region: the median of the last 32 pulses.
+    pub fn round_trips(&self) -> Vec<(RegionName, Duration)> {
+        let reach = self.plane.reach();
+        let to = |id: &u64| Some((self.plane.name(*id)?, reach.median(*id)?));
+        self.plane.members.keys().filter_map(to).collect()
+    }
+
     /// The Plan after each change; only ever a newer one. `None` until the world is founded and this member has heard of it.
     pub fn plans(&self) -> watch::Receiver<Option<Arc<Plan>>> {
         self.plane.consensus.plans()
@@ -45,6 +58,11 @@ impl PlaneHandle {
     /// The replicated state, for `what-if` and `explain`.
     pub fn state(&self) -> Arc<PlaneState> {
         self.plane.state()
+    }
+
+    /// The replicated state with everything in it that was answered anywhere before this call: one round trip to a quorum.
+    pub async fn read_state(&self) -> Result<Arc<PlaneState>, ProposeError> {
+        self.plane.read_state().await
     }
 
     /// A request of this member, now, with a fresh id. Repeat the same request, not a new one, after [`ProposeError::Unknown`].

@@ -22,10 +22,13 @@ mod handle;
 mod history;
 mod judging;
 mod listen;
+mod measure;
 mod plane;
 mod propose;
 mod raft;
+mod read;
 mod start;
+mod steward;
 mod timing;
 
 pub use config::{Member, PlaneConfig};

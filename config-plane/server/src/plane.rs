@@ -1,8 +1,9 @@
 //! A member's shared memory: what its listener, its judge and its owner look at.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use decision::PlaneState;
@@ -19,8 +20,11 @@ use crate::{
     history::History,
     judging::Message,
     raft::{
+        codec,
         consensus::{Consensus, Leads, Sight},
         network::Network,
+        reach::{Reach, WirePulse},
+        rpc::RpcFault,
     },
 };
 
@@ -40,6 +44,8 @@ pub(crate) struct Plane {
     pub(crate) stopping: watch::Receiver<bool>,
     /// When a quorum was last known to stand behind a leader, by way of the leader's answers to this region's votes.
     quorum_heard: Mutex<Option<Instant>>,
+    /// Round trips to the other members.
+    reach: Mutex<Reach>,
 }
 
 /// What a [`Plane`] is made of.
@@ -59,7 +65,7 @@ impl Plane {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let Parts { region, id, members, timing, consensus, network, leads, judge, stopping } = parts;
         let (clock, history) = (Clock::start(), History::default());
-        let quorum_heard = Mutex::new(None);
+        let (quorum_heard, reach) = Default::default();
         Arc::new(Self {
             region,
             id,
@@ -73,7 +79,44 @@ impl Plane {
             history,
             stopping,
             quorum_heard,
+            reach,
         })
+    }
+
+    /// Round trips to the other members. Not to be held across an await.
+    pub(crate) fn reach(&self) -> MutexGuard<'_, Reach> {
+        self.reach.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How this member does, for another one that measures the way to it.
+    pub(crate) fn on_pulse(&self) -> Result<Vec<u8>, RpcFault> {
+        let majority = self.reach().majority(self.id, &self.consensus.sight().voters);
+        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let disk_stalled_ms = millis(self.consensus.disk_stalled_for());
+        Ok(codec::encode(&WirePulse { majority_us: majority.map(micros), disk_stalled_ms })?)
+    }
+
+    /// What is wrong with raft's patience, if its round trips have outgrown it.
+    pub(crate) fn impatience(&self, voters: &BTreeSet<u64>) -> Option<String> {
+        let (id, worst) = self.reach().farthest(voters)?;
+        let (worst_ms, most_ms) = (millis(worst), millis(self.timing.longest_rtt()));
+        let name = self.name(id).map_or_else(|| format!("member {id}"), |name| name.to_string());
+        (worst_ms > most_ms).then(|| {
+            format!(
+                "the round trip to {name} takes up to {worst_ms} ms, and raft's settings allow {most_ms} ms: \
+                 set `round_trip_ms = {worst_ms}` in every region's configuration and restart them one after another"
+            )
+        })
+    }
+
+    /// What an operator should know of and nobody else says.
+    pub(crate) fn concerns(&self) -> Vec<String> {
+        let sight = self.consensus.sight();
+        let stalled = self.consensus.disk_stalled_for();
+        let patience = Duration::from_millis(self.timing.election_max_ms);
+        let disk = (stalled > patience)
+            .then(|| format!("the disk of the plane's log has not answered for {} ms", stalled.as_millis()));
+        self.impatience(&sight.voters).into_iter().chain(disk).chain(sight.stopped).collect()
     }
 
     /// The name of a member.
@@ -114,7 +157,7 @@ impl Plane {
     /// Notes what a member answered to this region's votes. Only the leader's word counts.
     pub(crate) fn note_receipt(&self, receipt: &VoteReceipt) {
         let Some(age_ms) = receipt.quorum_age_ms.filter(|_| receipt.is_leader) else { return };
-        let at = Instant::now().checked_sub(std::time::Duration::from_millis(age_ms));
+        let at = Instant::now().checked_sub(Duration::from_millis(age_ms));
         let mut heard = self.quorum_heard.lock().unwrap_or_else(PoisonError::into_inner);
         *heard = (*heard).max(at);
     }

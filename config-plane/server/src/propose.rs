@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     clock::unix_ms,
     plane::Plane,
-    raft::{codec, consensus::Declined, rpc::PROPOSE},
+    raft::{carrier::Lane, consensus::Declined, rpc::PROPOSE},
 };
 
 /// Why a request has no outcome.
@@ -98,23 +98,15 @@ impl Plane {
     }
 
     async fn forward(&self, leader: u64, request: &Request, deadline: Instant) -> Attempt {
-        let body = match codec::encode(request) {
-            Ok(body) => body,
-            Err(e) => return Attempt::Done(Err(ProposeError::Stopped { why: e.to_string() })),
-        };
         let within = deadline.saturating_duration_since(Instant::now());
-        let answer = match self.network.call(leader, PROPOSE, body, within).await {
-            Ok(answer) => answer,
-            Err(e) if e.outcome_unknown() => return Attempt::Done(Err(ProposeError::Unknown)),
-            Err(e) => {
-                tracing::debug!(error = %e, "the leader cannot be reached to forward a request");
-                return Attempt::Nothing;
-            }
-        };
-        match codec::decode::<Result<Outcome, Declined>>(&answer) {
+        match self.network.call(leader, Lane::Log, PROPOSE, request, within).await {
             Ok(Ok(outcome)) => Attempt::Done(Ok(outcome)),
             Ok(Err(declined)) => Attempt::Done(Err(self.error(declined))),
-            Err(_) => Attempt::Done(Err(ProposeError::Unknown)),
+            Err(e) if e.outcome_unknown() => Attempt::Done(Err(ProposeError::Unknown)),
+            Err(e) => {
+                tracing::debug!(error = %e, "the leader cannot be reached to forward a request");
+                Attempt::Nothing
+            }
         }
     }
 

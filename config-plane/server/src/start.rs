@@ -14,11 +14,14 @@ use crate::{
     api::{self, Admission},
     founding, judging,
     listen::{ALPN, Listener},
+    measure,
     plane::{Parts, Plane},
     raft::{
+        carrier::TlsCarrier,
         consensus::{Consensus, Leads, OpenError},
         network::Network,
     },
+    steward,
 };
 
 /// Why a member does not start.
@@ -41,6 +44,16 @@ pub enum StartError {
     /// The log cannot be opened, or is not what it should be.
     #[error("{0}")]
     Open(String),
+    /// Raft's settings are too impatient for the round trips that were measured.
+    #[error(
+        "a majority of the plane's voters is {measured_ms} ms away, and raft's settings are for round trips of at most {most_ms} ms: set `round_trip_ms = {measured_ms}` or more in every region's configuration"
+    )]
+    Timing {
+        /// The round trip within which a majority answers, milliseconds.
+        measured_ms: u64,
+        /// What the settings allow, milliseconds.
+        most_ms: u64,
+    },
     /// The raft group cannot be made.
     #[error("the plane's group cannot be made: {0}")]
     Raft(String),
@@ -67,11 +80,11 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
     let listener = bound.map_err(|source| StartError::Listen { addr: config.listen, source })?;
     let local_addr = listener.local_addr().map_err(|source| StartError::Listen { addr: config.listen, source })?;
 
+    let timing = measure::suited(&config).await?;
     let own = u64::from(config.id);
     let credentials = Credentials::Identity(Arc::clone(&config.identity));
-    let network = Network::new(own, endpoints(&config), &credentials)?;
-    let consensus =
-        Consensus::open(&config.data_dir, (own, config.region.as_str()), config.timing, network.clone()).await?;
+    let network = Network::new(own, TlsCarrier::new(endpoints(&config), &credentials)?);
+    let consensus = Consensus::open(&config.data_dir, (own, config.region.as_str()), timing, network.clone()).await?;
 
     let (leaders, leads) = watch::channel(Leads::default());
     let (judge, inbox) = mpsc::channel(judging::INBOX);
@@ -81,7 +94,7 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
         region: config.region.clone(),
         id: own,
         members,
-        timing: config.timing,
+        timing,
         consensus: consensus.clone(),
         network,
         leads,
@@ -99,6 +112,8 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
     let follower = consensus.clone();
     tasks.spawn(async move { follower.follow_leader(leaders).await });
     tasks.spawn(judging::run(Arc::clone(&plane), inbox));
+    tasks.spawn(steward::watch_disk(Arc::clone(&plane)));
+    tasks.spawn(steward::pulse(Arc::clone(&plane)));
     tasks.spawn(founding::add_learners(Arc::clone(&plane)));
     founding::make_group(&config, &consensus).await?;
     if let Some(world) = config.founding {

@@ -9,12 +9,18 @@
 //! Why: openraft gives an append ¾ of a heartbeat to be answered, so that must exceed a round trip and a follower's fsync; and
 //! a follower campaigns only after the longest election timeout (the leader's lease) plus a random one.
 //!
+//! What was configured is held against what is measured when a member starts ([`RaftTiming::suited_to`]). A member alone may be
+//! more patient than the others, within bounds: a leader whose heartbeats come less often than twice in anybody's lease would
+//! be voted out again and again.
+//!
 //! A slower heartbeat on a LAN saves next to nothing: of a member's 0.3 % of a core, 250 ms instead of 150 ms took 0.02, and
 //! would leave the plane without a leader for 0.6 s more.
 
 use std::time::Duration;
 
 use openraft::{Config, ConfigError, SnapshotPolicy};
+
+use crate::clock::millis;
 
 /// How patient the members of a plane are with each other. The same on all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +55,24 @@ impl RaftTiming {
         Duration::from_millis(self.heartbeat_ms * 3 / 4)
     }
 
+    /// After a leader has lost its quorum it keeps quiet for this long, tries for as long, and so on, milliseconds: meanwhile those
+    /// who still hear it may elect another one.
+    pub(crate) fn probe_ms(&self) -> u64 {
+        2 * self.election_max_ms
+    }
+
+    /// These settings, or more patient ones if the round trip that was measured (a median) asks for them. `None`: even the most
+    /// patient ones that the other members get along with would not do.
+    pub(crate) fn suited_to(self, measured: Duration) -> Option<Self> {
+        // A p99 is not a median, and a follower syncs its disk before it answers.
+        let needed = measured * 5 / 4 + Duration::from_millis(10);
+        if needed <= self.longest_rtt() {
+            return Some(self);
+        }
+        let patient = Self::for_rtt(millis(measured));
+        (2 * patient.heartbeat_ms <= self.election_max_ms).then_some(patient)
+    }
+
     pub(crate) fn openraft_config(&self) -> Result<Config, ConfigError> {
         let config = Config {
             cluster_name: "plane".into(),
@@ -60,7 +84,7 @@ impl RaftTiming {
             // A member that cannot win does not disturb one that can.
             enable_pre_vote: Some(true),
             // Without it a bridge between two halves can keep a world leaderless for ever.
-            quorum_loss_probe_interval: Some(2 * self.election_max_ms),
+            quorum_loss_probe_interval: Some(self.probe_ms()),
             // A restarted leader asks for votes like everybody else.
             enable_leader_restore: Some(false),
             // A member that lost its disk is filled again from the start. What makes that safe is `Consensus::may_vote`: until
@@ -103,5 +127,29 @@ mod tests {
         let lan = RaftTiming::for_rtt(1);
         let worst = 2 * lan.election_max_ms + 3 * 50;
         assert!(worst <= 2600, "{worst} ms");
+    }
+
+    #[test]
+    fn settings_are_kept_raised_or_refused_by_what_was_measured() {
+        let (lan, world) = (RaftTiming::for_rtt(1), RaftTiming::for_rtt(250));
+        let table = [
+            (lan, 0, Some(150)),
+            (lan, 80, Some(150)),
+            (lan, 90, Some(300)),
+            (lan, 180, Some(500)),
+            (lan, 300, Some(600)),
+            (lan, 310, None),
+            (world, 200, Some(500)),
+            (world, 285, Some(500)),
+            (world, 400, Some(800)),
+            (world, 760, None),
+        ];
+        for (configured, measured_ms, heartbeat_ms) in table {
+            let suited = configured.suited_to(Duration::from_millis(measured_ms));
+            assert_eq!(suited.map(|timing| timing.heartbeat_ms), heartbeat_ms, "{configured:?} at {measured_ms} ms");
+            let Some(suited) = suited else { continue };
+            assert!(suited.longest_rtt() >= Duration::from_millis(measured_ms * 5 / 4), "{measured_ms} ms");
+            assert!(2 * suited.heartbeat_ms <= configured.election_max_ms, "two heartbeats in the others' lease");
+        }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::problem::No;
 use crate::{
     plane::Plane,
-    raft::{network::MEDIA_TYPE, rpc::RpcFault},
+    raft::{carrier::MEDIA_TYPE, rpc::RpcFault},
 };
 
 type Shared = State<Arc<Plane>>;
@@ -40,4 +40,13 @@ pub(super) async fn transfer(State(plane): Shared, body: Bytes) -> Result<impl I
 pub(super) async fn propose(State(plane): Shared, body: Bytes) -> Result<impl IntoResponse, No> {
     let deadline = Instant::now() + plane.timing.write_deadline();
     answer(plane.consensus.on_propose(&body, deadline).await)
+}
+
+pub(super) async fn read_index(State(plane): Shared) -> Result<impl IntoResponse, No> {
+    let deadline = Instant::now() + plane.timing.write_deadline();
+    answer(plane.consensus.on_read_index(deadline).await)
+}
+
+pub(super) async fn pulse(State(plane): Shared) -> Result<impl IntoResponse, No> {
+    answer(plane.on_pulse())
 }

@@ -40,6 +40,8 @@ pub(crate) fn router(plane: Arc<Plane>, admission: Admission, extra: Router) -> 
         .route(path::RAFT_SNAPSHOT, post(members::snapshot))
         .route(path::RAFT_TRANSFER, post(members::transfer))
         .route(rpc::PROPOSE, post(members::propose))
+        .route(rpc::READ_INDEX, post(members::read_index))
+        .route(rpc::PULSE, post(members::pulse))
         .layer(DefaultBodyLimit::max(RAFT_MOST))
         .merge(Router::new().route(path::VOTES, post(votes::take)).layer(DefaultBodyLimit::max(VOTES_MOST)))
         .layer(middleware::from_fn(auth::regions_only));

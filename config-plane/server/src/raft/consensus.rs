@@ -14,8 +14,9 @@ use std::{
 use decision::{Outcome, PlaneState, Request};
 use model::Plan;
 use openraft::{
+    ReadPolicy,
     async_runtime::WatchReceiver,
-    errors::{ClientWriteError, ForwardReason, ForwardToLeader, InitializeError, RaftError},
+    errors::{ClientWriteError, ForwardReason, ForwardToLeader, InitializeError, LinearizableReadError, RaftError},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -24,9 +25,9 @@ use tokio::{
 };
 
 use super::{
-    codec::CodecError,
-    disk::{Disk, DiskError},
-    log_store::LogStore,
+    disk::Disk,
+    file::{DiskError, Found},
+    log_store::{LogFault, LogStore},
     network::Network,
     snapshot::SnapshotError,
     state_machine::StateMachine,
@@ -38,12 +39,14 @@ use crate::RaftTiming;
 #[derive(Clone)]
 pub(crate) struct Consensus {
     pub(super) raft: Raft,
-    own: u64,
-    disk: Disk,
+    pub(super) own: u64,
+    pub(super) disk: Disk,
     states: watch::Receiver<Arc<PlaneState>>,
     plans: watch::Receiver<Option<Arc<Plan>>>,
     /// Whether it began with an empty file and has not caught up with a leader yet. See [`Consensus::may_vote`].
     blank: Arc<AtomicBool>,
+    /// Whether its disk does not answer, so that it must not lead. See `watchdog.rs`.
+    pub(super) silent: Arc<AtomicBool>,
 }
 
 /// Why a member cannot start.
@@ -51,8 +54,8 @@ pub(crate) struct Consensus {
 pub(crate) enum OpenError {
     #[error("the plane's log {} cannot be used: {source}", path.display())]
     Disk { path: PathBuf, source: DiskError },
-    #[error("the plane's log {} has a record that cannot be read: {source}; move the file away and let this member learn everything from the others", path.display())]
-    Record { path: PathBuf, source: CodecError },
+    #[error("the plane's log {} is damaged: {source}; move the file away and let this member learn everything from the others", path.display())]
+    Log { path: PathBuf, source: LogFault },
     #[error("the snapshot in {} cannot be read: {source}; move the file away and let this member learn everything from the others", path.display())]
     Snapshot { path: PathBuf, source: SnapshotError },
     #[error("cannot make {}: {source}", path.display())]
@@ -99,29 +102,40 @@ impl Consensus {
         timing: RaftTiming,
         network: Network,
     ) -> Result<Self, OpenError> {
-        let config = timing.openraft_config()?;
         let directory = |source| OpenError::Directory { path: dir.into(), source };
         tokio::fs::create_dir_all(dir).await.map_err(directory)?;
         let path = dir.join("plane.redb");
         let owner = format!("{own} {name}");
-        let (disk, found) = {
+        let opened = {
             let path = path.clone();
-            let opened = tokio::task::spawn_blocking(move || Disk::open(&path, &owner)).await;
-            opened.map_err(|e| OpenError::Raft(e.to_string()))?
-        }
-        .map_err(|source| OpenError::Disk { path: path.clone(), source })?;
-        let blank = found.is_blank();
+            tokio::task::spawn_blocking(move || Disk::open(&path, &owner)).await
+        };
+        let opened = opened.map_err(|e| OpenError::Raft(e.to_string()))?;
+        let opened = opened.map_err(|source| OpenError::Disk { path: path.clone(), source })?;
+        Self::over(opened, &path, own, timing, network).await
+    }
+
+    /// The same over a file that is open already; `path` is for errors.
+    pub(super) async fn over(
+        (disk, found): (Disk, Found),
+        path: &Path,
+        own: u64,
+        timing: RaftTiming,
+        network: Network,
+    ) -> Result<Self, OpenError> {
+        let config = timing.openraft_config()?;
         let states = watch::Sender::new(Arc::default());
         let plans = watch::Sender::new(None);
         let (states_seen, plans_seen) = (states.subscribe(), plans.subscribe());
         let log_store =
-            LogStore::new(disk.clone(), &found).map_err(|source| OpenError::Record { path: path.clone(), source })?;
+            LogStore::new(disk.clone(), &found).map_err(|source| OpenError::Log { path: path.into(), source })?;
         let machine = StateMachine::new(disk.clone(), &found, states, plans)
-            .map_err(|source| OpenError::Snapshot { path, source })?;
+            .map_err(|source| OpenError::Snapshot { path: path.into(), source })?;
         let raft = Raft::build(own, Arc::new(config), network, log_store, machine).await;
         let raft = raft.map_err(|e| OpenError::Raft(e.to_string()))?;
-        let blank = Arc::new(AtomicBool::new(blank));
-        Ok(Self { raft, own, disk, states: states_seen, plans: plans_seen, blank })
+        let blank = Arc::new(AtomicBool::new(found.is_blank()));
+        let silent = Arc::new(AtomicBool::new(false));
+        Ok(Self { raft, own, disk, states: states_seen, plans: plans_seen, blank, silent })
     }
 
     /// Takes part from now on.
@@ -167,6 +181,12 @@ impl Consensus {
 
     /// Proposes to the group, if this member leads it. Dropping the future does not take the proposal back.
     pub(crate) async fn propose_here(&self, request: Request, deadline: Instant) -> Result<Outcome, Declined> {
+        if self.silent.load(Ordering::Relaxed) {
+            return Err(Declined::NotLeader { leader: None });
+        }
+        if let Some(why) = self.sight().stopped {
+            return Err(Declined::Stopped { why });
+        }
         let writing = timeout_at(deadline, self.raft.client_write(Proposal(request)));
         let Ok(written) = writing.await else { return Err(Declined::Unknown) };
         match written.map(|response| response.data) {
@@ -174,8 +194,38 @@ impl Consensus {
             Ok(Applied::Nothing) => Err(Declined::Stopped { why: "a request was applied as something else".into() }),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => Err(self.elsewhere(&to)),
             Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_))) => Err(Declined::Unknown),
+            // It stopped with the request in its hands: the others may have the entry already.
+            Err(RaftError::Fatal(_)) => Err(Declined::Unknown),
             Err(e) => Err(Declined::Stopped { why: e.to_string() }),
         }
+    }
+
+    /// The place in the log that a read has to wait for, so that it sees all that was answered before it was asked for: a quorum
+    /// confirms now that this member leads. Only the leader can.
+    pub(crate) async fn read_index(&self, deadline: Instant) -> Result<u64, Declined> {
+        let reading = timeout_at(deadline, self.raft.get_read_linearizer(ReadPolicy::ReadIndex));
+        // A read changes nothing, so one without an answer is simply one without a quorum.
+        let Ok(read) = reading.await else { return Err(Declined::NoQuorum) };
+        match read {
+            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => Err(self.elsewhere(&to)),
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(Declined::NoQuorum),
+            Err(e) => Err(Declined::Stopped { why: e.to_string() }),
+        }
+    }
+
+    /// Returns once this member has applied the log up to this place; `false`: not in time, or it has stopped.
+    pub(crate) async fn has_applied(&self, index: u64, deadline: Instant) -> bool {
+        let mut data = self.raft.data_metrics();
+        let there = async {
+            while data.borrow_and_update().last_applied.is_none_or(|id| id.index < index) {
+                if data.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout_at(deadline, there).await.unwrap_or(false)
     }
 
     fn elsewhere(&self, to: &ForwardToLeader<TypeConfig>) -> Declined {
@@ -235,6 +285,7 @@ impl Consensus {
             leaders.send_if_modified(|shown| std::mem::replace(shown, leads) != leads);
             let waiting = leads.own && !leads.ready;
             let changed = tokio::select! {
+                biased;
                 changed = server.changed() => changed,
                 changed = data.changed(), if waiting => changed,
             };

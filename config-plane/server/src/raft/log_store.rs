@@ -22,12 +22,26 @@ use openraft::{
     storage::{IOFlushed, RaftLogStorage},
 };
 
+use serde::de::DeserializeOwned;
+
 use super::{
     codec::{self, CodecError},
-    disk::{Change, Disk, Found},
+    disk::Disk,
+    file::{Change, Found},
     types::{Entry, LogId, TypeConfig, Vote},
     wire::{WireEntry, WireLogId, WireVote},
 };
+
+/// Why what the file holds is not a log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogFault {
+    #[error("{what} cannot be read: {source}")]
+    Record { what: String, source: CodecError },
+    #[error("entry {found} follows entry {after}: what was between them is lost")]
+    Hole { after: u64, found: u64 },
+    #[error("the place of entry {place} holds entry {found}")]
+    Misplaced { place: u64, found: u64 },
+}
 
 /// The log store; clones of it are its readers.
 #[derive(Clone)]
@@ -46,16 +60,12 @@ struct Memory {
 
 impl LogStore {
     /// The store over what was found on the disk.
-    pub(crate) fn new(disk: Disk, found: &Found) -> Result<Self, CodecError> {
-        let log_id = |bytes: &Option<Vec<u8>>| -> Result<Option<LogId>, CodecError> {
-            bytes.as_deref().map(codec::decode::<WireLogId>).transpose().map(|id| id.map(Into::into))
-        };
-        let mut log = BTreeMap::new();
-        for (index, bytes) in &found.log {
-            log.insert(*index, codec::decode::<WireEntry>(bytes)?.into_entry()?);
-        }
-        let vote = found.vote.as_deref().map(codec::decode::<WireVote>).transpose()?.map(Into::into);
-        let memory = Memory { log, vote, committed: log_id(&found.committed)?, purged: log_id(&found.purged)? };
+    pub(crate) fn new(disk: Disk, found: &Found) -> Result<Self, LogFault> {
+        let committed = record::<WireLogId>("the commit index", found.committed.as_deref())?.map(LogId::from);
+        let purged = record::<WireLogId>("the purge point", found.purged.as_deref())?.map(LogId::from);
+        let vote = record::<WireVote>("the vote", found.vote.as_deref())?.map(Into::into);
+        let log = read_log(&found.log, purged.map(|id| id.index))?;
+        let memory = Memory { log, vote, committed, purged };
         Ok(Self { disk, memory: Arc::new(Mutex::new(memory)) })
     }
 
@@ -63,6 +73,29 @@ impl LogStore {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn record<T: DeserializeOwned>(what: &str, bytes: Option<&[u8]>) -> Result<Option<T>, LogFault> {
+    bytes.map(codec::decode).transpose().map_err(|source| LogFault::Record { what: what.to_owned(), source })
+}
+
+/// The entries, each at its place and none missing: openraft takes both for granted.
+fn read_log(rows: &BTreeMap<u64, Vec<u8>>, purged: Option<u64>) -> Result<BTreeMap<u64, Entry>, LogFault> {
+    let mut log = BTreeMap::new();
+    let mut before = purged;
+    for (place, bytes) in rows {
+        let damaged = |source| LogFault::Record { what: format!("entry {place}"), source };
+        let entry = codec::decode::<WireEntry>(bytes).and_then(WireEntry::into_entry).map_err(damaged)?;
+        if entry.log_id.index != *place {
+            return Err(LogFault::Misplaced { place: *place, found: entry.log_id.index });
+        }
+        if let Some(after) = before.filter(|before| before + 1 != *place) {
+            return Err(LogFault::Hole { after, found: *place });
+        }
+        before = Some(*place);
+        log.insert(*place, entry);
+    }
+    Ok(log)
 }
 
 impl RaftLogReader<TypeConfig> for LogStore {
@@ -92,7 +125,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        let bytes = codec::encode(&WireVote::from(*vote))?;
+        let bytes = codec::seal(&WireVote::from(*vote))?;
         self.disk.write(Change::Vote(bytes)).await?;
         self.memory().vote = Some(*vote);
         Ok(())
@@ -101,7 +134,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         self.memory().committed = committed;
         let Some(committed) = committed else { return Ok(()) };
-        let bytes = codec::encode(&WireLogId::from(committed))?;
+        let bytes = codec::seal(&WireLogId::from(committed))?;
         // Nobody waits, but a failure is not lost: the disk thread fails every later change too.
         self.disk.submit(Change::Committed(bytes), drop).await
     }
@@ -118,7 +151,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let entries: Vec<Entry> = entries.into_iter().collect();
         let mut rows = Vec::with_capacity(entries.len());
         for entry in &entries {
-            rows.push((entry.log_id.index, codec::encode(&WireEntry::from(entry))?));
+            rows.push((entry.log_id.index, codec::seal(&WireEntry::from(entry))?));
         }
         self.memory().log.extend(entries.into_iter().map(|entry| (entry.log_id.index, entry)));
         self.disk.submit(Change::Append(rows), move |result| callback.io_completed(result)).await
@@ -136,7 +169,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             memory.log = memory.log.split_off(&(upto.index + 1));
             memory.purged = memory.purged.max(Some(upto));
         }
-        let purged = codec::encode(&WireLogId::from(upto))?;
+        let purged = codec::seal(&WireLogId::from(upto))?;
         self.disk.write(Change::Purge { upto: upto.index, purged }).await
     }
 }

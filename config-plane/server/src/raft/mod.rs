@@ -3,18 +3,24 @@
 //! ```text
 //! consensus ─→ openraft ─→ log_store ──┐
 //!                  │  └──→ state_machine ┴─→ disk (one thread, redb)      codec, wire, snapshot: our own bytes
-//!                  └─────→ network (HTTP/2, mTLS) ─→ another member's rpc
+//!                  └─────→ network ─→ carrier (HTTP/2, mTLS) ─→ another member's rpc
 //! ```
 
+pub(crate) mod carrier;
 pub(crate) mod codec;
 pub(crate) mod consensus;
 mod disk;
+mod file;
+mod lead;
 mod log_store;
 pub(crate) mod network;
+pub(crate) mod placement;
+pub(crate) mod reach;
 pub(crate) mod rpc;
 pub(crate) mod snapshot;
 mod state_machine;
 pub(crate) mod types;
+pub(crate) mod watchdog;
 mod wire;
 
 #[cfg(test)]

@@ -1,27 +1,23 @@
-//! How a member calls another: one POST per RPC over HTTP/2 and mutual TLS, each within openraft's own time for it.
-//!
-//! Three transports, so three connections to a peer: one for the log and for votes, one for heartbeats alone, one for
-//! snapshots. Whatever fills one of them, heartbeats go through.
-//!
-//! What openraft is told: a request that never left is `Unreachable` (it backs off before it tries again); one without an
-//! answer in time is `Timeout`, a broken one is `Network` (it tries again at once). No failure ever counts as a granted vote.
+//! Raft's questions to another member, one POST each (`carrier.rs`), within openraft's own time for it. No failure ever counts
+//! as a granted vote.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::{
     OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2,
-    errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable},
+    errors::{NetworkError, RPCError, ReplicationClosed, StreamingError},
     network::RPCOption,
     raft::{
         AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
         VoteRequest, VoteResponse,
     },
 };
-use plane_client::{Call, CallError, ChannelOptions, Credentials, Endpoint, Transport, api::path};
+use plane_client::api::path;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    carrier::{CallFailure, Carrier, Lane},
     codec,
     types::{RegionNode, Snapshot, TypeConfig, Vote},
     wire::{
@@ -30,47 +26,35 @@ use super::{
     },
 };
 
-/// Media type of everything under `/raft/`.
-pub(crate) const MEDIA_TYPE: &str = "application/vnd.atoll.raft";
-
-/// The longest answer to a raft RPC, bytes: a vote and two log ids.
-const ANSWER_MOST: usize = 64 << 10;
-
-/// The transports of one member, and where its peers are.
+/// One member's way to the others.
 #[derive(Clone)]
 pub(crate) struct Network {
     own: u64,
-    peers: Arc<BTreeMap<u64, Endpoint>>,
-    log: Transport,
-    heartbeats: Transport,
-    snapshots: Transport,
+    carrier: Arc<dyn Carrier>,
 }
 
 impl Network {
-    pub(crate) fn new(
-        own: u64,
-        peers: BTreeMap<u64, Endpoint>,
-        credentials: &Credentials,
-    ) -> Result<Self, pki::PkiError> {
-        let transport = || Transport::new(credentials, ChannelOptions::default());
-        Ok(Self { own, peers: Arc::new(peers), log: transport()?, heartbeats: transport()?, snapshots: transport()? })
+    pub(crate) fn new(own: u64, carrier: impl Carrier) -> Self {
+        Self { own, carrier: Arc::new(carrier) }
     }
 
-    /// One call outside of raft's own, to forward a proposal.
-    pub(crate) async fn call(
+    /// One call outside of raft's own, on the lane of heartbeats or of the log.
+    pub(crate) async fn call<Q: Serialize, A: DeserializeOwned>(
         &self,
         target: u64,
-        path: &str,
-        body: Vec<u8>,
+        lane: Lane,
+        path: &'static str,
+        question: &Q,
         within: Duration,
-    ) -> Result<Bytes, CallFailure> {
-        let endpoint = self.peers.get(&target).ok_or_else(|| CallFailure::unknown(target))?;
-        post(&self.log, endpoint, path, body.into(), within).await
+    ) -> Result<A, CallFailure> {
+        let not_sent = |why| CallFailure::Question { target, why };
+        let body = codec::encode(question).map_err(not_sent)?;
+        let answer = self.carrier.post(target, lane, path, body.into(), within).await?;
+        codec::decode(&answer).map_err(|why| CallFailure::Answer { target, why })
     }
 
-    fn peer(&self, target: u64, transport: &Transport) -> Peer {
-        let endpoint = self.peers.get(&target).cloned();
-        Peer { own: self.own, target, endpoint, transport: transport.clone() }
+    fn peer(&self, target: u64, lane: Lane) -> Peer {
+        Peer { own: self.own, target, lane, carrier: Arc::clone(&self.carrier) }
     }
 }
 
@@ -78,89 +62,31 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, _node: &RegionNode) -> Peer {
-        self.peer(target, &self.log)
+        self.peer(target, Lane::Log)
     }
 
     async fn new_heartbeat_client(&mut self, target: u64, _node: &RegionNode) -> Peer {
-        self.peer(target, &self.heartbeats)
+        self.peer(target, Lane::Heartbeats)
     }
 
     async fn new_snapshot_client(&mut self, target: u64, _node: &RegionNode) -> Peer {
-        self.peer(target, &self.snapshots)
+        self.peer(target, Lane::Snapshots)
     }
 }
 
-/// Why a call gave nothing.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CallFailure {
-    #[error(transparent)]
-    Call(#[from] CallError),
-    #[error("member {target} is not in this region's configuration")]
-    UnknownMember { target: u64 },
-    #[error("{endpoint} answered {status}: {body}")]
-    Status { endpoint: Endpoint, status: http::StatusCode, body: String },
-    #[error("the answer of {endpoint} is not understood: {why}")]
-    Answer { endpoint: Endpoint, why: codec::CodecError },
-}
-
-impl CallFailure {
-    fn unknown(target: u64) -> Self {
-        Self::UnknownMember { target }
-    }
-
-    /// Whether what was asked for may have been done all the same.
-    pub(crate) fn outcome_unknown(&self) -> bool {
-        match self {
-            Self::Call(e) => e.outcome_unknown(),
-            Self::UnknownMember { .. } | Self::Status { .. } => false,
-            Self::Answer { .. } => true,
-        }
-    }
-
-    fn into_rpc(self, action: RPCTypes, from: u64, to: u64) -> RPCError<TypeConfig> {
-        match &self {
-            Self::Call(CallError::Timeout { within, .. }) => {
-                Timeout { action, id: from, target: to, timeout: *within }.into()
-            }
-            Self::Call(CallError::Broken { .. } | CallError::TooLarge { .. }) => NetworkError::new(&self).into(),
-            // A peer that is not there, or that says no, says it again: back off.
-            Self::Call(CallError::Unreachable { .. })
-            | Self::UnknownMember { .. }
-            | Self::Status { .. }
-            | Self::Answer { .. } => Unreachable::new(&self).into(),
-        }
-    }
-}
-
-async fn post(
-    transport: &Transport,
-    endpoint: &Endpoint,
-    path: &str,
-    body: Bytes,
-    within: Duration,
-) -> Result<Bytes, CallFailure> {
-    let call = Call::post(path, MEDIA_TYPE, body).most(ANSWER_MOST);
-    let answer = transport.call(endpoint, &call, within).await?;
-    if answer.status.is_success() {
-        return Ok(answer.body);
-    }
-    let body = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
-    Err(CallFailure::Status { endpoint: endpoint.clone(), status: answer.status, body })
-}
-
-/// One peer over one transport.
+/// One peer over one lane.
 pub(crate) struct Peer {
     own: u64,
     target: u64,
-    endpoint: Option<Endpoint>,
-    transport: Transport,
+    lane: Lane,
+    carrier: Arc<dyn Carrier>,
 }
 
 impl Peer {
     async fn ask<Q: Serialize, A: DeserializeOwned>(
         &self,
         action: RPCTypes,
-        path: &str,
+        path: &'static str,
         question: &Q,
         option: &RPCOption,
     ) -> Result<A, RPCError<TypeConfig>> {
@@ -168,10 +94,14 @@ impl Peer {
         self.send(path, body.into(), option).await.map_err(|e| e.into_rpc(action, self.own, self.target))
     }
 
-    async fn send<A: DeserializeOwned>(&self, path: &str, body: Bytes, option: &RPCOption) -> Result<A, CallFailure> {
-        let endpoint = self.endpoint.as_ref().ok_or_else(|| CallFailure::unknown(self.target))?;
-        let answer = post(&self.transport, endpoint, path, body, option.soft_ttl()).await?;
-        codec::decode(&answer).map_err(|why| CallFailure::Answer { endpoint: endpoint.clone(), why })
+    async fn send<A: DeserializeOwned>(
+        &self,
+        path: &'static str,
+        body: Bytes,
+        option: &RPCOption,
+    ) -> Result<A, CallFailure> {
+        let answer = self.carrier.post(self.target, self.lane, path, body, option.soft_ttl()).await?;
+        codec::decode(&answer).map_err(|why| CallFailure::Answer { target: self.target, why })
     }
 }
 
@@ -239,7 +169,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
 }
 
 /// A snapshot on the wire: length of the head (4 bytes, big-endian), the head as a record, the blob as it lies on disk.
-fn snapshot_body(vote: Vote, blob: &Bytes) -> Result<Bytes, codec::CodecError> {
+pub(super) fn snapshot_body(vote: Vote, blob: &Bytes) -> Result<Bytes, codec::CodecError> {
     let head = codec::encode(&WireSnapshotHead { vote: vote.into() })?;
     let mut body = BytesMut::with_capacity(4 + head.len() + blob.len());
     // The head is a few dozen bytes.

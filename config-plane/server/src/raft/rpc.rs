@@ -23,6 +23,12 @@ use super::{
 /// Where a member forwards a proposal to the leader. Between members only, like everything under `/raft/`.
 pub(crate) const PROPOSE: &str = "/raft/propose";
 
+/// Where a member asks the leader which place in the log a read has to wait for.
+pub(crate) const READ_INDEX: &str = "/raft/read-index";
+
+/// Where a member measures the way to another one, and asks how it does.
+pub(crate) const PULSE: &str = "/raft/pulse";
+
 /// Why an RPC has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RpcFault {
@@ -94,5 +100,10 @@ impl Consensus {
         let request: Request = codec::decode(body)?;
         let reply: Result<Outcome, Declined> = self.propose_here(request, deadline).await;
         answer(&reply)
+    }
+
+    /// Another member wants to answer a read. The question has no content.
+    pub(crate) async fn on_read_index(&self, deadline: Instant) -> Answer {
+        answer(&self.read_index(deadline).await)
     }
 }

@@ -20,7 +20,8 @@ use openraft::{
 use tokio::sync::{Mutex, watch};
 
 use super::{
-    disk::{Change, Disk, Found},
+    disk::Disk,
+    file::{Change, Found},
     snapshot::{Image, SnapshotError},
     types::{Applied, LogId, Proposal, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
 };
@@ -52,7 +53,11 @@ impl StateMachine {
         Ok(machine)
     }
 
-    fn apply_payload(&mut self, id: LogId, payload: EntryPayload<Proposal, u64, super::types::RegionNode>) -> Applied {
+    pub(super) fn apply_payload(
+        &mut self,
+        id: LogId,
+        payload: EntryPayload<Proposal, u64, super::types::RegionNode>,
+    ) -> Applied {
         self.image.applied = Some(id);
         match payload {
             EntryPayload::Blank => Applied::Nothing,
@@ -66,6 +71,12 @@ impl StateMachine {
                 Applied::Outcome(outcome)
             }
         }
+    }
+
+    /// The whole memory, to be compared.
+    #[cfg(test)]
+    pub(super) fn image(&self) -> &Image {
+        &self.image
     }
 
     fn publish(&self) {

@@ -1,6 +1,12 @@
-//! openraft's own suite over our store, crashes at every sync, and the golden bytes.
+//! openraft's own suite over our store, crashes at every write, golden bytes, what comes of a golden log, and whole groups in
+//! simulated time: their invariants, and the histories of their clients.
 
 mod crash;
+mod drive;
 mod golden;
-mod lossy;
+mod histories;
+mod invariants;
+mod replay;
+mod sim;
 mod suite;
+mod wgl;

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::state_machine::StateMachine;
 
+#[cfg(not(test))]
+type Runtime = openraft::TokioRuntime;
+/// In simulations openraft's luck is drawn from a seed.
+#[cfg(test)]
+type Runtime = openraft_rt::deterministic_rng::DeterministicRng<openraft::TokioRuntime>;
+
 openraft::declare_raft_types!(
     /// Node ids are region ids. Leader ids are `(term, node)`, so two candidates of one term do not split the vote.
     pub(crate) TypeConfig:
@@ -16,7 +22,7 @@ openraft::declare_raft_types!(
         R = Applied,
         NodeId = u64,
         Node = RegionNode,
-        AsyncRuntime = openraft::TokioRuntime,
+        AsyncRuntime = Runtime,
 );
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;

@@ -194,3 +194,32 @@ async fn a_member_that_lost_its_disk_learns_everything_again_and_harms_nobody() 
     assert_eq!(after.plan.lineage, id.lineage);
     trio.everywhere("the world goes on", |plan| plan.id == after.plan).await;
 }
+
+#[tokio::test]
+async fn a_damaged_log_is_refused_by_name_and_its_member_learns_everything_again_once_it_is_moved_away() {
+    let mut trio = Trio::founded().await;
+    let leader = trio.leader().await;
+    let hurt = (leader + 1) % 3;
+    trio.client.set_override(&region("ap-south"), OverrideAction::Down, BECAUSE, HOUR).await.expect("taken");
+    let id = trio.everywhere("the override", overridden(&["ap-south"])).await;
+    trio.stop(hurt).await;
+    let file = trio.dir().join(NAMES[hurt]).join("plane.redb");
+    let mut bytes = std::fs::read(&file).expect("its log");
+    // Every text in it loses a letter; where they are is the database's business.
+    for at in 1..bytes.len() {
+        if bytes[at - 1..=at] == *b"\"t" {
+            bytes[at] = b'T';
+        }
+    }
+    std::fs::write(&file, bytes).expect("written");
+    let refused = trio.refused(hurt).await;
+    let path = file.display().to_string();
+    assert!(refused.contains(&path) && refused.contains("damaged") && refused.contains("move"), "{refused}");
+
+    std::fs::rename(&file, file.with_extension("damaged")).expect("moved away, as it says");
+    trio.start(hurt).await;
+    trio.everywhere("everything learnt again", |plan| plan.id == id).await;
+    assert_eq!(trio.handle(hurt).concerns(), Vec::<String>::new());
+    let state = trio.handle(hurt).read_state().await.expect("a quorum");
+    assert_eq!(state.plan().map(|plan| plan.id), Some(id));
+}

@@ -175,6 +175,14 @@ impl Trio {
         self.seats[seat].running = Some(Running { runtime, handle });
     }
 
+    /// Why a member does not start.
+    pub(crate) async fn refused(&self, seat: usize) -> String {
+        match start(self.config(seat)).await {
+            Ok(_) => panic!("it starts"),
+            Err(error) => error.to_string(),
+        }
+    }
+
     /// Kills a member: its tasks end where they are, nothing is flushed or said.
     pub(crate) fn kill(&mut self, seat: usize) {
         self.seats[seat].kill();

@@ -1,9 +1,10 @@
 //! The conformance suite that openraft ships, run over the redb store.
 
 use openraft::{StorageError, testing::log};
+use openraft_rt::deterministic_rng::DeterministicRng;
 use tokio::sync::watch;
 
-use super::lossy::Drive;
+use super::drive::Drive;
 use crate::raft::{disk::Disk, log_store::LogStore, state_machine::StateMachine, types::TypeConfig};
 
 struct Stores;
@@ -22,5 +23,6 @@ impl log::StoreBuilder<TypeConfig, LogStore, StateMachine> for Stores {
 #[test]
 fn openrafts_own_suite_passes() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(log::Suite::test_all(Stores)).expect("the suite passes");
+    let suite = DeterministicRng::<openraft::TokioRuntime>::scope(1, log::Suite::test_all(Stores));
+    runtime.block_on(suite).expect("the suite passes");
 }

@@ -1,0 +1,125 @@
+//! Two tasks that look after this member's part in the group.
+//!
+//! ```text
+//! every ⅛ of an election timeout   how long has the disk been writing? ─→ watchdog ──→ fall silent, serve, rejoin
+//! every 5 s                        a pulse to each member and back ─────→ reach ─────→ is raft patient enough?
+//!                                                                           └─────────→ placement ─→ hand over
+//! ```
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use model::RegionName;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::{
+    plane::Plane,
+    raft::{
+        carrier::Lane,
+        placement::Placement,
+        reach::WirePulse,
+        rpc::PULSE,
+        watchdog::{Step, Watchdog},
+    },
+};
+
+/// Between two pulses.
+pub(crate) const PERIOD: Duration = Duration::from_secs(5);
+/// A pulse that takes longer is no answer.
+const WITHIN: Duration = Duration::from_secs(3);
+
+/// Watches the disk until the member stops.
+pub(crate) async fn watch_disk(plane: Arc<Plane>) {
+    let patience = Duration::from_millis(plane.timing.election_max_ms);
+    let mut watchdog = Watchdog::new(patience);
+    let started = Instant::now();
+    let mut looks = interval(patience / 8);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let stalled = plane.consensus.disk_stalled_for();
+        match watchdog.look(started.elapsed(), stalled) {
+            None => {}
+            Some(Step::FallSilent) => fall_silent(&plane, stalled).await,
+            Some(Step::Serve) => {
+                tracing::info!("the plane's disk answers again; this member takes part, and does not campaign yet");
+                plane.consensus.serve();
+            }
+            Some(Step::Rejoin) => plane.consensus.campaign(true),
+        }
+    }
+}
+
+async fn fall_silent(plane: &Plane, stalled: Duration) {
+    let stalled_ms = stalled.as_millis();
+    // A plane of one member has nobody to hand over to; silence would only make it worse.
+    if plane.consensus.sight().voters.len() <= 1 {
+        tracing::error!(stalled_ms, "the disk of the plane's only voter does not answer");
+        return;
+    }
+    let heir = plane.consensus.fall_silent().await;
+    let heir = heir.and_then(|id| plane.name(id));
+    tracing::error!(
+        stalled_ms,
+        heir = heir.as_ref().map(RegionName::as_str),
+        "the plane's disk does not answer; this member leads no more, and falls silent until it does"
+    );
+}
+
+/// Sends pulses until the member stops.
+pub(crate) async fn pulse(plane: Arc<Plane>) {
+    let started = Instant::now();
+    let mut placement = Placement::default();
+    let mut impatient = false;
+    let mut rounds = interval(PERIOD);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        let answers = round(&plane).await;
+        let voters = plane.consensus.sight().voters;
+        warn_of_impatience(&plane, &voters, &mut impatient);
+        if !plane.leads.borrow().ready {
+            placement.rest();
+            continue;
+        }
+        let others: Vec<(u64, Duration)> = answers
+            .into_iter()
+            .filter(|(id, pulse)| voters.contains(id) && pulse.disk_stalled_ms == 0)
+            .filter_map(|(id, pulse)| Some((id, Duration::from_micros(pulse.majority_us?))))
+            .collect();
+        let own = plane.reach().majority(plane.id, &voters);
+        let heir = own.and_then(|own| placement.look(started.elapsed(), own, &others));
+        if let Some(heir) = heir {
+            let name = plane.name(heir);
+            tracing::info!(
+                heir = name.as_ref().map(RegionName::as_str),
+                "a majority is nearer to another member: it shall lead"
+            );
+            plane.consensus.hand_over(heir).await;
+        }
+    }
+}
+
+/// One pulse to each of the others, at once.
+async fn round(plane: &Plane) -> Vec<(u64, WirePulse)> {
+    let others = plane.members.keys().copied().filter(|id| *id != plane.id);
+    let asked = others.map(|id| async move {
+        let sent = Instant::now();
+        let answer = plane.network.call::<_, WirePulse>(id, Lane::Heartbeats, PULSE, &(), WITHIN).await;
+        let took = answer.is_ok().then(|| sent.elapsed());
+        plane.reach().note(id, took);
+        answer.ok().map(|pulse| (id, pulse))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Says so once when raft's patience is not enough any more, and once when it is again.
+fn warn_of_impatience(plane: &Plane, voters: &BTreeSet<u64>, impatient: &mut bool) {
+    let concern = plane.impatience(voters);
+    match &concern {
+        Some(concern) if !*impatient => tracing::warn!("{concern}"),
+        None if *impatient => tracing::info!("the plane's settings suit its round trips again"),
+        _ => {}
+    }
+    *impatient = concern.is_some();
+}
