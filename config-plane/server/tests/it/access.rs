@@ -116,6 +116,6 @@ async fn a_region_votes_in_its_own_name_only_and_nonsense_is_told_so() {
         let answer = call(&region, &trio, method, path, body).await;
         assert_eq!((answer.status, error_of(&answer).as_str()), (status, error), "{path}");
     }
-    let long = call(&region, &trio, Method::POST, path::OVERRIDES, vec![b' '; 2 << 20]).await;
+    let long = call(&region, &trio, Method::POST, path::OVERRIDES, vec![b' '; model::World::JSON_MAX + 1]).await;
     assert_eq!((long.status, error_of(&long).as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "too_large"));
 }

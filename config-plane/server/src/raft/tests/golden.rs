@@ -25,8 +25,8 @@ use crate::raft::{
     snapshot::Image,
     types::{Entry, LogId, Membership, Proposal, RegionNode, StoredMembership, TypeConfig, Vote},
     wire::{
-        WireAppend, WireAppendReply, WireEntry, WireLogId, WireSnapshotReply, WireTransfer,
-        WireTransferReply, WireVote, WireVoteReply, WireVoteRequest,
+        WireAppend, WireAppendReply, WireEntry, WireLogId, WireSnapshotReply, WireTransfer, WireTransferReply,
+        WireVote, WireVoteReply, WireVoteRequest,
     },
 };
 

@@ -240,19 +240,13 @@ impl Sim {
 pub(super) fn request(number: u64, command: Command) -> Request {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&number.to_be_bytes());
-    let proposed_at_ms = 1_700_000_000_000;
-    Request { id: RequestId::from_bytes(id), proposed_at_ms, proposed_by: name(1), command }
+    Request::new(RequestId::from_bytes(id), 1_700_000_000_000, name(1), command)
 }
 
 /// The overrides of the first regions are registers: a write's value is its reason.
 pub(super) fn write(register: usize, value: u64) -> Command {
-    Command::SetOverride {
-        subject: Subject::Region(name(register as u64 + 1)),
-        action: OverrideAction::Up,
-        reason: value.to_string(),
-        who: "ops".into(),
-        lasts_ms: 3_600_000,
-    }
+    let subject = Subject::Region(name(register as u64 + 1));
+    Command::set_override(subject, OverrideAction::Up, (&value.to_string(), "ops"), 3_600_000)
 }
 
 /// What a register holds; 0: it was never written.
