@@ -205,7 +205,11 @@ impl Plan {
 
     /// The same for a region as a member of a pool: it serves if both the region and the member do, with the product of their
     /// shares. Whose word it is: the one that keeps it out; an override if one of the two is overridden.
+    /// In a pool without automation only overrides count.
     pub fn serving_in(&self, pool: &str, region: &RegionName) -> Serving {
+        if self.world.pools.get(pool).is_some_and(|pool| !pool.automation) {
+            return self.serving_by_hand(pool, region);
+        }
         let whole = self.serving(region);
         let Ok(pool) = RegionName::new(pool) else { return whole };
         let member = Subject::Member { pool, region: region.clone() };
@@ -221,6 +225,18 @@ impl Plan {
         };
         let share_permille = whole.share_permille * member.share_permille / WHOLE;
         Serving { serves: whole.serves && member.serves, share_permille, why }
+    }
+
+    /// By overrides alone: on the region, and on the member.
+    fn serving_by_hand(&self, pool: &str, region: &RegionName) -> Serving {
+        let member = RegionName::new(pool).ok().map(|pool| Subject::Member { pool, region: region.clone() });
+        let words = [Some(Subject::Region(region.clone())), member];
+        let words = words.iter().flatten().filter_map(|subject| self.override_on(subject));
+        let by_verdict = Serving { serves: true, share_permille: WHOLE, why: Why::Verdict };
+        words.fold(by_verdict, |so_far, word| {
+            let share_permille = so_far.share_permille * word.share_permille / WHOLE;
+            Serving { serves: share_permille > 0, share_permille, why: Why::Override }
+        })
     }
 
     /// What the subject's own override says, or else its own verdict.

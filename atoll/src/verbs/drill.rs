@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use chaos_drill::{Access, KillProof, LoseRegion, Stage};
-use model::{Plan, RegionName};
-use plane_client::PlaneClient;
+use model::{Plan, RegionName, Subject};
+use plane_client::{Because, PlaneClient};
 
 use super::reach::{explain_error, local_regions, reach, region_name};
 use crate::{
@@ -120,6 +120,12 @@ impl Stage for LiveStage {
 
     async fn digest(&self, at: &RegionName) -> anyhow::Result<String> {
         Ok(self.at(at)?.state().await.map_err(explain_error)?.digest)
+    }
+
+    async fn forgive(&self, region: &RegionName) -> anyhow::Result<()> {
+        let because = Because { who: "atoll drill", reason: "the drill itself took it down" };
+        let subject = Subject::Region(region.clone());
+        self.client.clear_damping(&subject, because).await.map(drop).map_err(explain_error)
     }
 
     async fn leads(&self, region: &RegionName) -> bool {

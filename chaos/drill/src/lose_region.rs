@@ -130,6 +130,7 @@ impl<S: Stage> Run<'_, S> {
         let history = workload.stop().await;
         self.converge(served_ms).await?;
         self.until_back(&ground).await;
+        self.stage.forgive(&self.terms.region).await.context("the plane should forget that the victim was down")?;
         let observations = clients.stop().await;
         let finals = self.read_finals(&keys, &history).await?;
         let writes = Arc::into_inner(history).map(History::into_writes).unwrap_or_default();

@@ -44,6 +44,9 @@ pub trait Stage: Sync {
     /// A digest of a region's whole replicated state; equal digests mean equal state.
     fn digest(&self, at: &RegionName) -> impl Future<Output = anyhow::Result<String>> + Send;
 
+    /// Forgets that a region went down: what a drill did to it is no flapping, and damping must not keep it out.
+    fn forgive(&self, region: &RegionName) -> impl Future<Output = anyhow::Result<()>> + Send;
+
     /// Whether a region's member leads the plane.
     fn leads(&self, region: &RegionName) -> impl Future<Output = bool> + Send;
 

@@ -29,6 +29,8 @@ pub mod path {
     pub const PLAN: &str = "/v1/plan";
     /// `POST`: [`SetOverride`](super::SetOverride). `DELETE` with `/REGION` and [`Signed`](super::Signed) as query.
     pub const OVERRIDES: &str = "/v1/overrides";
+    /// `DELETE` with `/SUBJECT` and [`Signed`](super::Signed) as query: forget how often the subject went Down.
+    pub const DAMPING: &str = "/v1/damping";
     /// `PUT` with [`Signed`](super::Signed) as query and `If-Match`: the World, as JSON or TOML.
     pub const WORLD: &str = "/v1/world";
     /// `GET`: [`VotesReport`](super::VotesReport). `POST`: a `VoteVector`, answered by a [`VoteReceipt`](super::VoteReceipt).

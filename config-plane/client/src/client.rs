@@ -182,6 +182,12 @@ impl PlaneClient {
         self.write(&Call::new(Method::DELETE, path)).await
     }
 
+    /// Forgets how often a subject went Down, so that it comes back as after a first time.
+    pub async fn clear_damping(&self, subject: &Subject, because: Because<'_>) -> Result<Applied, ClientError> {
+        let path = with_query(&format!("{}/{subject}", path::DAMPING), &signed(because)?)?;
+        self.write(&Call::new(Method::DELETE, path)).await
+    }
+
     /// Replaces the World, if the Plan in force is still `based_on`.
     pub async fn set_world(
         &self,

@@ -42,7 +42,7 @@ pub use serving::{emptied_pool, serving_members};
 pub use state::{PlaneState, RefusedRequest};
 pub use timing::{Term, Timing};
 pub use votes::{Counting, Tally, VoteBook};
-pub use what_if::{WhatIf, what_if};
+pub use what_if::{Cannot, Loss, Survey, WhatIf, survey, what_if};
 
 #[cfg(test)]
 mod testkit;

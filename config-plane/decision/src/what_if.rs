@@ -1,12 +1,23 @@
-//! "What if these regions died now?": the real judge and the real state machine, on a copy of the live state.
+//! "What if these died now?": the real judge and the real state machine, on a copy of the live state.
+//!
+//! ```text
+//! state, who dies, what users ask for ─→ votes of the living ─→ Judge ─→ guards, apply (a copy) ─→ who serves; what cannot be carried
+//! ```
+//!
+//! [`survey`] asks it of every region by itself. The plane does so every minute: a world that could not carry a loss says so
+//! before the loss.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use model::{Decision, Plan, RegionName, Subject, Vote, VoteVector};
+use model::{Decision, OverrideAction, Plan, RegionName, Subject, Verdict, Vote, VoteVector};
 use serde::Serialize;
 
 use crate::{
-    Command, Input, Judge, Now, Outcome, PlaneState, Refusal, Request, RequestId, Standing, Timing, serving_members,
+    Command, Demand, Input, Judge, Now, Outcome, PlaneState, Refusal, Request, RequestId, Standing, Timing,
+    capacity_left, guards, serving_members,
 };
 
 /// What would come of it.
@@ -18,59 +29,181 @@ pub struct WhatIf {
     pub serving: BTreeMap<String, Vec<RegionName>>,
     /// Where every subject would stand then: blind, held back by a guard, or steady.
     pub standings: BTreeMap<Subject, Standing>,
+    /// Why users would go on being sent to the dead, or nowhere; empty if the loss can be carried.
+    pub cannot: Vec<Cannot>,
+    /// How much of the World's capacity would be left, percent; none if it is not known.
+    pub capacity_left_percent: Option<u32>,
 }
 
-/// Plays the deaths of `dead`, seen by everybody else, against a copy of `state`. Refused for a world that is not founded, or
-/// for a region that it does not have.
-pub fn what_if(state: &PlaneState, dead: &BTreeSet<RegionName>, wall_ms: u64) -> Result<WhatIf, Refusal> {
-    let plan = state.plan().ok_or(Refusal::NotFounded)?;
-    for region in dead {
-        crate::guards::known(plan, &Subject::Region(region.clone()))?;
+/// Why a loss cannot be carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Cannot {
+    /// Too few would be left who see it.
+    Blind {
+        /// What died.
+        subject: Subject,
+        /// How many others would have an opinion.
+        qualified: usize,
+        /// How many must have one.
+        sight: usize,
+    },
+    /// A guard would keep it in answers.
+    Refused {
+        /// What died.
+        subject: Subject,
+        /// What the guard would say.
+        refusal: Refusal,
+    },
+    /// A human's word would keep it in answers.
+    Overridden {
+        /// What died.
+        subject: Subject,
+        /// Whose word.
+        who: String,
+    },
+    /// All members of a pool would be dead or left out.
+    NobodyLeft {
+        /// Which pool.
+        pool: String,
+    },
+}
+
+impl fmt::Display for Cannot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blind { subject, qualified, sight } => {
+                write!(f, "{subject} would stay in answers: {qualified} observers would see it, and {sight} must")
+            }
+            Self::Refused { subject, refusal } => write!(f, "{subject} would stay in answers: {refusal}"),
+            Self::Overridden { subject, who } => {
+                write!(f, "{subject} would stay in answers: {who} keeps it there with an override")
+            }
+            Self::NobodyLeft { pool } => write!(f, "nobody alive would serve pool `{pool}`"),
+        }
     }
-    let (mut state, mut judge) = (state.clone(), Judge::new());
-    let timing = Timing::of_world(&plan.world);
-    let base = plan.id.version;
+}
+
+/// Plays the deaths of `dead`, seen by everybody else, against a copy of `state`, while users ask for `demand_rps`
+/// ([`Judge::demand`]). Refused for a world that is not founded, or for a subject that it does not judge.
+pub fn what_if(
+    state: &PlaneState,
+    dead: &BTreeSet<Subject>,
+    demand_rps: &Demand,
+    wall_ms: u64,
+) -> Result<WhatIf, Refusal> {
+    let before = state.plan().ok_or(Refusal::NotFounded)?;
+    for subject in dead {
+        guards::known(before, subject)?;
+    }
+    let mut copy = state.clone();
+    let (judge, now) = play(&mut copy, before, dead, demand_rps, wall_ms);
+    let plan = copy.plan().ok_or(Refusal::NotFounded)?;
+    let serving = |pool: &String| (pool.clone(), serving_members(plan, pool).into_iter().cloned().collect());
+    let standings: BTreeMap<_, _> = judge.standings(now);
+    let lost = dead.iter().filter_map(|subject| match subject {
+        Subject::Region(region) => Some(region.clone()),
+        Subject::Member { .. } => None,
+    });
+    Ok(WhatIf {
+        decided: plan.decisions.iter().filter(|decision| decision.version > before.id.version).cloned().collect(),
+        serving: plan.world.pools.keys().map(serving).collect(),
+        cannot: dead
+            .iter()
+            .filter_map(|subject| {
+                let (tally, standing) = standings.get(subject)?;
+                still_named(plan, subject, (tally.qualified, tally.sight), standing)
+            })
+            .chain(nobody_left(plan, dead))
+            .collect(),
+        standings: standings.into_iter().map(|(about, (_, standing))| (about, standing)).collect(),
+        capacity_left_percent: capacity_left(before, &lost.collect()),
+    })
+}
+
+/// Two looks: the first one starts the holds, the second one comes when the holds of Down are over, waiting included.
+fn play(
+    state: &mut PlaneState,
+    start: &Plan,
+    dead: &BTreeSet<Subject>,
+    demand_rps: &Demand,
+    wall_ms: u64,
+) -> (Judge, Now) {
+    let mut judge = Judge::new();
     let mut now = Now { mono_ms: 0, wall_ms };
-    judge.handle(now, Input::Plan(plan.clone()));
+    if let Some(plan) = state.plan() {
+        judge.handle(now, Input::Plan(plan.clone()));
+    }
     judge.handle(now, Input::Leading(true));
-    let start = plan.clone();
-    // Two looks: the first one starts the holds, the second one comes when the holds of Down are over, waiting included.
+    let step_ms = 2 * Timing::of_world(&start.world).hold_ms;
     for seq in 1..=2 {
-        for vector in votes(&start, dead, seq) {
+        if seq > 1 {
+            now = Now { mono_ms: now.mono_ms + step_ms, wall_ms: now.wall_ms.saturating_add(step_ms) };
+        }
+        for vector in votes(start, dead, demand_rps, seq) {
             judge.handle(now, Input::Votes(vector));
             while let Some(command) = judge.next_output() {
-                let outcome = apply(&mut state, command, now);
+                let outcome = apply(state, command, now);
                 judge.handle(now, Input::Answered(Some(outcome)));
                 if let Some(plan) = state.plan() {
                     judge.handle(now, Input::Plan(plan.clone()));
                 }
             }
         }
-        now.mono_ms += 2 * timing.hold_ms;
     }
-    now.mono_ms -= 2 * timing.hold_ms;
-    let plan = state.plan().ok_or(Refusal::NotFounded)?;
-    let serving = |pool: &String| (pool.clone(), serving_members(plan, pool).into_iter().cloned().collect());
-    Ok(WhatIf {
-        decided: plan.decisions.iter().filter(|decision| decision.version > base).cloned().collect(),
-        serving: plan.world.pools.keys().map(serving).collect(),
-        standings: judge.standings(now).into_iter().map(|(about, (_, standing))| (about, standing)).collect(),
-    })
+    (judge, now)
+}
+
+fn is_dead(dead: &BTreeSet<Subject>, subject: &Subject) -> bool {
+    dead.contains(subject) || dead.contains(&Subject::Region(subject.region().clone()))
 }
 
 /// What the living would say.
-fn votes(plan: &Plan, dead: &BTreeSet<RegionName>, seq: u64) -> Vec<VoteVector> {
-    let living = plan.world.regions.iter().map(|region| &region.name).filter(|name| !dead.contains(*name));
-    let vote = |about: &Subject| if dead.contains(about.region()) { Vote::Down } else { Vote::Up };
+fn votes(plan: &Plan, dead: &BTreeSet<Subject>, demand_rps: &Demand, seq: u64) -> Vec<VoteVector> {
+    let regions = plan.world.regions.iter().map(|region| &region.name);
+    let living = regions.filter(|name| !dead.contains(&Subject::Region((*name).clone())));
+    let vote = |about: &Subject| if is_dead(dead, about) { Vote::Down } else { Vote::Up };
     let vector = |observer: &RegionName| VoteVector {
         observer: observer.clone(),
         epoch_ms: 0,
         seq,
         votes: plan.verdicts.keys().map(|about| (about.clone(), vote(about))).collect(),
         failing_since_ms: BTreeMap::new(),
-        load_rps: BTreeMap::new(),
+        load_rps: demand_rps.clone(),
     };
     living.map(vector).collect()
+}
+
+/// Why a dead subject is named in answers nevertheless.
+fn still_named(
+    plan: &Plan,
+    subject: &Subject,
+    (qualified, sight): (usize, usize),
+    standing: &Standing,
+) -> Option<Cannot> {
+    let subject = subject.clone();
+    if let Some(word) = plan.override_on(&subject) {
+        let kept = word.action == OverrideAction::Up;
+        return kept.then(|| Cannot::Overridden { subject, who: word.who.clone() });
+    }
+    if plan.verdicts.get(&subject).is_some_and(|state| state.verdict == Verdict::Down) {
+        return None;
+    }
+    match standing {
+        Standing::HeldBack { refusal, .. } => Some(Cannot::Refused { subject, refusal: refusal.clone() }),
+        Standing::Blind => Some(Cannot::Blind { subject, qualified, sight }),
+        Standing::Steady | Standing::Leaning { .. } => None,
+    }
+}
+
+/// The pools whose members that serve are all dead.
+fn nobody_left(plan: &Plan, dead: &BTreeSet<Subject>) -> Vec<Cannot> {
+    let is_dead_in = |pool: &str, region: &RegionName| {
+        let member = RegionName::new(pool).ok().map(|pool| Subject::Member { pool, region: region.clone() });
+        dead.contains(&Subject::Region(region.clone())) || member.is_some_and(|member| dead.contains(&member))
+    };
+    let lost = |pool: &&String| serving_members(plan, pool).iter().all(|region| is_dead_in(pool, region));
+    plan.world.pools.keys().filter(lost).map(|pool| Cannot::NobodyLeft { pool: pool.clone() }).collect()
 }
 
 fn apply(state: &mut PlaneState, command: Command, now: Now) -> Outcome {
@@ -82,56 +215,40 @@ fn apply(state: &mut PlaneState, command: Command, now: Now) -> Outcome {
     state.apply(index, &Request::new(RequestId::from_bytes(id), now.wall_ms, proposed_by, command))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testkit::{founded, name, say};
+/// What the death of each region by itself would come to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Survey {
+    /// By region that serves now; the others can be lost without anybody noticing.
+    pub losses: BTreeMap<RegionName, Loss>,
+}
 
-    fn check(regions: &[&str], drained: &[&str], dead: &[&str], expected: &str) {
-        let mut state = founded(regions);
-        for (n, about) in (2..).zip(drained) {
-            state.apply(n, &crate::testkit::request(n, say(about, model::OverrideAction::Down)));
-        }
-        let before = state.clone();
-        let dead = dead.iter().map(|region| name(region)).collect();
-        let what = what_if(&state, &dead, 1_500_000).unwrap();
-        assert_eq!(state, before, "the live state is not touched");
-        let decided: Vec<String> = what.decided.iter().map(|d| format!("{} {:?}", d.subject.region(), d.to)).collect();
-        let unsteady = what.standings.iter().filter_map(|(about, standing)| match standing {
-            Standing::Blind => Some(format!("{} blind", about.region())),
-            Standing::HeldBack { to, .. } => Some(format!("{} {to:?} held back", about.region())),
-            Standing::Steady | Standing::Leaning { .. } => None,
-        });
-        let serving: Vec<&str> = what.serving["web"].iter().map(RegionName::as_str).collect();
-        let told = format!(
-            "decided [{}]; serving [{}]; {}",
-            decided.join(", "),
-            serving.join(", "),
-            unsteady.collect::<Vec<_>>().join(", ")
-        );
-        assert_eq!(told, expected, "{dead:?} of {regions:?} with {drained:?} drained");
-    }
+/// What the death of one region would come to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Loss {
+    /// Why it could not be carried; empty if it could.
+    pub cannot: Vec<Cannot>,
+    /// How much of the World's capacity would be left, percent; none if it is not known.
+    pub capacity_left_percent: Option<u32>,
+}
 
-    #[test]
-    fn the_answer_comes_from_the_judge_and_the_guards() {
-        let trio = ["ap", "eu", "us"];
-        let five = ["ap", "eu", "sa", "us", "uw"];
-        check(&trio, &[], &[], "decided []; serving [ap, eu, us]; ");
-        check(&trio, &[], &["eu"], "decided [eu Down]; serving [ap, us]; ap blind, us blind");
-        check(&trio, &[], &["eu", "us"], "decided []; serving [ap, eu, us]; ap blind, eu blind, us blind");
-        check(&trio, &["ap", "us"], &["eu"], "decided []; serving [eu]; ap blind, eu Down held back, us blind");
-        check(
-            &five,
-            &[],
-            &["eu", "us"],
-            "decided []; serving [ap, eu, sa, us, uw]; eu Down held back, us Down held back",
-        );
-    }
-
-    #[test]
-    fn an_unknown_region_is_refused() {
-        let what = what_if(&founded(&["ap", "eu", "us"]), &[name("mars")].into(), 0);
-        assert!(matches!(what, Err(Refusal::UnknownSubject { .. })), "{what:?}");
-        assert_eq!(what_if(&PlaneState::new(), &BTreeSet::new(), 0), Err(Refusal::NotFounded));
+impl Survey {
+    /// The regions whose loss could not be carried, and why: what people are to be called for.
+    pub fn alarms(&self) -> impl Iterator<Item = (&RegionName, &Cannot)> {
+        self.losses.iter().flat_map(|(region, loss)| loss.cannot.iter().map(move |cannot| (region, cannot)))
     }
 }
+
+/// Asks [`what_if`] of each region that serves. Refused for a world that is not founded.
+pub fn survey(state: &PlaneState, demand_rps: &Demand, wall_ms: u64) -> Result<Survey, Refusal> {
+    let plan = state.plan().ok_or(Refusal::NotFounded)?;
+    let serving = plan.world.regions.iter().map(|region| &region.name).filter(|name| plan.serving(name).serves);
+    let loss = |region: &RegionName| {
+        let dead = [Subject::Region(region.clone())].into();
+        let WhatIf { cannot, capacity_left_percent, .. } = what_if(state, &dead, demand_rps, wall_ms)?;
+        Ok((region.clone(), Loss { cannot, capacity_left_percent }))
+    };
+    Ok(Survey { losses: serving.map(loss).collect::<Result<_, Refusal>>()? })
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use decision::{Command, Input, Judge, Outcome, Timing};
+use decision::{Command, Demand, Input, Judge, Outcome, Timing};
 use model::{RegionName, Vote, VoteVector};
 use plane_client::api::{ObserverVotes, VotesReport};
 use tokio::{
@@ -144,6 +144,11 @@ async fn propose_one(plane: &Plane, command: Command) -> Option<Outcome> {
 }
 
 impl View {
+    /// What users ask of the regions now.
+    pub(crate) fn demand(&self) -> Demand {
+        self.judge.demand()
+    }
+
     /// Who said what, and whether it counts.
     pub(crate) fn report(self, region: RegionName, now: decision::Now) -> VotesReport {
         let standings = self.judge.standings(now);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use decision::PlaneState;
+use decision::{Demand, PlaneState};
 use model::{Plan, RegionName, VoteVector};
 use plane_client::api::{self, PlaneStatus, VoteReceipt, VotesReport};
 use tokio::{
@@ -175,6 +175,16 @@ impl Plane {
         let (reply, view) = oneshot::channel();
         self.judge.send(Message::Look(reply)).await.ok()?;
         Some(view.await.ok()?.report(self.region.clone(), self.clock.now()))
+    }
+
+    /// What users ask of the regions now, as far as the votes tell: what the capacity guard weighs a drain against. Unknown, and
+    /// so not weighed, while the member shuts down.
+    pub(crate) async fn demand(&self) -> Demand {
+        let (reply, view) = oneshot::channel();
+        if self.judge.send(Message::Look(reply)).await.is_err() {
+            return Demand::new();
+        }
+        view.await.map(|view| view.demand()).unwrap_or_default()
     }
 
     fn receipt(&self) -> VoteReceipt {

@@ -53,6 +53,7 @@ pub(crate) fn router(plane: Arc<Plane>, admission: Admission, extra: Router) -> 
         .route(path::FOLLOW, get(follow::follow))
         .route(path::OVERRIDES, post(write::set_override))
         .route(&format!("{}/{{region}}", path::OVERRIDES), delete(write::clear_override))
+        .route(&format!("{}/{{*subject}}", path::DAMPING), delete(write::clear_damping))
         .route(path::WORLD, put(write::set_world))
         .layer(DefaultBodyLimit::max(BODY_MOST));
     members

@@ -30,7 +30,10 @@ pub(super) async fn set_override(
 ) -> Result<Json<Applied>, No> {
     let Json(SetOverride { subject, action, reason, who, ttl_ms, request_id }) =
         body.map_err(|e| rejected(e.status(), &e.body_text()))?;
-    let command = Command::set_override(subject, action, (&reason, &who), ttl_ms);
+    let mut command = Command::set_override(subject, action, (&reason, &who), ttl_ms);
+    if let Command::SetOverride { demand_rps, .. } = &mut command {
+        *demand_rps = plane.demand().await;
+    }
     propose(&plane, &caller, &request_id, command).await
 }
 
@@ -44,6 +47,17 @@ pub(super) async fn clear_override(
     let region: RegionName = region.parse().map_err(|e| No::invalid(format!("{e}")))?;
     let command = Command::ClearOverride { subject: Subject::Region(region), reason, who };
     propose(&plane, &caller, &request_id, command).await
+}
+
+pub(super) async fn clear_damping(
+    State(plane): Shared,
+    Extension(caller): Extension<Caller>,
+    Path(subject): Path<String>,
+    signed: Result<Query<Signed>, QueryRejection>,
+) -> Result<Json<Applied>, No> {
+    let Query(Signed { who, reason, request_id }) = signed.map_err(|e| rejected(e.status(), &e.body_text()))?;
+    let subject: Subject = subject.parse().map_err(|e| No::invalid(format!("{e}")))?;
+    propose(&plane, &caller, &request_id, Command::ClearDamping { subject, reason, who }).await
 }
 
 pub(super) async fn set_world(
