@@ -67,7 +67,11 @@ pub(crate) fn evidence(world: &World, about: &Subject, vote: Vote) -> Evidence {
 /// A change that everybody agrees on, from the verdict in force.
 pub(crate) fn change(state: &PlaneState, about: &str, to: Verdict) -> Change {
     let (plan, about) = (plan(state), subject(about));
-    let vote = if to == Verdict::Down { Vote::Down } else { Vote::Up };
+    let vote = match to {
+        Verdict::Up => Vote::Up,
+        Verdict::Degraded => Vote::Degraded,
+        Verdict::Down => Vote::Down,
+    };
     let from = plan.verdicts.get(&about).map_or(Verdict::Up, |s| s.verdict);
     Change { evidence: evidence(&plan.world, &about, vote), subject: about, from, to }
 }

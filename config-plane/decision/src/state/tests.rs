@@ -1,6 +1,8 @@
 //! What each command does, and every refusal in its own words. The laws are in `tests/laws.rs`.
 
+mod exhaustive;
 mod golden;
+mod guarded;
 mod laws;
 
 use expect_test::{Expect, expect};

@@ -7,8 +7,8 @@ use crate::testkit::{APART_MS, LINEAGE, decide, founded, request, say, subject, 
 
 const TRIO: [&str; 3] = ["ap", "eu", "us"];
 const FIVE: [&str; 5] = ["ap", "eu", "sa", "us", "uw"];
-/// Long after the test's last request.
-const LATER_MS: u64 = 100 * APART_MS;
+/// After the last request of a test, while its overrides hold.
+const LATER_MS: u64 = 5 * APART_MS;
 
 fn subjects(texts: &[&str]) -> BTreeSet<Subject> {
     let parse = |text: &&str| if text.contains('/') { text.parse().unwrap() } else { subject(text) };

@@ -1,76 +1,15 @@
-//! The laws at the head of `state.rs`: by looking at every small state, and by drawing logs.
+//! The laws at the head of `state.rs`, by drawing logs. That no state is a bad one is looked at in full in `exhaustive.rs`.
 
 use std::collections::BTreeSet;
 
-use model::{Override, OverrideAction, Verdict};
+use model::{OverrideAction, Verdict};
 use proptest::prelude::*;
 
 use super::{TRIO, serving};
 use crate::{
     state::*,
-    testkit::{change, clear, decide, decide_all, founded, plan, request, say, subject, world},
+    testkit::{clear, decide, founded, plan, request, say, subject, world},
 };
-
-/// Every combination of verdicts and overrides that leaves somebody serving, and every single command on each: somebody
-/// still serves. By induction no sequence of commands, however long, empties a pool.
-fn nobody_empties_the_pool(regions: &[&str]) {
-    let base = founded(regions);
-    let ways = 6_usize.pow(u32::try_from(regions.len()).unwrap());
-    let mut looked_at = 0;
-    for way in 0..ways {
-        let start = arranged(&base, regions, way);
-        if serving(&start).is_empty() {
-            continue;
-        }
-        for command in every_command(&start, regions) {
-            let mut after = start.clone();
-            let outcome = after.apply(10, &request(10, command.clone()));
-            assert!(!serving(&after).is_empty(), "{command:?} on {:?} gave {outcome:?}", plan(&start));
-            looked_at += 1;
-        }
-    }
-    assert!(looked_at > ways, "{looked_at}");
-}
-
-fn arranged(base: &PlaneState, regions: &[&str], mut way: usize) -> PlaneState {
-    let mut plan = Plan::clone(&plan(base));
-    for region in regions {
-        let about = subject(region);
-        if way % 2 == 1 {
-            plan.verdicts.get_mut(&about).unwrap().verdict = Verdict::Down;
-        }
-        let action = [None, Some(OverrideAction::Up), Some(OverrideAction::Down)][way / 2 % 3];
-        plan.overrides.extend(action.map(|action| Override::new(about, action, ("a test", "the test"), 0, 1)));
-        way /= 6;
-    }
-    PlaneState { plan: Some(Arc::new(plan)), ..base.clone() }
-}
-
-fn every_command(state: &PlaneState, regions: &[&str]) -> Vec<Command> {
-    let mut commands = vec![Command::ExpireOverrides { now_ms: 2 }];
-    let all = |to| decide_all(state, regions.iter().map(|region| change(state, region, to)).collect());
-    commands.extend([all(Verdict::Down), all(Verdict::Up)]);
-    for region in regions {
-        commands.extend([
-            decide(state, region, Verdict::Down),
-            decide(state, region, Verdict::Up),
-            say(region, OverrideAction::Down),
-            say(region, OverrideAction::Up),
-            clear(region),
-        ]);
-    }
-    commands
-}
-
-#[test]
-fn no_command_in_any_state_of_three_regions_empties_a_pool() {
-    nobody_empties_the_pool(&TRIO);
-}
-
-#[test]
-fn no_command_in_any_state_of_five_regions_empties_a_pool() {
-    nobody_empties_the_pool(&["ap", "eu", "sa", "us", "uw"]);
-}
 
 /// A command as a test draws it: which one, on which region, and from how old a Plan.
 fn drawn() -> impl Strategy<Value = (u8, usize, u64, bool)> {
