@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     decide::{Client, Decision, decide},
+    geo::ClientNetwork,
     name::{self, Name},
     rr::{RrSet, Rtype},
     steer::{Basis, Limit, Member, Standing, Steering, Variant, order_from},
@@ -102,6 +103,10 @@ pub struct MemberExplained {
     pub distance_km: Option<f64>,
     /// `up`, `degraded`, `down`, `demoted`, `override up`, `override down` or `not judged`.
     pub standing: &'static str,
+    /// Which part of the clients it is sent, per mille: 0 if it does not serve.
+    pub share_permille: u32,
+    /// It weighs nothing in its pool: it is named when no other one serves.
+    pub stands_by: bool,
     /// Whether the answer names it.
     pub named: bool,
     /// Why.
@@ -137,7 +142,7 @@ pub fn explain(view: &View, name: &str, client: IpAddr, rtype: Rtype) -> Result<
         aliases: decision.aliases.iter().flat_map(texts).collect(),
         answers: decision.records.map(texts).unwrap_or_default(),
         ttl: ttl(&decision),
-        scope: scope(&decision),
+        scope: scope(view, &decision, client, rtype),
         place: place(view, client),
         steering: decision.steered.map(|(steering, variant)| steered(view, client, rtype, steering, variant)),
     })
@@ -177,9 +182,14 @@ fn ttl(decision: &Decision<'_>) -> Option<Clamp> {
     }
 }
 
-fn scope(decision: &Decision<'_>) -> Clamp {
+fn scope(view: &View, decision: &Decision<'_>, client: IpAddr, rtype: Rtype) -> Clamp {
+    let family = decision.steered.and_then(|(steering, _)| steering.family(rtype));
+    let shared_out = family.is_some_and(|family| family.tells_networks_apart(&view.geo, client));
     let reason = match (decision.steered, decision.scope) {
         (None, _) => "the same for everybody",
+        (Some(_), 1..) if shared_out => {
+            "the network by which clients are told apart while a member has only a part of its share"
+        }
         (Some((steering, _)), 0) if steering.rules.policy == SteeringPolicy::Failover => {
             "failover asks for nobody's place"
         }
@@ -232,8 +242,10 @@ fn steered(view: &View, client: IpAddr, rtype: Rtype, steering: &Steering, varia
             address: member.address(rtype),
             distance_km: from.map(|from| crate::geo::distance_km(from, member.location).round()),
             standing: standing(member.standing),
+            share_permille: if member.standing.serves() { member.share.permille() } else { 0 },
+            stands_by: member.stands_by,
             named,
-            reason: reason(member, rtype, named, steering, variant),
+            reason: reason(member, client, rtype, steering, (named, variant)),
         }
     });
     SteeringExplained {
@@ -245,6 +257,7 @@ fn steered(view: &View, client: IpAddr, rtype: Rtype, steering: &Steering, varia
         take: steering.rules.take,
         basis: match variant.basis {
             Basis::Healthy => "members that serve",
+            Basis::Standby => "members that stand by: no other one serves",
             Basis::DemotionIgnored => {
                 "members that the plan lets serve: leaving out those this server sees down would empty the answer"
             }
@@ -268,18 +281,32 @@ fn standing(standing: Standing) -> &'static str {
     }
 }
 
-fn reason(member: &Member, rtype: Rtype, named: bool, steering: &Steering, variant: &Variant) -> String {
+fn reason(
+    member: &Member,
+    client: IpAddr,
+    rtype: Rtype,
+    steering: &Steering,
+    (named, variant): (bool, &Variant),
+) -> String {
     if member.address(rtype).is_none() {
         return format!("left out: it has no {rtype} address");
     }
+    let beyond = (!member.share.holds(ClientNetwork::of(client))).then(|| share(member, client));
     if named {
-        return match (variant.basis, steering.rules.policy) {
-            (Basis::FailOpen, _) => "named though it is down: all are",
-            (Basis::DemotionIgnored, _) => "named though this server sees it down: otherwise nobody would be",
-            (_, SteeringPolicy::Nearest) => "named: among the nearest that serve",
-            (_, SteeringPolicy::Failover) => "named: among the first in the order that serve",
-        }
-        .to_owned();
+        let by_policy = match steering.rules.policy {
+            SteeringPolicy::Nearest => "among the nearest that serve",
+            SteeringPolicy::Failover => "among the first in the order that serve",
+        };
+        return match (variant.basis, beyond) {
+            (Basis::FailOpen, _) => "named though it is down: all are".to_owned(),
+            (Basis::DemotionIgnored, _) => {
+                "named though this server sees it down: otherwise nobody would be".to_owned()
+            }
+            (_, Some(beyond)) => format!("named, though {beyond}: nobody else would be"),
+            (Basis::Standby, _) => "named: it stands by, and no other one serves".to_owned(),
+            (_, None) if !member.share.is_whole() => format!("named: {by_policy}; {}", share(member, client)),
+            (_, None) => format!("named: {by_policy}"),
+        };
     }
     match member.standing {
         Standing::Judged(Verdict::Down) => "left out: the quorum's verdict is down".to_owned(),
@@ -287,8 +314,26 @@ fn reason(member: &Member, rtype: Rtype, named: bool, steering: &Steering, varia
         Standing::Demoted(_) => {
             "left out: this server hears no plane, and its own region's probes see it down".to_owned()
         }
-        _ => format!("not needed: {} better placed", steering.rules.take),
+        _ if member.stands_by && variant.basis != Basis::Standby => {
+            "not needed: it stands by (weight 0), and others serve".to_owned()
+        }
+        _ => match beyond {
+            Some(beyond) => format!("left out: {beyond}"),
+            None => format!("not needed: {} better placed", steering.rules.take),
+        },
     }
+}
+
+/// What share a member has, why, and on which side of it the client is.
+fn share(member: &Member, client: IpAddr) -> String {
+    let why = match member.standing {
+        Standing::Judged(Verdict::Degraded) => "it is degraded",
+        Standing::Overridden { .. } => "an override says so",
+        _ => "it is on its way back",
+    };
+    let (permille, number) = (member.share.permille(), member.share.number(ClientNetwork::of(client)));
+    let side = if number < permille { "is one of them" } else { "is none of them" };
+    format!("its share is {permille} of 1000 clients since {why}, and this client, number {number}, {side}")
 }
 
 /// Data of records in presentation form.

@@ -44,6 +44,29 @@ fn inner_v4(addr: Ipv6Addr) -> Option<(Ipv4Addr, u8)> {
     }
 }
 
+/// The network that tells clients apart where a member serves only a part of them: a /24 of IPv4, a /48 of IPv6.
+///
+/// Resolvers that send a client subnet send no more than that, and a customer's line rarely crosses its edge, so that a client
+/// stays on its side of a share while its address changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClientNetwork {
+    /// The network as one number; the two families never share one.
+    pub(crate) key: u64,
+    /// How long its prefix is in the address's own family.
+    pub(crate) prefix: u8,
+}
+
+impl ClientNetwork {
+    /// The network of a client. An IPv4 address that travels inside an IPv6 one has the network it would have by itself.
+    pub(crate) fn of(client: IpAddr) -> Self {
+        let folded = Folded::of(client);
+        match folded.family {
+            Family::V4 => Self { key: 4 << 56 | folded.key >> 8, prefix: folded.lead + 24 },
+            Family::V6 => Self { key: 6 << 56 | folded.key >> 16, prefix: folded.lead + 48 },
+        }
+    }
+}
+
 /// The upper halves whose addresses may be folded, first and last: [`super::encode`] sets them apart in the table.
 pub(super) const FOLDED_SPACE: [(u64, u64); 4] = [
     (0, 0),

@@ -29,6 +29,7 @@ pub use distance::distance_km;
 pub use encode::{CountryRanges, EncodeError, encode};
 pub use table::TableError;
 
+pub(crate) use fold::ClientNetwork;
 use fold::Folded;
 use places::Places;
 use table::{CountryTable, Family};

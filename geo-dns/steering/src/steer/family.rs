@@ -1,20 +1,37 @@
 //! The answers of one address family: A or AAAA.
+//!
+//! ```text
+//! country ─▸ root ─▸ Ask { share, yes, no } ─▸ … ─▸ Answer(variant)       at most MAX_ASKS questions, each a hash of 8 bytes
+//! ```
+//!
+//! Nearly always a root is an answer already. Nothing is allocated on the way, and every answer at its end is finished.
 
 use std::{collections::HashMap, net::IpAddr};
 
 use crate::{
-    geo::{Country, Geo, NOWHERE},
+    geo::{ClientNetwork, Country, Geo, NOWHERE},
     rr::{RrSet, Rtype},
 };
 
-use super::{Basis, Member, Rules, Ttl, walk::walk};
+use super::{
+    Basis, Member, Rules, Share, Ttl,
+    walk::{Unknown, Walk, walk},
+};
+
+/// How many shares are asked about for one client. Of further members on its way every client is taken to be in the share: an
+/// answer then names a member that should be spared, which is never wrong, only less gentle.
+const MAX_ASKS: usize = 6;
 
 /// The answers of one family. A and AAAA are judged apart, each on the members that have such an address.
 #[derive(Debug)]
 pub(crate) struct FamilyAnswers {
     variants: Vec<Variant>,
-    /// Index of the variant by country; empty if there is only one.
-    by_country: Box<[u16]>,
+    /// Trees of questions: a step only leads to steps that stand before it.
+    steps: Vec<Step>,
+    /// Where the way begins, by country; empty if it is one place for all.
+    by_country: Box<[u32]>,
+    /// Where it begins if there is no other place.
+    root: u32,
 }
 
 /// A finished answer.
@@ -28,43 +45,136 @@ pub(crate) struct Variant {
     pub(crate) ttl: Ttl,
 }
 
+/// A step on the way to an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Step {
+    /// The variant.
+    Answer(u32),
+    /// Is the client in this share?
+    Ask { share: Share, yes: u32, no: u32 },
+}
+
 impl FamilyAnswers {
     /// Walks each order for this family. `orders` has one by country, or a single one for all.
     pub(super) fn settle(members: &[Member], rules: &Rules, orders: &[Vec<usize>], rtype: Rtype) -> Self {
-        let mut variants = Vec::new();
-        let mut known: HashMap<(Vec<usize>, Basis, Ttl), u16> = HashMap::new();
-        let mut variant_for = |order: &Vec<usize>| {
-            let mut order = order.clone();
-            order.retain(|&i| members[i].address(rtype).is_some());
-            let walk = walk(members, &order, rules);
-            *known.entry((walk.chosen.clone(), walk.basis, walk.ttl)).or_insert_with(|| {
-                let rdata = walk.chosen.iter().filter_map(|&i| members[i].address(rtype)).map(octets).collect();
-                let set = RrSet { rtype, ttl: walk.ttl.seconds, rdata };
-                variants.push(Variant { set, chosen: walk.chosen, basis: walk.basis, ttl: walk.ttl });
-                (variants.len() - 1) as u16
-            })
+        let mut grower = Grower {
+            members,
+            rules,
+            rtype,
+            variants: Vec::new(),
+            steps: Vec::new(),
+            known_variants: HashMap::new(),
+            known_steps: HashMap::new(),
         };
-        let by_country: Box<[u16]> = orders.iter().map(&mut variant_for).collect();
-        Self { by_country: if variants.len() > 1 { by_country } else { Box::default() }, variants }
+        let mut roots: HashMap<Vec<usize>, u32> = HashMap::new();
+        let by_country: Box<[u32]> = orders
+            .iter()
+            .map(|order| {
+                let mut order = order.clone();
+                order.retain(|&i| members[i].address(rtype).is_some());
+                *roots.entry(order).or_insert_with_key(|order| grower.grow(order, &mut Vec::new()))
+            })
+            .collect();
+        let root = by_country.first().copied().unwrap_or_default();
+        let one_for_all = by_country.iter().all(|&other| other == root);
+        let by_country = if one_for_all { Box::default() } else { by_country };
+        Self { by_country, root, variants: grower.variants, steps: grower.steps }
     }
 
-    fn index(&self, country: Country) -> usize {
-        self.by_country.get(usize::from(country)).copied().unwrap_or_default().into()
+    fn root(&self, country: Country) -> u32 {
+        self.by_country.get(usize::from(country)).copied().unwrap_or(self.root)
+    }
+
+    fn root_for(&self, geo: &Geo, client: IpAddr) -> u32 {
+        self.root(if self.by_country.is_empty() { NOWHERE } else { geo.country(client) })
     }
 
     /// The answer for a client. There always is one, possibly without records.
     pub(crate) fn variant(&self, geo: &Geo, client: IpAddr) -> Option<&Variant> {
-        let country = if self.by_country.is_empty() { NOWHERE } else { geo.country(client) };
-        self.variants.get(self.index(country))
+        let mut at = self.root_for(geo, client);
+        loop {
+            at = match *self.steps.get(at as usize)? {
+                Step::Answer(variant) => return self.variants.get(variant as usize),
+                Step::Ask { share, yes, no } => {
+                    if share.holds(ClientNetwork::of(client)) {
+                        yes
+                    } else {
+                        no
+                    }
+                }
+            };
+        }
+    }
+
+    /// Whether the answer depends on the client's network beside its country: a member on its way has only a part of its share.
+    pub(crate) fn tells_networks_apart(&self, geo: &Geo, client: IpAddr) -> bool {
+        matches!(self.steps.get(self.root_for(geo, client) as usize), Some(Step::Ask { .. }))
     }
 
     /// Length of the widest prefix around a client in which everybody gets the same answer.
     pub(crate) fn scope(&self, geo: &Geo, client: IpAddr) -> u8 {
-        if self.by_country.is_empty() {
+        let apart = self.tells_networks_apart(geo, client);
+        if self.by_country.is_empty() && !apart {
             return 0;
         }
-        let own = self.index(geo.country(client));
-        geo.prefix_where(client, |country| self.index(country) == own)
+        let own = self.root_for(geo, client);
+        let by_place = geo.prefix_where(client, |country| self.root(country) == own);
+        if apart { by_place.max(ClientNetwork::of(client).prefix) } else { by_place }
+    }
+}
+
+/// Grows the trees.
+struct Grower<'m> {
+    members: &'m [Member],
+    rules: &'m Rules,
+    rtype: Rtype,
+    variants: Vec<Variant>,
+    steps: Vec<Step>,
+    known_variants: HashMap<(Vec<usize>, Basis, Ttl), u32>,
+    known_steps: HashMap<Step, u32>,
+}
+
+impl Grower<'_> {
+    /// The way to the answers of an order, once it is `told` in which shares the client is.
+    fn grow(&mut self, order: &[usize], told: &mut Vec<(usize, bool)>) -> u32 {
+        let depth = told.len();
+        let step = loop {
+            match walk(self.members, order, self.rules, told) {
+                Ok(walk) => break Step::Answer(self.variant(walk)),
+                Err(Unknown(member)) if told.len() >= MAX_ASKS => told.push((member, true)),
+                Err(Unknown(member)) => {
+                    let mut answered = |is_in| {
+                        told.push((member, is_in));
+                        let at = self.grow(order, told);
+                        told.truncate(depth);
+                        at
+                    };
+                    let (yes, no) = (answered(true), answered(false));
+                    if yes == no {
+                        // The question changes nothing, so that nobody is asked.
+                        return yes;
+                    }
+                    break Step::Ask { share: self.members[member].share, yes, no };
+                }
+            }
+        };
+        self.step(step)
+    }
+
+    fn step(&mut self, step: Step) -> u32 {
+        *self.known_steps.entry(step).or_insert_with(|| {
+            self.steps.push(step);
+            (self.steps.len() - 1) as u32
+        })
+    }
+
+    fn variant(&mut self, walk: Walk) -> u32 {
+        *self.known_variants.entry((walk.chosen.clone(), walk.basis, walk.ttl)).or_insert_with(|| {
+            let rdata = walk.chosen.iter().filter_map(|&i| self.members[i].address(self.rtype)).map(octets).collect();
+            let set = RrSet { rtype: self.rtype, ttl: walk.ttl.seconds, rdata };
+            self.variants.push(Variant { set, chosen: walk.chosen, basis: walk.basis, ttl: walk.ttl });
+            (self.variants.len() - 1) as u32
+        })
     }
 }
 

@@ -5,9 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use model::{Check, Location, Plan, Region, RegionName, Subject, Verdict, Why};
+use model::{Check, Location, Plan, Pool, Region, RegionName, Serving, Subject, Verdict, Why};
 
 use crate::rr::Rtype;
+
+use super::Share;
 
 /// A region that can serve a name.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +20,10 @@ pub(crate) struct Member {
     pub(crate) v4: Option<Ipv4Addr>,
     pub(crate) v6: Option<Ipv6Addr>,
     pub(crate) standing: Standing,
+    /// Which part of the clients it is sent.
+    pub(crate) share: Share,
+    /// It weighs nothing in its pool: it is named when no other one serves.
+    pub(crate) stands_by: bool,
     /// Earliest time in which probes alone could change the standing, milliseconds. None if no probe ever will.
     pub(crate) steady_ms: Option<u64>,
 }
@@ -58,19 +64,22 @@ impl Member {
     /// A region as a member of a pool with that check.
     pub(crate) fn new(
         region: &Region,
-        pool: &str,
+        (name, pool): (&str, &Pool),
         check: Option<&Check>,
         plan: &Plan,
         demoted: &BTreeSet<RegionName>,
     ) -> Self {
-        let standing = standing(region, pool, check, plan, demoted);
+        let serving = plan.serving_in(name, &region.name);
+        let standing = standing(region, (name, serving), check, plan, demoted);
+        let share = match standing {
+            // Nobody has judged it, so that nobody can have cut its share.
+            Standing::NotJudged => Share::whole(),
+            _ => Share::of(serving.share_permille, name, &region.name),
+        };
+        let of_region = plan.world.check_of(&region.name).map(|(_, check)| check);
+        // Where the region is judged by another check than the pool's, either of the two can change it.
         let steady_ms = check.and_then(|check| {
-            let probes = match standing {
-                Standing::NotJudged | Standing::Overridden { .. } => return None,
-                Standing::Judged(Verdict::Up | Verdict::Degraded) => check.down_after,
-                Standing::Judged(Verdict::Down) | Standing::Demoted(_) => check.up_after,
-            };
-            Some(check.interval_ms.saturating_mul(probes.into()))
+            [Some(check), of_region].into_iter().flatten().filter_map(|c| steady_ms(standing, c)).min()
         });
         Self {
             region: region.name.clone(),
@@ -79,6 +88,8 @@ impl Member {
             v4: region.gateway_v4,
             v6: region.gateway_v6,
             standing,
+            share,
+            stands_by: pool.weight(&region.name) == 0,
             steady_ms,
         }
     }
@@ -93,27 +104,42 @@ impl Member {
     }
 }
 
+/// How soon probes by that check could change the standing, milliseconds; none if a human's word holds it.
+fn steady_ms(standing: Standing, check: &Check) -> Option<u64> {
+    let probes = match standing {
+        Standing::NotJudged | Standing::Overridden { .. } => return None,
+        Standing::Judged(Verdict::Up | Verdict::Degraded) => check.down_after,
+        Standing::Judged(Verdict::Down) | Standing::Demoted(_) => check.up_after,
+    };
+    Some(check.interval_ms.saturating_mul(probes.into()))
+}
+
 /// An override beats the verdict and the local probes; a pool without a check hears only overrides.
 fn standing(
     region: &Region,
-    pool: &str,
+    (pool, serving): (&str, Serving),
     check: Option<&Check>,
     plan: &Plan,
     demoted: &BTreeSet<RegionName>,
 ) -> Standing {
-    let serving = plan.serving_in(pool, &region.name);
     if serving.why == Why::Override {
         return Standing::Overridden { serves: serving.serves };
     }
     if check.is_none() {
         return Standing::NotJudged;
     }
-    // Whether it serves is the Plan's to say; the verdict's name only adds colour.
-    let told = plan.verdicts.get(&Subject::Region(region.name.clone())).map(|state| state.verdict);
-    let verdict =
-        if serving.serves { told.filter(|v| *v != Verdict::Down).unwrap_or(Verdict::Up) } else { Verdict::Down };
+    let verdict = if serving.serves { colour(region, pool, plan) } else { Verdict::Down };
     if verdict != Verdict::Down && demoted.contains(&region.name) {
         return Standing::Demoted(verdict);
     }
     Standing::Judged(verdict)
+}
+
+/// Up or Degraded: the lesser word of the region's verdict and of its own as a member. Whether it serves at all is the Plan's
+/// to say.
+fn colour(region: &Region, pool: &str, plan: &Plan) -> Verdict {
+    let as_member = RegionName::new(pool).ok().map(|pool| Subject::Member { pool, region: region.name.clone() });
+    let subjects = [Some(Subject::Region(region.name.clone())), as_member].into_iter().flatten();
+    let told = subjects.filter_map(|subject| plan.verdicts.get(&subject)).map(|state| state.verdict);
+    told.filter(|verdict| *verdict != Verdict::Down).max().unwrap_or(Verdict::Up)
 }

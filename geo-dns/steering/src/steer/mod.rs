@@ -1,16 +1,19 @@
 //! Steering of one name: which members it names, for whom, and for how long.
 //!
 //! Everything that does not depend on the client is settled when a View is compiled. Of the client only its country counts,
-//! so a steered name is a small table: country → variant, where a variant is a finished answer. Countries with the same
-//! answer share a variant, and an answer's scope may be as wide as the variant is the same.
+//! and, while a member serves only a part of the clients, its network. So a steered name is a small table: country → variant,
+//! where a variant is a finished answer, or → a short tree of yes and no ("is this client in the member's share?") with
+//! variants at its leaves. Countries with the same answer share a variant, and an answer's scope may be as wide as the variant
+//! is the same.
 //!
 //! ```text
-//! members ─ order (nearest: per country · failover: as written) ─ walk (health, take) ─ variant {records, TTL, why}
+//! members ─ order (nearest: per country · failover: as written) ─ walk (health, shares, take) ─ variant {records, TTL, why}
 //! ```
 
 mod family;
 mod member;
 mod order;
+mod share;
 mod walk;
 
 #[cfg(test)]
@@ -26,6 +29,7 @@ use crate::{
 pub(crate) use family::{FamilyAnswers, Variant};
 pub(crate) use member::{Member, Standing};
 pub(crate) use order::order_from;
+pub(crate) use share::Share;
 pub(crate) use walk::{Basis, Limit, Ttl};
 
 /// A steered name (or several that are steered alike), ready to be asked.

@@ -5,7 +5,17 @@ use super::{walk::walk, *};
 fn member(id: u16, place: (f64, f64), standing: Standing, steady_ms: Option<u64>) -> Member {
     let region = RegionName::new(format!("r{id}")).unwrap();
     let location = Location { latitude: place.0, longitude: place.1 };
-    Member { region, id, location, v4: Some([192, 0, 2, id as u8].into()), v6: None, standing, steady_ms }
+    Member {
+        region,
+        id,
+        location,
+        v4: Some([192, 0, 2, id as u8].into()),
+        v6: None,
+        standing,
+        share: Share::whole(),
+        stands_by: false,
+        steady_ms,
+    }
 }
 
 fn rules(take: usize, all_down: AllDown, ttl: (u32, u32)) -> Rules {
@@ -22,7 +32,7 @@ fn check(members: &[(Standing, u64)], take: usize, all_down: AllDown, want: &str
     let members: Vec<_> =
         members.iter().enumerate().map(|(i, m)| member(i as u16 + 1, (0.0, 0.0), m.0, Some(m.1))).collect();
     let order: Vec<_> = (0..members.len()).collect();
-    let got = walk(&members, &order, &rules(take, all_down, (1, 100)));
+    let got = walk(&members, &order, &rules(take, all_down, (1, 100)), &[]).unwrap();
     assert_eq!(format!("{:?} {:?} {}", got.chosen, got.basis, got.ttl.seconds), want);
 }
 
@@ -47,7 +57,7 @@ fn a_walk_consults_no_more_than_it_needs() {
 fn ttls_are_whole_seconds_inside_the_names_limits() {
     let check = |steady_ms: Option<u64>, ttl: (u32, u32), want: (u32, Limit)| {
         let members = [member(1, (0.0, 0.0), UP, steady_ms)];
-        let got = walk(&members, &[0], &rules(1, AllDown::FailOpen, ttl)).ttl;
+        let got = walk(&members, &[0], &rules(1, AllDown::FailOpen, ttl), &[]).unwrap().ttl;
         assert_eq!((got.seconds, got.limit), want, "{steady_ms:?} in {ttl:?}");
     };
     check(Some(1), (1, 30), (1, Limit::Physics));

@@ -68,6 +68,8 @@ fn a_steered_answer_is_explained_member_by_member() {
                 "address": "198.51.100.2",
                 "distance_km": 1315.0,
                 "standing": "down",
+                "share_permille": 0,
+                "stands_by": false,
                 "named": false,
                 "reason": "left out: the quorum's verdict is down"
               },
@@ -76,6 +78,8 @@ fn a_steered_answer_is_explained_member_by_member() {
                 "address": "198.51.100.3",
                 "distance_km": 6288.0,
                 "standing": "override down",
+                "share_permille": 0,
+                "stands_by": false,
                 "named": false,
                 "reason": "left out: an override takes it out"
               },
@@ -84,6 +88,8 @@ fn a_steered_answer_is_explained_member_by_member() {
                 "address": "198.51.100.1",
                 "distance_km": 6726.0,
                 "standing": "up",
+                "share_permille": 1000,
+                "stands_by": false,
                 "named": true,
                 "reason": "named: among the nearest that serve"
               }
@@ -143,6 +149,8 @@ fn a_demotion_is_explained() {
                 "address": "2001:db8:2::1",
                 "distance_km": 1315.0,
                 "standing": "demoted",
+                "share_permille": 1000,
+                "stands_by": false,
                 "named": false,
                 "reason": "left out: this server hears no plane, and its own region's probes see it down"
               },
@@ -151,6 +159,8 @@ fn a_demotion_is_explained() {
                 "address": null,
                 "distance_km": 6288.0,
                 "standing": "up",
+                "share_permille": 1000,
+                "stands_by": false,
                 "named": false,
                 "reason": "left out: it has no AAAA address"
               },
@@ -159,6 +169,8 @@ fn a_demotion_is_explained() {
                 "address": "2001:db8:1::1",
                 "distance_km": 6726.0,
                 "standing": "up",
+                "share_permille": 1000,
+                "stands_by": false,
                 "named": true,
                 "reason": "named: among the nearest that serve"
               }

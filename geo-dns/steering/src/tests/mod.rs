@@ -5,4 +5,5 @@ mod explaining;
 mod packets;
 mod protocol;
 mod scopes;
+mod shares;
 pub(crate) mod world;

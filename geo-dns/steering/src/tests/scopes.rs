@@ -12,7 +12,7 @@ use super::world::*;
 use crate::{View, ViewInputs};
 
 /// Records as text, and the scope.
-fn answer_for(view: &View, name: &str, client: IpAddr) -> (Vec<String>, u8) {
+pub(super) fn answer_for(view: &View, name: &str, client: IpAddr) -> (Vec<String>, u8) {
     let bits = if client.is_ipv4() { 32 } else { 128 };
     let (_, packet) = ask(view, &format!("{name} ecs={client}/{bits}"));
     let message = Message::from_vec(&packet).unwrap();
@@ -37,7 +37,7 @@ fn neighbour(addr: IpAddr, prefix: u8, noise: u128) -> IpAddr {
 }
 
 /// Addresses all over, and in the corners.
-fn client() -> impl Strategy<Value = IpAddr> {
+pub(super) fn client() -> impl Strategy<Value = IpAddr> {
     let corner = prop::sample::select(vec![
         "::",
         "::1",
@@ -71,7 +71,7 @@ fn client() -> impl Strategy<Value = IpAddr> {
     ]
 }
 
-fn promise_holds(view: &View, name: &str, client: IpAddr, noise: &[u128]) -> Result<(), TestCaseError> {
+pub(super) fn promise_holds(view: &View, name: &str, client: IpAddr, noise: &[u128]) -> Result<(), TestCaseError> {
     let (answer, scope) = answer_for(view, name, client);
     for noise in noise.iter().copied().chain([0, u128::MAX]) {
         let other = neighbour(client, scope, noise);

@@ -155,6 +155,11 @@ pub(crate) fn down(plan: &mut Plan, regions: &str) {
     }
 }
 
+/// Brings regions to a share, per mille, as a ramp does: `ramp("eu-west", 100)`.
+pub(crate) fn ramp(plan: &mut Plan, region: &str, permille: u32) {
+    plan.verdicts.get_mut(&Subject::Region(region_name(region))).unwrap().ramp_permille = permille;
+}
+
 pub(crate) fn set_override(plan: &mut Plan, region: &str, action: OverrideAction) {
     plan.overrides.push(Override::new(Subject::Region(region_name(region)), action, ("test", "test"), 0, 1));
 }

@@ -142,7 +142,7 @@ impl<'p> Steerings<'p> {
         let members = ordered(&steered.order, &pool.members)
             .map(|name| {
                 let region = world.region(name).ok_or_else(|| missing("region", name.as_str()))?;
-                Ok(Member::new(region, &steered.pool, check, self.plan, &self.inputs.demoted))
+                Ok(Member::new(region, (&steered.pool, pool), check, self.plan, &self.inputs.demoted))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let rules = Rules { policy: steered.policy, take: steered.take, ttl: steered.ttl, all_down: pool.all_down };
