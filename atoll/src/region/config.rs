@@ -44,8 +44,30 @@ pub(crate) struct RegionConfig {
     /// How to reach the other regions. Every other region of the World has an entry.
     #[serde(default)]
     pub(crate) peers: BTreeMap<RegionName, Peer>,
+    /// What probes of this region may use.
+    #[serde(default, skip_serializing_if = "ChecksConfig::is_empty")]
+    pub(crate) checks: ChecksConfig,
     /// The app to run.
     pub(crate) app: AppConfig,
+}
+
+/// What probes may use beyond a socket.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChecksConfig {
+    /// Certificates (PEM) of those whose word https checks take; such checks fail without it. On Debian
+    /// `/etc/ssl/certs/ca-certificates.crt` has the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trust: Option<PathBuf>,
+    /// The directory of the programs of exec checks; such checks fail without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) programs: Option<PathBuf>,
+}
+
+impl ChecksConfig {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 fn default_round_trip_ms() -> u64 {
@@ -124,7 +146,8 @@ impl RegionConfig {
             &mut config.pki.cert,
             &mut config.pki.key,
         ];
-        for path in files {
+        let checks = [&mut config.checks.trust, &mut config.checks.programs];
+        for path in files.into_iter().chain(checks.into_iter().flatten()) {
             *path = base.join(&*path);
         }
         Ok(config)

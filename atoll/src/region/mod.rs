@@ -265,9 +265,17 @@ fn node_config(
         users: Vec::new(),
         app: Some(app_spec(config)?),
         transport,
+        probes: probe_tools(config)?,
         heard: Arc::new(move || heard.last()),
         more_metrics,
     })
+}
+
+fn probe_tools(config: &RegionConfig) -> anyhow::Result<region_node::ProbeTools> {
+    let checks = &config.checks;
+    let tls = checks.trust.as_ref().map(|trust| pki::ca_client_config(trust, &[])).transpose();
+    let tls = tls.context("`trust` of [checks] in the region's configuration cannot be used")?;
+    Ok(region_node::ProbeTools { tls, programs: checks.programs.clone() })
 }
 
 fn app_spec(config: &RegionConfig) -> anyhow::Result<AppSpec> {

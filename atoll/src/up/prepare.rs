@@ -79,6 +79,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
             // All regions share this machine: one thread each keeps them from waking one another's cores for nothing.
             threads: Some(1),
             max_memory_bytes: None,
+            checks: Default::default(),
             pki: PkiFiles { ca: ca.ca_pem_path(), cert: issued.cert, key: issued.key },
             listen,
             peers: layout.peers(name).into_iter().collect(),

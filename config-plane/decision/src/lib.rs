@@ -34,7 +34,7 @@ pub use damping::Penalty;
 pub use guards::{Capacity, Wish, capacity_left, check_decision, expirable, openable};
 pub use judge::{Input, Judge, Standing};
 pub use now::Now;
-pub use probe::{Observer, ProbeMachine};
+pub use probe::{Finding, Observer, ProbeMachine};
 pub use quorum::Quorum;
 pub use refusal::{Family, Refusal};
 pub use request::{Change, Command, Demand, Outcome, Request, RequestId, Staging};

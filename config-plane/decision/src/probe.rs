@@ -7,6 +7,9 @@
 //!     └──────── down_after failures ─────────────────────────────────────────→   │ up_after successes in a row → Up
 //! ```
 //!
+//! A Poor result is a success: the member answers, badly. `down_after` of them with no more than as many Good ones in a row between
+//! turn the vote of an Up machine into Degraded, `up_after` Good ones in a row turn it back.
+//!
 //! In Up, a success between failures does not clear their count; only as many successes in a row as failures are needed for
 //! Down do (gdnsd's `ok_thresh`). So a member that fails every second probe goes Down, and one lost packet an hour never does.
 
@@ -16,12 +19,24 @@ use model::{RegionName, Subject, Vote, VoteVector};
 
 use crate::Timing;
 
+/// What a probe found. Ordered from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Finding {
+    /// It serves.
+    Good,
+    /// It serves, but badly: its gateway tells of failed requests, its certificate is about to end.
+    Poor,
+    /// It does not serve.
+    Failed,
+}
+
 /// What one observer makes of its probes of one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeMachine {
     down_after: u32,
     up_after: u32,
     state: State,
+    quality: Quality,
     /// Start of the first failed probe of the present bad streak, Unix milliseconds.
     failing_since_ms: Option<u64>,
 }
@@ -33,17 +48,48 @@ enum State {
     Down { successes: u32 },
 }
 
+/// How well what answers answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Quality {
+    is_degraded: bool,
+    /// Poor results since the last `down_after` Good ones in a row.
+    poor: u32,
+    /// Good results in a row.
+    good: u32,
+}
+
+impl Quality {
+    fn note(&mut self, is_poor: bool, down_after: u32, up_after: u32) {
+        if is_poor {
+            *self = Self { poor: self.poor.saturating_add(1), good: 0, ..*self };
+            self.is_degraded |= self.poor >= down_after;
+            return;
+        }
+        self.good = self.good.saturating_add(1);
+        if self.good >= if self.is_degraded { up_after } else { down_after } {
+            *self = Self::default();
+        }
+    }
+}
+
 impl ProbeMachine {
     /// A machine that has seen nothing yet. Thresholds below 1 count as 1.
     pub fn new(down_after: u32, up_after: u32) -> Self {
         let (down_after, up_after) = (down_after.max(1), up_after.max(1));
-        Self { down_after, up_after, state: State::Unknown { failures: 0 }, failing_since_ms: None }
+        Self {
+            down_after,
+            up_after,
+            state: State::Unknown { failures: 0 },
+            quality: Quality::default(),
+            failing_since_ms: None,
+        }
     }
 
     /// Takes the result of a probe that was started at `started_at_ms` (Unix milliseconds), and returns the vote.
-    pub fn observe(&mut self, started_at_ms: u64, ok: bool) -> Vote {
-        if ok {
+    pub fn observe(&mut self, started_at_ms: u64, finding: Finding) -> Vote {
+        if finding < Finding::Failed {
             self.succeeded();
+            self.quality.note(finding == Finding::Poor, self.down_after, self.up_after);
         } else {
             // Probes overlap, so a slow failure may arrive after a quick one that was started later.
             self.failing_since_ms = Some(self.failing_since_ms.map_or(started_at_ms, |since| since.min(started_at_ms)));
@@ -81,6 +127,7 @@ impl ProbeMachine {
     pub fn vote(&self) -> Vote {
         match self.state {
             State::Unknown { .. } => Vote::Unknown,
+            State::Up { .. } if self.quality.is_degraded => Vote::Degraded,
             State::Up { .. } => Vote::Up,
             State::Down { .. } => Vote::Down,
         }
@@ -109,12 +156,13 @@ pub struct Observer {
     epoch_ms: u64,
     seq: u64,
     machines: BTreeMap<Subject, ProbeMachine>,
+    load_rps: BTreeMap<RegionName, u32>,
 }
 
 impl Observer {
     /// The eyes of region `name`, in a process that was started at `epoch_ms` (Unix milliseconds).
     pub fn new(name: RegionName, epoch_ms: u64) -> Self {
-        Self { name, epoch_ms, seq: 0, machines: BTreeMap::new() }
+        Self { name, epoch_ms, seq: 0, machines: BTreeMap::new(), load_rps: BTreeMap::new() }
     }
 
     /// Watches these subjects from now on. What is known of a subject whose thresholds stay is kept.
@@ -126,11 +174,25 @@ impl Observer {
                 was.remove(&subject).filter(|m| (m.down_after, m.up_after) == (fresh.down_after, fresh.up_after));
             self.machines.insert(subject, kept.unwrap_or(fresh));
         }
+        let machines = &self.machines;
+        self.load_rps.retain(|region, _| machines.keys().any(|subject| subject.region() == region));
     }
 
     /// Takes a probe's result. A subject that is not watched (any more) is ignored: a late answer changes nothing.
-    pub fn observe(&mut self, subject: &Subject, started_at_ms: u64, ok: bool) -> Vote {
-        self.machines.get_mut(subject).map_or(Vote::Unknown, |machine| machine.observe(started_at_ms, ok))
+    pub fn observe(&mut self, subject: &Subject, started_at_ms: u64, finding: Finding) -> Vote {
+        let machine = self.machines.get_mut(subject);
+        let vote = machine.map_or(Vote::Unknown, |machine| machine.observe(started_at_ms, finding));
+        if matches!(subject, Subject::Region(_)) && !matches!(vote, Vote::Up | Vote::Degraded) {
+            self.load_rps.remove(subject.region());
+        }
+        vote
+    }
+
+    /// Notes what a region's gateway says that it carries. Kept while the region answers.
+    pub fn note_load(&mut self, subject: &Subject, rps: u32) {
+        if self.machines.contains_key(subject) {
+            self.load_rps.insert(subject.region().clone(), rps);
+        }
     }
 
     /// What is known of one subject.
@@ -155,7 +217,7 @@ impl Observer {
                 .iter()
                 .filter_map(|(subject, machine)| Some((subject.clone(), machine.failing_since_ms()?)))
                 .collect(),
-            load_rps: BTreeMap::new(),
+            load_rps: self.load_rps.clone(),
         }
     }
 }

@@ -3,11 +3,14 @@
 //! - `/healthz`: this region can serve. 503 with the reasons in JSON when it cannot.
 //! - `/readyz`: new users may be sent here. As `/healthz`, and the region has caught up as far as its owner asks.
 //!
-//! Both turn 503 when the gateway announces its stop. The paths are reserved: an app's own cannot be seen through the gateway.
+//! Both carry what the gateway makes of its own traffic (`traffic.rs`). Both turn 503 when the gateway announces its stop. The paths are reserved: an app's own cannot be seen through the gateway.
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
-use crate::body::ResponseBody;
+use crate::{
+    body::ResponseBody,
+    traffic::{self, Traffic},
+};
 
 /// Can this region serve?
 pub const HEALTH_PATH: &str = "/healthz";
@@ -26,7 +29,7 @@ pub trait Readiness: Send + Sync + 'static {
 }
 
 /// The answer at either path.
-pub(crate) fn answer(method: &Method, region: &str, problems: &[String]) -> Response<ResponseBody> {
+pub(crate) fn answer(method: &Method, region: &str, problems: &[String], traffic: Traffic) -> Response<ResponseBody> {
     if method != Method::GET && method != Method::HEAD {
         let mut response = Response::new(ResponseBody::own("use GET or HEAD\n"));
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
@@ -41,5 +44,6 @@ pub(crate) fn answer(method: &Method, region: &str, problems: &[String]) -> Resp
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(traffic::HEADER, traffic.header());
     response
 }

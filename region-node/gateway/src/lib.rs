@@ -26,6 +26,7 @@ mod metrics;
 mod proxy;
 mod refusal;
 mod token;
+mod traffic;
 mod tunnel;
 mod upstream;
 
@@ -41,6 +42,7 @@ use tokio::{
 pub use config::{GatewayConfig, Limits};
 pub use health::{HEALTH_PATH, READY_PATH, Readiness};
 pub use token::{TOKEN_COOKIE, TokenSource, Waited};
+pub use traffic::Traffic;
 
 use accept::Phase;
 use proxy::Proxy;

@@ -34,6 +34,9 @@ pub(crate) struct Metrics {
     classes: [Counter; 5],
     buckets: [Counter; BUCKETS_US.len()],
     duration_us: AtomicU64,
+    /// Of the answers, those at the gateway's own paths; and of these, those with 5xx.
+    probes: Counter,
+    probes_failed: Counter,
     connections: Counter,
     connections_open: AtomicI64,
     /// Requests sent a second time.
@@ -76,6 +79,21 @@ impl Metrics {
         if let Some(bucket) = self.buckets.get(bucket) {
             bucket.add();
         }
+    }
+
+    /// A request at one of the gateway's own paths was answered; [`Metrics::answered`] counts it too.
+    pub(crate) fn probed(&self, status: StatusCode) {
+        self.probes.add();
+        if status.is_server_error() {
+            self.probes_failed.add();
+        }
+    }
+
+    /// Requests of users answered so far, and how many of them with 5xx.
+    pub(crate) fn of_users(&self) -> (u64, u64) {
+        let all: u64 = self.classes.iter().map(Counter::get).sum();
+        let failed = self.classes[CLASSES.len() - 1].get();
+        (all.saturating_sub(self.probes.get()), failed.saturating_sub(self.probes_failed.get()))
     }
 
     /// Everything as Prometheus text; `in_flight` per worker is the fleet's to know.

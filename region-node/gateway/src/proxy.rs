@@ -26,6 +26,7 @@ use crate::{
     metrics::Metrics,
     refusal::{self, Refusal},
     token::{self, TokenSource, Waited},
+    traffic::{Recently, Traffic},
     tunnel,
     upstream::Link,
 };
@@ -41,6 +42,7 @@ pub(crate) struct Proxy {
     stopping: AtomicBool,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) metrics: Metrics,
+    recently: Recently,
 }
 
 /// A worker's answer and what must happen to it.
@@ -63,6 +65,7 @@ impl Proxy {
             stopping: AtomicBool::new(false),
             fleet: Arc::new(Fleet::new()),
             metrics: Metrics::default(),
+            recently: Recently::default(),
         }
     }
 
@@ -90,6 +93,12 @@ impl Proxy {
         response
     }
 
+    /// What users met here lately. Probes are not users.
+    fn traffic(&self) -> Traffic {
+        let (requests, failed) = self.metrics.of_users();
+        self.recently.read(Instant::now(), requests, failed)
+    }
+
     fn health(&self, method: &Method, readiness: bool) -> Response<ResponseBody> {
         let mut problems = self.readiness.health_problems();
         if let Some(app) = self.config.app.as_ref().filter(|_| !self.fleet.has_ready_worker()) {
@@ -101,7 +110,10 @@ impl Proxy {
         if readiness {
             problems.extend(self.readiness.readiness_problems());
         }
-        health::answer(method, self.config.region.as_str(), &problems)
+        let traffic = self.traffic();
+        let response = health::answer(method, self.config.region.as_str(), &problems, traffic);
+        self.metrics.probed(response.status());
+        response
     }
 
     async fn forward(&self, connection: &Arc<Connection>, mut request: Request<Incoming>) -> Response<ResponseBody> {

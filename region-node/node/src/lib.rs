@@ -40,6 +40,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 pub use demotion::{SILENCE, demoted};
 pub use observer::Sight;
+pub use probe::ProbeTools;
 pub use routes::MoreMetrics;
 
 use crate::{observer::Eyes, readiness::StateReadiness, tokens::Tokens};
@@ -86,6 +87,8 @@ pub struct NodeConfig {
     pub app: Option<AppSpec>,
     /// Carries votes.
     pub transport: Transport,
+    /// What probes need beyond a socket.
+    pub probes: ProbeTools,
     /// When the follower last heard of a quorum.
     pub heard: Arc<dyn Fn() -> Option<Instant> + Send + Sync>,
     /// Metrics of rooms that this crate does not know.
@@ -192,7 +195,13 @@ fn eyes(config: &NodeConfig) -> Eyes {
     let own = (config.region.clone(), config.gateway);
     let gateways: BTreeMap<_, _> = config.neighbours.iter().map(|n| (n.name.clone(), n.gateway)).chain([own]).collect();
     let members = config.neighbours.iter().map(|n| Endpoint::region(n.name.clone(), n.admin));
-    Eyes { region: config.region.clone(), gateways, members: members.collect(), transport: config.transport.clone() }
+    Eyes {
+        region: config.region.clone(),
+        gateways,
+        members: members.collect(),
+        transport: config.transport.clone(),
+        tools: config.probes.clone(),
+    }
 }
 
 impl NodeHandle {

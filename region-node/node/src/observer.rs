@@ -26,7 +26,10 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use crate::{probe::probe, unix_ms};
+use crate::{
+    probe::{ProbeTools, Report, probe},
+    unix_ms,
+};
 
 /// Probe results that wait for the observer.
 const RESULTS: usize = 256;
@@ -40,6 +43,7 @@ pub(crate) struct Eyes {
     /// Every plane member but our own.
     pub(crate) members: Vec<Endpoint>,
     pub(crate) transport: Transport,
+    pub(crate) tools: ProbeTools,
 }
 
 /// What the observer tells the rest of the region.
@@ -88,11 +92,14 @@ async fn observe(
                 // A loop that is late by an interval cannot tell a slow subject from its own slowness.
                 late = Instant::now() > due + Duration::from_millis(sights.timing.interval_ms);
                 due = Instant::now() + Duration::from_millis(sights.timing.interval_ms);
-                sights.probe_all(&results);
+                sights.probe_all(&eyes.tools, &results);
             }
-            Some((subject, started_ms, ok)) = arriving.recv() => {
+            Some((subject, started_ms, report)) = arriving.recv() => {
                 let before = observer.machine(&subject).map(ProbeMachine::vote);
-                let after = observer.observe(&subject, started_ms, ok);
+                let after = observer.observe(&subject, started_ms, report.finding);
+                if let Some(rps) = report.load_rps {
+                    observer.note_load(&subject, rps);
+                }
                 if before.is_some_and(|before| before != after) {
                     voting.reset_immediately();
                 }
@@ -159,15 +166,16 @@ impl Sights {
         Duration::from_millis(self.timing.vote_life_ms)
     }
 
-    fn probe_all(&self, results: &mpsc::Sender<(Subject, u64, bool)>) {
+    fn probe_all(&self, tools: &ProbeTools, results: &mpsc::Sender<(Subject, u64, Report)>) {
         for (subject, at, check, timing) in &self.seen {
             let (subject, at, check, results) = (subject.clone(), *at, check.clone(), results.clone());
+            let tools = tools.clone();
             let within = Duration::from_millis(timing.timeout_ms);
             tokio::spawn(async move {
                 let started_ms = unix_ms();
-                let ok = probe(at, &check, within).await;
+                let report = probe(&tools, &subject, at, &check, within).await;
                 // The observer is gone only when the region stops.
-                let _ = results.send((subject, started_ms, ok)).await;
+                let _ = results.send((subject, started_ms, report)).await;
             });
         }
     }

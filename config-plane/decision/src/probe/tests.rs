@@ -1,17 +1,26 @@
-//! Each line of a table is a machine with `down_after` 3 and `up_after` 4: results as `.` (good) and `x` (bad) go in, votes
-//! as `u` (Up), `d` (Down) and `?` (Unknown) come out.
+//! Each line of a table is a machine with `down_after` 3 and `up_after` 4: results as `.` (good), `p` (poor) and `x` (failed) go in,
+//! votes as `u` (Up), `g` (Degraded), `d` (Down) and `?` (Unknown) come out.
 
 use model::{RegionName, Subject, Vote};
 
 use super::*;
+
+fn finding(result: char) -> Finding {
+    match result {
+        '.' => Finding::Good,
+        'p' => Finding::Poor,
+        _ => Finding::Failed,
+    }
+}
 
 fn check(results: &str, votes: &str) {
     let mut machine = ProbeMachine::new(3, 4);
     let seen: String = results
         .chars()
         .enumerate()
-        .map(|(i, result)| match machine.observe(i as u64, result == '.') {
+        .map(|(i, result)| match machine.observe(i as u64, finding(result)) {
             Vote::Up => 'u',
+            Vote::Degraded => 'g',
             Vote::Down => 'd',
             _ => '?',
         })
@@ -36,6 +45,16 @@ fn failures_need_not_be_in_a_row_but_enough_successes_clear_their_count() {
 }
 
 #[test]
+fn poor_results_degrade_it_and_only_good_ones_in_a_row_bring_it_back() {
+    check(".ppp", "uuug");
+    check(".pp.p", "uuuug");
+    check(".pp...p", "uuuuuuu");
+    check("ppp...p....", "uuggggggggu");
+    check("pppxxx", "uugggd");
+    check("pppxxx....", "uugggddddu");
+}
+
+#[test]
 fn down_ends_with_successes_in_a_row_only() {
     check("xxx....", "??ddddu");
     check("xxx...x...x....", "??ddddddddddddu");
@@ -53,7 +72,7 @@ fn the_bad_streak_keeps_the_start_of_its_first_failure() {
         (60, true, Some(20)),
         (70, true, None),
     ] {
-        machine.observe(at, ok);
+        machine.observe(at, if ok { Finding::Good } else { Finding::Failed });
         assert_eq!(machine.failing_since_ms(), since, "at {at}");
     }
 }
@@ -63,7 +82,7 @@ fn the_distance_to_a_change_shrinks_with_each_result_towards_it() {
     let mut machine = ProbeMachine::new(3, 4);
     let mut distances = vec![machine.results_until_change()];
     for ok in [true, false, false, false, true, true] {
-        machine.observe(0, ok);
+        machine.observe(0, if ok { Finding::Good } else { Finding::Failed });
         distances.push(machine.results_until_change());
     }
     assert_eq!(distances, [1, 3, 2, 1, 4, 3, 2]);
@@ -81,7 +100,7 @@ fn timing() -> Timing {
 fn an_observer_that_fails_its_own_control_has_no_opinion() {
     let mut observer = Observer::new(RegionName::new("us").unwrap(), 7);
     observer.watch([(subject("eu"), timing()), (subject("ap"), timing())]);
-    observer.observe(&subject("eu"), 1, true);
+    observer.observe(&subject("eu"), 1, Finding::Good);
     assert_eq!(observer.vector(true).votes[&subject("eu")], Vote::Up);
     let blind = observer.vector(false);
     assert_eq!(blind.votes.len(), 2, "a vector always has every subject");
@@ -93,10 +112,14 @@ fn an_observer_that_fails_its_own_control_has_no_opinion() {
 fn a_new_list_of_subjects_keeps_what_is_known_of_the_old_ones() {
     let mut observer = Observer::new(RegionName::new("us").unwrap(), 7);
     observer.watch([(subject("eu"), timing()), (subject("ap"), timing())]);
-    observer.observe(&subject("eu"), 1, true);
+    observer.observe(&subject("eu"), 1, Finding::Good);
     observer.watch([(subject("eu"), timing()), (subject("sa"), timing())]);
     let vector = observer.vector(true);
     assert_eq!(vector.votes[&subject("eu")], Vote::Up);
     assert_eq!(vector.votes[&subject("sa")], Vote::Unknown);
-    assert_eq!(observer.observe(&subject("ap"), 2, true), Vote::Unknown, "a late answer of a subject that is gone");
+    assert_eq!(
+        observer.observe(&subject("ap"), 2, Finding::Good),
+        Vote::Unknown,
+        "a late answer of a subject that is gone"
+    );
 }
