@@ -48,7 +48,7 @@ pub use partition::{
 pub use reply::{OpError, Reply};
 pub use rules::{DEFAULT_MAX_VALUE_BYTES, PrefixRule, Rules};
 pub use types::mark::REMOVE_WINS_KEEP_MS;
-pub use wire::{DecodeError, TooNew};
+pub use wire::{DecodeError, TooNew, partition_of_frame};
 
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 64 * 1024;

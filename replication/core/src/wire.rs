@@ -101,6 +101,19 @@ pub(crate) fn read_frame(bytes: &[u8], kind: Kind, limit: usize) -> Result<Optio
     }
 }
 
+/// The partition that a delta, a catch-up or a state belongs to, by the head of its frame: for whoever hands frames to others to
+/// read. Nothing is checked; of a damaged frame the answer is nothing or anything.
+pub fn partition_of_frame(bytes: &[u8]) -> Option<u16> {
+    let mut partition = 0;
+    for (at, byte) in bytes.get(HEAD + 2..)?.iter().take(3).enumerate() {
+        partition |= u32::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return u16::try_from(partition).ok();
+        }
+    }
+    None
+}
+
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
@@ -153,7 +166,7 @@ pub(crate) fn put_dots(out: &mut Vec<u8>, dots: &mut [Dot]) {
     }
 }
 
-/// Reads what the functions above wrote. Byte strings are slices of the one buffer, never copies.
+/// Reads what the functions above wrote. Byte strings are slices of the one buffer, never copies of it.
 pub(crate) struct Reader {
     bytes: Bytes,
 }
@@ -163,6 +176,11 @@ type Read<T> = Result<T, DecodeError>;
 impl Reader {
     pub(crate) fn new(body: &[u8]) -> Self {
         Self { bytes: Bytes::copy_from_slice(body) }
+    }
+
+    /// Reads `body` where it lies: what is read are slices of whatever `body` is a slice of.
+    pub(crate) fn over(body: Bytes) -> Self {
+        Self { bytes: body }
     }
 
     pub(crate) fn left(&self) -> usize {

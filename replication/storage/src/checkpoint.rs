@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use replication_core::{CatchUp, Hlc, PARTITIONS, Partition, Renamed, ReplicaId, SnapshotCursor};
+use replication_core::{CatchUp, Hlc, PARTITIONS, Renamed, SnapshotCursor};
 
 use crate::{
     Access, Files, OpenError, OpenFile,
@@ -23,6 +23,7 @@ use crate::{
         record::{self, Kind},
         segment::{self, BadHeader, FileKind},
     },
+    lanes::Router,
     store::{Counters, Inner},
 };
 
@@ -158,13 +159,6 @@ fn write(inner: &Inner, new: &Path, position: u64) -> io::Result<Arc<dyn OpenFil
     Ok(file)
 }
 
-/// What a checkpoint held.
-pub(crate) struct Loaded {
-    pub(crate) last: Last,
-    pub(crate) marks: Marks,
-    pub(crate) partitions: Vec<Partition>,
-}
-
 /// Removes what an interrupted checkpoint left.
 pub(crate) fn remove_unfinished(files: &dyn Files, dir: &Path) -> Result<(), OpenError> {
     let leftover = dir.join("checkpoint.new");
@@ -174,8 +168,13 @@ pub(crate) fn remove_unfinished(files: &dyn Files, dir: &Path) -> Result<(), Ope
     }
 }
 
-/// Reads the newest checkpoint of `dir`.
-pub(crate) fn load(files: &dyn Files, dir: &Path, owner: &Owner, me: ReplicaId) -> Result<Option<Loaded>, OpenError> {
+/// Reads the newest checkpoint of `dir`: its partitions go to `router`, its marks are returned.
+pub(crate) fn load(
+    files: &dyn Files,
+    dir: &Path,
+    owner: &Owner,
+    router: &mut Router,
+) -> Result<Option<(Last, Marks)>, OpenError> {
     let Some(position) = segment::numbered(files, dir, EXTENSION)?.last().copied() else { return Ok(None) };
     let path = path(dir, position);
     let bytes = files.read(&path).map_err(OpenError::io("read", &path))?;
@@ -190,63 +189,22 @@ pub(crate) fn load(files: &dyn Files, dir: &Path, owner: &Owner, me: ReplicaId) 
         Err(BadHeader::Refused(error)) => return Err(error),
         Err(BadHeader::Damaged(what)) => return Err(damaged(0, what)),
     }
-    let last = Last { position, bytes: bytes.len() as u64 };
-    let mut loaded = Loaded {
-        last,
-        marks: Marks::default(),
-        partitions: (0..PARTITIONS).map(|id| Partition::new(id, me)).collect(),
-    };
-    let (mut at, mut assembly) = (segment::HEADER, None);
+    router.begin(&path);
+    let (mut at, mut marks) = (segment::HEADER, Marks::default());
     loop {
         // Whatever is wrong in here, it was whole once: the file got its name only after it was synced.
         let record = record::read(&bytes[at..]).map_err(|what| damaged(at, what))?;
         match record.kind {
             Kind::Watermarks => {
-                loaded.marks = Marks::decode(record.payload).ok_or_else(|| damaged(at, "unreadable watermarks"))?;
+                marks = Marks::decode(record.payload).ok_or_else(|| damaged(at, "unreadable watermarks"))?;
             }
-            Kind::Partition => {
-                let (partition, _) =
-                    Partition::decode_state(record.payload, me).map_err(|e| damaged(at, &e.to_string()))?;
-                let slot = loaded.partitions.get_mut(usize::from(partition.id()));
-                *slot.ok_or_else(|| damaged(at, "a partition that does not exist"))? = partition;
-            }
-            Kind::Piece => {
-                let piece = CatchUp::decode(record.payload).map_err(|e| damaged(at, &e.to_string()))?;
-                let (piece, _) = piece.ok_or_else(|| damaged(at, "a piece that is cut off"))?;
-                assembly = loaded.add(assembly, piece).map_err(|what| damaged(at, &what))?;
-            }
-            Kind::End => {
-                loaded.apply(assembly).map_err(|what| damaged(at, &what))?;
-                return Ok(Some(loaded));
-            }
+            Kind::Partition | Kind::Piece => router.route(at as u64, &record),
+            Kind::End => return Ok(Some((Last { position, bytes: bytes.len() as u64 }, marks))),
             Kind::Delta | Kind::CatchUp | Kind::Synced => {
                 return Err(damaged(at, "a record that belongs into a journal"));
             }
         }
         at += record.len();
-    }
-}
-
-impl Loaded {
-    /// Joins a piece to the pieces of its partition that came before it; those of another partition are all there now.
-    fn add(&mut self, assembly: Option<CatchUp>, piece: CatchUp) -> Result<Option<CatchUp>, String> {
-        match assembly {
-            Some(mut begun) if begun.partition == piece.partition => {
-                begun.then(piece).map_err(|e| e.to_string())?;
-                Ok(Some(begun))
-            }
-            other => {
-                self.apply(other)?;
-                Ok(Some(piece))
-            }
-        }
-    }
-
-    fn apply(&mut self, assembly: Option<CatchUp>) -> Result<(), String> {
-        let Some(whole) = assembly else { return Ok(()) };
-        let partition = self.partitions.get_mut(usize::from(whole.partition));
-        let partition = partition.ok_or("a partition that does not exist")?;
-        partition.apply_catch_up(&whole).map(drop).map_err(|e| e.to_string())
     }
 }
 

@@ -20,6 +20,7 @@ mod files;
 mod identity;
 mod journal;
 mod keeper;
+mod lanes;
 mod luck;
 mod mark;
 mod memory;

@@ -3,16 +3,17 @@
 
 use std::path::Path;
 
-use replication_core::{CatchUp, Delta, Hlc, Merged, PARTITIONS, Partition, ReplicaId};
+use replication_core::{Hlc, Partition, ReplicaId};
 
 use crate::{
     Files, OpenError,
-    checkpoint::{self, Last, Loaded, Marks},
+    checkpoint::{self, Last, Marks},
     identity::Found,
     journal::{
-        self, Owner, Reached, Replayed,
+        self, Owner, Reached, Replayed, Sink,
         record::{Kind, Record},
     },
+    lanes::{self, Router},
 };
 
 /// What was found in a directory.
@@ -27,86 +28,66 @@ pub(crate) struct Reading {
     pub(crate) sync_lost: bool,
 }
 
-/// Reads a directory. `known` is the identity that was found in it; `me` is who reads.
+/// What was read into memory.
+pub(crate) struct Replay {
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) marks: Marks,
+    /// The stamp of the last change made here.
+    pub(crate) last_local: Hlc,
+}
+
+/// Reads a directory. `known` is the identity that was found in it; `me` is who reads, through so many `lanes`.
 pub(crate) fn read(
     files: &dyn Files,
     dir: &Path,
     owner: &Owner,
     me: ReplicaId,
     known: Option<&Found>,
+    lanes: usize,
 ) -> Result<Reading, OpenError> {
-    let (mut replay, last) = begin(checkpoint::load(files, dir, owner, me)?, me);
-    let from = last.map_or(0, |last| last.position);
     let power_failed = known.is_none_or(|known| known.power_failed(files));
-    let replayed = journal::replay(files, dir, owner, from, power_failed, &mut |record| replay.take(record))?;
+    let (read, filled) = lanes::fill(dir, lanes, me, |router| {
+        let loaded = checkpoint::load(files, dir, owner, router)?;
+        let (last, mut marks) = loaded.map_or((None, Marks::default()), |(last, marks)| (Some(last), marks));
+        let before = marks.last;
+        let from = last.map_or(0, |last| last.position);
+        let mut sink = IntoLanes { router, marks: &mut marks };
+        let replayed = journal::replay(files, dir, owner, from, power_failed, &mut sink)?;
+        Ok((last, marks, before, replayed))
+    })?;
+    let (last, mut marks, before, replayed) = read;
+    marks.last = marks.last.max(filled.last);
+    // A checkpoint does not tell changes made here from others; none of them was made after its last stamp.
+    let replay = Replay { partitions: filled.partitions, marks, last_local: before.max(filled.last_local) };
     let reached = Reached::load(files, dir)?;
     let in_doubt = doubt(files, known, &replayed, last, reached);
     let sync_lost = !power_failed && reached.is_some_and(|reached| reached.sync_lost);
     Ok(Reading { replay, last, replayed, in_doubt, sync_lost })
 }
 
-fn begin(loaded: Option<Loaded>, me: ReplicaId) -> (Replay, Option<Last>) {
-    match loaded {
-        Some(Loaded { last, marks, partitions }) => {
-            (Replay { partitions, last_local: marks.last, marks, me }, Some(last))
-        }
-        None => {
-            let partitions = (0..PARTITIONS).map(|id| Partition::new(id, me)).collect();
-            (Replay { partitions, marks: Marks::default(), last_local: Hlc::ZERO, me }, None)
-        }
+/// Where the journal's records go: changes to the lanes, the rest into the marks.
+struct IntoLanes<'a> {
+    router: &'a mut Router,
+    marks: &'a mut Marks,
+}
+
+impl Sink for IntoLanes<'_> {
+    fn begin(&mut self, file: &Path) {
+        self.router.begin(file);
     }
-}
 
-/// What the journal is read into.
-pub(crate) struct Replay {
-    pub(crate) partitions: Vec<Partition>,
-    pub(crate) marks: Marks,
-    /// The stamp of the last change made here.
-    pub(crate) last_local: Hlc,
-    me: ReplicaId,
-}
-
-impl Replay {
-    fn take(&mut self, record: &Record<'_>) -> Result<(), String> {
+    fn take(&mut self, at: u64, record: &Record<'_>) -> Result<(), String> {
         match record.kind {
-            Kind::Delta => self.delta(record.payload),
-            Kind::CatchUp => self.catch_up(record.payload),
+            Kind::Delta | Kind::CatchUp => self.router.route(at, record),
             Kind::Watermarks => {
                 let marks = Marks::decode(record.payload).ok_or("watermarks that cannot be read")?;
                 self.marks.last = self.marks.last.max(marks.last);
                 self.marks.regions.extend(marks.regions);
-                Ok(())
             }
-            Kind::Partition | Kind::Piece | Kind::End => Err("a record that belongs into a checkpoint".into()),
-            Kind::Synced => Ok(()),
+            Kind::Partition | Kind::Piece | Kind::End => return Err("a record that belongs into a checkpoint".into()),
+            Kind::Synced => {}
         }
-    }
-
-    fn delta(&mut self, payload: &[u8]) -> Result<(), String> {
-        let (delta, _) = Delta::decode(payload).map_err(|e| e.to_string())?.ok_or("a delta that is cut off")?;
-        self.marks.last = self.marks.last.max(delta.hlc);
-        if delta.replica == self.me {
-            self.last_local = self.last_local.max(delta.hlc);
-        }
-        match self.partition(delta.partition)?.merge(&delta) {
-            Merged::Applied | Merged::Duplicate => Ok(()),
-            Merged::Gap { have, got } => {
-                Err(format!("change {got} of replica {} follows change {have}: some are missing", delta.replica))
-            }
-            Merged::WrongPartition => Err("a change that belongs to another partition".into()),
-        }
-    }
-
-    fn catch_up(&mut self, payload: &[u8]) -> Result<(), String> {
-        let (catch_up, _) = CatchUp::decode(payload).map_err(|e| e.to_string())?.ok_or("a catch-up that is cut off")?;
-        self.partition(catch_up.partition)?.apply_catch_up(&catch_up).map_err(|e| e.to_string())?;
         Ok(())
-    }
-
-    fn partition(&mut self, id: u16) -> Result<&mut Partition, String> {
-        self.partitions
-            .get_mut(usize::from(id))
-            .ok_or_else(|| format!("a change of partition {id}, which does not exist"))
     }
 }
 

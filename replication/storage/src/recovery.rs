@@ -19,6 +19,7 @@ use crate::{
     identity::{self, Found, Identity},
     journal::{self, Journal, Owner},
     keeper::Bell,
+    lanes,
     memory::Memory,
     peers::Peers,
     reading::{self, Reading, Replay},
@@ -84,7 +85,7 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
     };
     let mut me = ReplicaId { region: config.region, incarnation };
     let owner = Owner::new(&config.world, config.region, incarnation);
-    let reading = reading::read(files, dir, &owner, me, known.as_ref())?;
+    let reading = reading::read(files, dir, &owner, me, known.as_ref(), lanes::lanes_for(config.threads))?;
     checkpoint::remove_unfinished(files, dir)?;
     let Reading { mut replay, last, replayed, in_doubt, sync_lost } = reading;
     if in_doubt.is_some() && known.is_some() {

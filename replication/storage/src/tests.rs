@@ -3,6 +3,7 @@
 mod commands;
 mod disk;
 mod faults;
+mod lanes;
 mod peers;
 mod recovery;
 mod schedules;
@@ -19,7 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use replication_core::{KeyOp, Op, Reply, SetExpiry, SetIf, SetOp, TextOp};
+use replication_core::{KeyOp, Op, PARTITIONS, Reply, SetExpiry, SetIf, SetOp, TextOp};
 
 use crate::{RealFiles, RecoveryReport, StateStore, StoreConfig, WallClock, identity::Identity};
 

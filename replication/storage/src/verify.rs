@@ -11,10 +11,10 @@ use replication_core::{Partition, ReplicaId};
 pub use replication_core::TypeCount;
 
 use crate::{
-    Files, OpenError, PartitionDigest, StateDigest, TornTail,
+    Files, OpenError, PartitionDigest, StateDigest, Threads, TornTail,
     identity::Identity,
     journal::{Owner, segment},
-    reading,
+    lanes, reading,
 };
 
 /// What a directory holds. Whoever has one of these can start a region on the directory.
@@ -55,7 +55,7 @@ pub fn verify(files: &dyn Files, dir: &Path, now_ms: u64) -> Result<Verified, Op
         None => anyones(files, dir)?,
     };
     let me = ReplicaId { region: owner.region, incarnation: owner.incarnation };
-    let reading = reading::read(files, dir, &owner, me, found.as_ref())?;
+    let reading = reading::read(files, dir, &owner, me, found.as_ref(), lanes::lanes_for(Threads::Own))?;
     let partitions = &reading.replay.partitions;
     let mut types = BTreeMap::new();
     partitions.iter().for_each(|partition| partition.census(now_ms, &mut types));

@@ -58,10 +58,23 @@ impl Delta {
     /// The bytes are not a delta that this build could have written.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, DecodeError> {
         let Some((body, taken)) = wire::read_frame(bytes, Kind::Delta, MAX_DELTA_BYTES)? else { return Ok(None) };
-        let mut reader = Reader::new(body);
+        Ok(Some((Self::read_body(Reader::new(body))?, taken)))
+    }
+
+    /// As [`decode`](Self::decode), but copies nothing: keys and values are slices of `bytes`, which stays in memory for as long
+    /// as the delta does. For whoever reads many and keeps none.
+    ///
+    /// # Errors
+    /// The bytes are not a delta that this build could have written.
+    pub fn decode_within(bytes: &Bytes) -> Result<Option<(Self, usize)>, DecodeError> {
+        let Some((body, taken)) = wire::read_frame(bytes, Kind::Delta, MAX_DELTA_BYTES)? else { return Ok(None) };
+        Ok(Some((Self::read_body(Reader::over(bytes.slice_ref(body)))?, taken)))
+    }
+
+    fn read_body(mut reader: Reader) -> Result<Self, DecodeError> {
         let delta = Self::read(&mut reader)?;
         reader.finish()?;
-        Ok(Some((delta, taken)))
+        Ok(delta)
     }
 
     fn read(reader: &mut Reader) -> Result<Self, DecodeError> {

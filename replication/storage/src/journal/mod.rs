@@ -32,7 +32,9 @@ use tokio::sync::watch;
 
 pub(crate) use reached::Reached;
 pub use replay::TornTail;
-pub(crate) use replay::{Replayed, mend, replay};
+#[cfg(test)]
+pub(crate) use replay::each;
+pub(crate) use replay::{Replayed, Sink, mend, replay};
 pub(crate) use segment::Owner;
 
 use self::{

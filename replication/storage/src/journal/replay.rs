@@ -54,7 +54,7 @@ pub(crate) fn replay(
     owner: &Owner,
     from: u64,
     power_failed: bool,
-    sink: Sink<'_>,
+    sink: &mut dyn Sink,
 ) -> Result<Replayed, OpenError> {
     let mut segments = segment::list(files, dir)?;
     // A checkpoint begins with a segment of its own; all before it are covered.
@@ -95,15 +95,36 @@ pub(crate) fn mend(files: &dyn Files, dir: &Path, replayed: &Replayed) -> Result
     files.sync_dir(dir).map_err(OpenError::io("sync", dir))
 }
 
-/// Takes a record, or says what is wrong with it.
-pub(crate) type Sink<'a> = &'a mut dyn FnMut(&Record<'_>) -> Result<(), String>;
+/// Takes the records.
+pub(crate) trait Sink {
+    /// What follows is of this file.
+    fn begin(&mut self, file: &Path);
+
+    /// Takes the record that begins at `at` in the file, or says what is wrong with it.
+    fn take(&mut self, at: u64, record: &Record<'_>) -> Result<(), String>;
+}
+
+/// For tests that do not care where records stand.
+#[cfg(test)]
+pub(crate) fn each<F: FnMut(&Record<'_>) -> Result<(), String>>(take: F) -> F {
+    take
+}
+
+#[cfg(test)]
+impl<F: FnMut(&Record<'_>) -> Result<(), String>> Sink for F {
+    fn begin(&mut self, _file: &Path) {}
+
+    fn take(&mut self, _at: u64, record: &Record<'_>) -> Result<(), String> {
+        self(record)
+    }
+}
 
 struct Reader<'a> {
     files: &'a dyn Files,
     dir: &'a Path,
     owner: &'a Owner,
     power_failed: bool,
-    sink: Sink<'a>,
+    sink: &'a mut dyn Sink,
     out: Replayed,
 }
 
@@ -129,6 +150,7 @@ impl Reader<'_> {
                 return self.torn(torn, &bytes, later).map(|()| false);
             }
         }
+        self.sink.begin(&path);
         let next = later.first().copied().unwrap_or(u64::MAX);
         let mut at = segment::HEADER;
         // What lies behind the next segment's begin was refused by the disk, at least in part, and written again there.
@@ -144,7 +166,7 @@ impl Reader<'_> {
             };
             if record.kind != Kind::Synced {
                 let damaged = |what| OpenError::Damaged { file: path.clone(), offset: at as u64, what };
-                (self.sink)(&record).map_err(damaged)?;
+                self.sink.take(at as u64, &record).map_err(damaged)?;
             }
             self.out.records += 1;
             self.out.end += 1;

@@ -18,10 +18,17 @@ fn owner() -> Owner {
 
 fn texts_from(dir: &Path, from: u64) -> Result<(Replayed, Vec<String>), OpenError> {
     let mut texts = Vec::new();
-    let replayed = replay(&RealFiles, dir, &owner(), from, false, &mut |record| {
-        texts.push(String::from_utf8_lossy(record.payload).into_owned());
-        Ok(())
-    })?;
+    let replayed = replay(
+        &RealFiles,
+        dir,
+        &owner(),
+        from,
+        false,
+        &mut each(|record| {
+            texts.push(String::from_utf8_lossy(record.payload).into_owned());
+            Ok(())
+        }),
+    )?;
     mend(&RealFiles, dir, &replayed)?;
     Ok((replayed, texts))
 }
@@ -154,11 +161,11 @@ fn a_full_segment_is_closed_at_the_next_sync() {
 #[test]
 fn strangers_are_refused() {
     let dir = written(&["a"]);
-    let other_world = replay(&RealFiles, &dir, &Owner::new("bank", 1, 7), 0, false, &mut |_| Ok(()));
+    let other_world = replay(&RealFiles, &dir, &Owner::new("bank", 1, 7), 0, false, &mut each(|_| Ok(())));
     assert!(matches!(other_world, Err(OpenError::OtherWorld { .. })));
-    let other_region = replay(&RealFiles, &dir, &Owner::new("shop", 2, 7), 0, false, &mut |_| Ok(()));
+    let other_region = replay(&RealFiles, &dir, &Owner::new("shop", 2, 7), 0, false, &mut each(|_| Ok(())));
     assert!(matches!(other_region, Err(OpenError::OtherRegion { found: 1, want: 2, .. })));
-    let unreadable = replay(&RealFiles, &dir, &owner(), 0, false, &mut |_| Err("nonsense".into()));
+    let unreadable = replay(&RealFiles, &dir, &owner(), 0, false, &mut each(|_| Err("nonsense".into())));
     assert!(matches!(unreadable, Err(OpenError::Damaged { offset, .. }) if offset == segment::HEADER as u64));
 }
 

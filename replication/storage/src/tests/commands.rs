@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, thread};
 use replication_core::{Hlc, KeyOp, OpError, PARTITIONS, PrefixRule, Rules, TextOp, TimeUnit, When};
 
 use super::*;
-use crate::{Access, Durability, Files, RealFiles, WriteMark};
+use crate::{Access, Durability, Files, RealFiles, WriteMark, journal};
 
 #[test]
 fn a_write_is_read_back_and_a_read_leaves_no_mark() {
@@ -127,12 +127,12 @@ fn a_watermark_covers_every_write_stamped_before_it() {
     });
     store.write_pending().unwrap();
     let mut stamped = Vec::new();
-    crate::journal::replay(&RealFiles, &dir, &crate::journal::Owner::new("shop", 1, 0), 0, false, &mut |record| {
+    let mut take = journal::each(|record| {
         let (delta, _) = replication_core::Delta::decode(record.payload).unwrap().unwrap();
         stamped.push(delta.hlc);
         Ok(())
-    })
-    .unwrap();
+    });
+    journal::replay(&RealFiles, &dir, &journal::Owner::new("shop", 1, 0), 0, false, &mut take).unwrap();
     assert_eq!(stamped.len(), 8000);
     for (hlc, position) in marks {
         let late = stamped.iter().skip(position as usize).find(|stamp| **stamp <= hlc);
