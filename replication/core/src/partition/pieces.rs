@@ -22,7 +22,7 @@ use crate::{Dot, ReplicaId, VersionVector};
 /// The most pieces that one key is split into.
 const MOST_PASSES: u64 = 64;
 /// What an element takes on the wire besides its names and its text, about.
-const PUT_BYTES: usize = 24;
+pub(super) const PUT_BYTES: usize = 24;
 
 /// How far a catch-up in pieces has come. Small: a number per changed key.
 #[derive(Clone, Debug)]

@@ -9,13 +9,19 @@
 //! dot beyond T, is left out wherever it lies, and comes from the journal. So a piece needs the partition for as long as it
 //! takes to copy that piece, and no longer.
 //!
+//! A piece is bounded by what is looked at, not only by what is found. A key larger than a piece is walked through in steps too
+//! (see `types/walk.rs`); while that lasts, the dots that were shown are remembered, since a walk may come by an element twice.
+//!
 //! The pieces have one range, so they are joined by [`CatchUp::then`] and applied to an empty partition at once.
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
 use super::Partition;
 use super::catch_up::{CatchUp, Gone, Put};
-use super::pieces::Renamed;
+use super::pieces::{PUT_BYTES, Renamed};
+use crate::types::{Element, Walk};
 use crate::{Dot, ReplicaId, VersionVector};
 
 /// How far a snapshot has come.
@@ -25,17 +31,36 @@ pub struct SnapshotCursor {
     vv: VersionVector,
     early: Vec<Dot>,
     slot: u32,
+    /// Slots from here on came later, and so did all that is in them.
+    end: u32,
+    /// The large key in `slot` that was begun.
+    large: Option<Large>,
     /// No piece was made yet: an empty partition that has a context is one piece too.
     fresh: bool,
+}
+
+/// A key that takes several pieces.
+#[derive(Clone, Debug, Default)]
+struct Large {
+    walk: Walk,
+    shown: BTreeSet<(u16, u64)>,
+}
+
+/// What a piece has found so far, and the room that is left in it.
+struct Found {
+    puts: Vec<Put>,
+    left: usize,
 }
 
 impl Partition {
     /// Begins a snapshot of the state as it is now.
     pub fn begin_snapshot(&self) -> SnapshotCursor {
-        SnapshotCursor { maker: self.me, vv: self.vv.clone(), early: self.early_dots(), slot: 0, fresh: true }
+        let (slot, end) = (0, self.keys.slots());
+        let (maker, vv, early) = (self.me, self.vv.clone(), self.early_dots());
+        SnapshotCursor { maker, vv, early, slot, end, large: None, fresh: true }
     }
 
-    /// The next piece, of about `max_bytes` or one key; `None` when there is none any more.
+    /// The next piece, of about `max_bytes`; `None` when there is none any more. A piece may be empty.
     ///
     /// # Errors
     /// The state goes on under another name since the snapshot was begun, and its slots are other ones: begin again.
@@ -43,26 +68,62 @@ impl Partition {
         if cursor.maker != self.me {
             return Err(Renamed);
         }
-        let (mut puts, mut bytes) = (Vec::new(), 0);
-        while bytes < max_bytes && cursor.slot < self.keys.slots() {
-            let (slot, mut key) = (cursor.slot, None);
-            self.keys.body(slot).for_each(&self.replicas, &mut |element| {
-                let dot = self.replicas.unpack(element.dot);
-                if cursor.vv.covers(dot) {
-                    let key = key.get_or_insert_with(|| Bytes::copy_from_slice(self.keys.key(slot))).clone();
-                    let (part, value) = (element.part.to_part(), element.value.to_value());
-                    let put = Put { key, part, dot, hlc: element.hlc, value };
-                    bytes += put.size_hint();
-                    puts.push(put);
-                }
-            });
-            cursor.slot += 1;
-        }
-        if puts.is_empty() && !std::mem::take(&mut cursor.fresh) {
+        if cursor.slot >= cursor.end && !cursor.fresh {
             return Ok(None);
+        }
+        let mut found = Found { puts: Vec::new(), left: max_bytes };
+        while found.left > 0 && cursor.slot < cursor.end {
+            let body = self.keys.body(cursor.slot);
+            if cursor.large.is_none() && body.size() * PUT_BYTES > max_bytes {
+                cursor.large = Some(Large::default());
+            }
+            found.left = found.left.saturating_sub(PUT_BYTES);
+            let passed = match &mut cursor.large {
+                Some(large) => {
+                    !self.step(cursor.slot, &cursor.vv, large, (max_bytes / PUT_BYTES).clamp(1, STEP), &mut found)
+                }
+                None => {
+                    let mut key = None;
+                    body.for_each(&self.replicas, &mut |element| {
+                        self.find(cursor.slot, &cursor.vv, &element, &mut key, &mut found);
+                    });
+                    true
+                }
+            };
+            if passed {
+                (cursor.slot, cursor.large) = (cursor.slot + 1, None);
+            }
         }
         cursor.fresh = false;
         let (vv, early, gone) = (cursor.vv.clone(), cursor.early.clone(), Gone::These(Vec::new()));
-        Ok(Some(CatchUp { partition: self.id, since: VersionVector::new(), vv, gone, early, puts }))
+        let since = VersionVector::new();
+        Ok(Some(CatchUp { partition: self.id, since, vv, gone, early, puts: found.puts }))
+    }
+
+    /// Goes on with a large key; false when it is done.
+    fn step(&self, slot: u32, vv: &VersionVector, large: &mut Large, count: usize, found: &mut Found) -> bool {
+        let Large { walk, shown } = large;
+        let mut key = None;
+        self.keys.body(slot).walk(walk, count, &self.replicas, &mut |element| {
+            if shown.insert((element.dot.replica(), element.dot.seq())) {
+                self.find(slot, vv, &element, &mut key, found);
+            }
+        })
+    }
+
+    fn find(&self, slot: u32, vv: &VersionVector, element: &Element<'_>, key: &mut Option<Bytes>, found: &mut Found) {
+        let dot = self.replicas.unpack(element.dot);
+        let mut bytes = PUT_BYTES;
+        if vv.covers(dot) {
+            let key = key.get_or_insert_with(|| Bytes::copy_from_slice(self.keys.key(slot))).clone();
+            let (part, value) = (element.part.to_part(), element.value.to_value());
+            let put = Put { key, part, dot, hlc: element.hlc, value };
+            bytes = put.size_hint();
+            found.puts.push(put);
+        }
+        found.left = found.left.saturating_sub(bytes);
     }
 }
+
+/// The most elements of a large key that are looked at before the room in the piece is asked for again.
+const STEP: usize = 64;

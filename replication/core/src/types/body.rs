@@ -57,6 +57,21 @@ impl Full {
         let some = [self.fields.is_some(), self.members.is_some(), self.list.is_some(), self.zset.is_some()];
         some.into_iter().filter(|there| *there).count()
     }
+
+    /// Shows every element that is in no table.
+    pub(super) fn for_each_single(&self, visit: &mut dyn FnMut(Element<'_>)) {
+        self.cell.for_each(PartRef::Cell, visit);
+        if let Some(sketches) = &self.sketches {
+            sketches.for_each(visit);
+        }
+        for Tagged { dot, hlc, .. } in &self.marks {
+            visit(Element { part: PartRef::Key, dot: *dot, hlc: *hlc, value: HeldRef::Revoked });
+        }
+        for Tagged { dot, hlc, value } in &self.deadlines {
+            let value = HeldRef::Deadline(value);
+            visit(Element { part: PartRef::Deadline, dot: *dot, hlc: *hlc, value });
+        }
+    }
 }
 
 impl Lean {
@@ -188,7 +203,7 @@ impl Body {
                 visit(Element { part: PartRef::Cell, dot, hlc, value: HeldRef::Count(&counter.count()) });
             }
             Self::Full(full) => {
-                full.cell.for_each(PartRef::Cell, visit);
+                full.for_each_single(visit);
                 if let Some(fields) = &full.fields {
                     fields.for_each(visit);
                 }
@@ -200,16 +215,6 @@ impl Body {
                 }
                 if let Some(zset) = &full.zset {
                     zset.for_each(visit);
-                }
-                if let Some(sketches) = &full.sketches {
-                    sketches.for_each(visit);
-                }
-                for Tagged { dot, hlc, .. } in &full.marks {
-                    visit(Element { part: PartRef::Key, dot: *dot, hlc: *hlc, value: HeldRef::Revoked });
-                }
-                for Tagged { dot, hlc, value } in &full.deadlines {
-                    let value = HeldRef::Deadline(value);
-                    visit(Element { part: PartRef::Deadline, dot: *dot, hlc: *hlc, value });
                 }
             }
         }

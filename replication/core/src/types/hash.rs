@@ -300,6 +300,31 @@ impl Fields {
         self.for_each_aside(visit);
     }
 
+    /// How many entries its tables have.
+    pub(crate) fn entries(&self) -> usize {
+        self.fields.len() + self.aside.as_ref().map_or(0, |aside| aside.marks.len() + aside.deadlines.len())
+    }
+
+    /// A page of what the fields hold but for marks and deadlines; see [`SubMap::page`].
+    pub(crate) fn walk(&self, cursor: u64, count: usize, visit: &mut dyn FnMut(Element<'_>)) -> u64 {
+        let (next, page) = self.fields.page(cursor, count);
+        page.for_each(|(field, cell)| cell.for_each(PartRef::Field(field), visit));
+        next
+    }
+
+    /// A page of the deadlines; see [`SubMap::page`].
+    pub(crate) fn walk_deadlines(&self, cursor: u64, count: usize, visit: &mut dyn FnMut(Element<'_>)) -> u64 {
+        let Some(aside) = &self.aside else { return 0 };
+        let (next, page) = aside.deadlines.page(cursor, count);
+        for (field, deadlines) in page {
+            for Tagged { dot, hlc, value } in deadlines {
+                let (part, value) = (PartRef::FieldDeadline(field), HeldRef::Deadline(value));
+                visit(Element { part, dot: *dot, hlc: *hlc, value });
+            }
+        }
+        next
+    }
+
     /// Shows marks and deadlines.
     pub(crate) fn for_each_aside(&self, visit: &mut dyn FnMut(Element<'_>)) {
         let Some(aside) = &self.aside else { return };

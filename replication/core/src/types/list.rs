@@ -5,6 +5,8 @@
 //!   a conflict. A concurrent LSET keeps an element that LREM or LPOP takes away elsewhere: they removed what they saw.
 //! - Popping is an observed remove. Two regions that pop at the same time may both get the same element: at least once.
 
+use bytes::Bytes;
+
 use crate::blob::Blob;
 use crate::dots::{PackedDot, Rank, Replicas, Siblings, Tagged, rank, take, winner};
 use crate::types::ranked::{self, Place, Ranked};
@@ -30,6 +32,12 @@ impl Item {
     /// The texts at this position that did not observe each other; never none.
     pub(crate) fn texts(&self) -> &[Tagged<Blob>] {
         &self.texts
+    }
+
+    fn for_each(&self, visit: &mut dyn FnMut(Element<'_>)) {
+        for Tagged { dot, hlc, value } in &self.texts {
+            visit(Element { part: PartRef::Item(self.position()), dot: *dot, hlc: *hlc, value: HeldRef::Text(value) });
+        }
     }
 
     /// What clients see.
@@ -101,13 +109,23 @@ impl List {
         self.iter().flat_map(Item::texts).map(|text| rank(text, replicas)).max()
     }
 
-    pub(crate) fn for_each(&self, visit: &mut dyn FnMut(Element<'_>)) {
-        for item in self.iter() {
-            for Tagged { dot, hlc, value } in &item.texts {
-                let part = PartRef::Item(item.position());
-                visit(Element { part, dot: *dot, hlc: *hlc, value: HeldRef::Text(value) });
-            }
+    /// Shows up to `count` elements behind a position, and returns the last one's; none when there are no more.
+    pub(crate) fn walk(&self, after: Option<&[u8]>, count: usize, visit: &mut dyn FnMut(Element<'_>)) -> Option<Bytes> {
+        let start = after.map_or(0, |position| match self.locate(position) {
+            Ok(place) => self.items.rank(place) + 1,
+            Err(place) => self.items.rank(place),
+        });
+        let end = start.saturating_add(count).min(self.len());
+        let mut last = None;
+        for item in self.range(start.min(end)..end) {
+            item.for_each(visit);
+            last = Some(item);
         }
+        last.map(|item| Bytes::copy_from_slice(item.position()))
+    }
+
+    pub(crate) fn for_each(&self, visit: &mut dyn FnMut(Element<'_>)) {
+        self.iter().for_each(|item| item.for_each(visit));
     }
 
     fn locate(&self, position: &[u8]) -> Result<Place, Place> {

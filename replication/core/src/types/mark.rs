@@ -73,6 +73,28 @@ impl Marks {
         page.map(|(name, _)| Bytes::copy_from_slice(name)).collect()
     }
 
+    /// How many places are marked.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// A page of the marks; see [`SubMap::page`].
+    pub(crate) fn walk<'a>(
+        &'a self,
+        part: fn(&'a [u8]) -> PartRef<'a>,
+        cursor: u64,
+        count: usize,
+        visit: &mut dyn FnMut(Element<'_>),
+    ) -> u64 {
+        let (next, page) = self.places.page(cursor, count);
+        for (name, marks) in page {
+            for Tagged { dot, hlc, .. } in marks {
+                visit(Element { part: part(name), dot: *dot, hlc: *hlc, value: HeldRef::Revoked });
+            }
+        }
+        next
+    }
+
     pub(crate) fn for_each<'a>(&'a self, part: fn(&'a [u8]) -> PartRef<'a>, visit: &mut dyn FnMut(Element<'_>)) {
         for (name, marks) in self.places.iter() {
             for Tagged { dot, hlc, .. } in marks {

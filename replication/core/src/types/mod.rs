@@ -40,6 +40,7 @@ pub(crate) mod sketch;
 mod submap;
 pub(crate) mod ttl;
 mod view;
+mod walk;
 pub(crate) mod zset;
 
 pub(crate) use body::{Body, Full, Lean};
@@ -47,3 +48,4 @@ pub(crate) use counter::Counter;
 pub(crate) use element::{Element, Held, HeldRef, PartRef};
 pub(crate) use siblings::Swept;
 pub(crate) use view::{Kind, View};
+pub(crate) use walk::Walk;

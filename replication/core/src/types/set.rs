@@ -145,6 +145,22 @@ impl Members {
         self.marks.as_mut().map(|marks| marks.sweep(count)).unwrap_or_default()
     }
 
+    /// How many entries its tables have.
+    pub(crate) fn entries(&self) -> usize {
+        self.members.len() + self.marks.as_ref().map_or(0, |marks| marks.len())
+    }
+
+    /// A page of the adds; see [`SubMap::page`].
+    pub(crate) fn walk(&self, cursor: u64, count: usize, visit: &mut dyn FnMut(Element<'_>)) -> u64 {
+        let (next, page) = self.members.page(cursor, count);
+        for (member, adds) in page {
+            for Tagged { dot, hlc, .. } in adds {
+                visit(Element { part: PartRef::Member(member), dot: *dot, hlc: *hlc, value: HeldRef::Member });
+            }
+        }
+        next
+    }
+
     pub(crate) fn for_each(&self, visit: &mut dyn FnMut(Element<'_>)) {
         for (member, adds) in self.members.iter() {
             for Tagged { dot, hlc, .. } in adds {

@@ -183,6 +183,18 @@ impl Zset {
         shown.filter_map(|(_, cell)| cell.rank(replicas)).max()
     }
 
+    /// How many entries its tables have.
+    pub(crate) fn entries(&self) -> usize {
+        self.members.len() + self.marks.as_ref().map_or(0, |marks| marks.len())
+    }
+
+    /// A page of what the members hold but for marks; see [`SubMap::page`].
+    pub(crate) fn walk(&self, cursor: u64, count: usize, visit: &mut dyn FnMut(Element<'_>)) -> u64 {
+        let (next, page) = self.members.page(cursor, count);
+        page.for_each(|(member, rated)| rated.cell.for_each(PartRef::Rated(member), visit));
+        next
+    }
+
     pub(crate) fn for_each(&self, visit: &mut dyn FnMut(Element<'_>)) {
         for (member, cell) in self.cells() {
             cell.for_each(PartRef::Rated(member), visit);

@@ -17,5 +17,6 @@ mod marks;
 mod memory;
 mod numbers;
 mod pieces;
+mod snapshots;
 mod support;
 mod zset_words;
