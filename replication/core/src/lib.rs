@@ -43,7 +43,7 @@ pub use partition::{
     Bucket, BucketSum, CatchUp, CatchUpCursor, CatchUpRefused, CaughtUp, Conflict, ConflictCounts, ConflictKind,
     Contender, Executed, ExplainedPart, Explanation, Gone, KEY_BUCKETS, LEAST_SHIFT, LiveBucket, LiveSums,
     MAX_CATCH_UP_BYTES, MOST_SHIFT, Merged, NotNext, Now, PURGE_GRACE_MS, PURGE_OWN_GRACE_MS, Partition,
-    PartitionStats, Put, Renamed, SnapshotCursor, Transaction, TypeCount,
+    PartitionStats, Put, Refuses, Renamed, SnapshotCursor, Transaction, TypeCount,
 };
 pub use reply::{OpError, Reply};
 pub use rules::{DEFAULT_MAX_VALUE_BYTES, PrefixRule, Rules};

@@ -41,8 +41,8 @@ impl StateStore {
         self.inner.config.max_memory_bytes
     }
 
-    /// Whether commands that may add to the state are to be refused with [`replication_core::OpError::OutOfMemory`].
-    /// Deletes, reads and what other regions send go on. A load, to be asked before each such command.
+    /// Whether commands that may add to the state are refused with [`replication_core::OpError::OutOfMemory`]. Deletes, reads
+    /// and what other regions send go on. Two loads.
     pub fn is_full(&self) -> bool {
         let limit = self.inner.config.max_memory_bytes;
         limit != 0 && self.memory_bytes() >= limit / CLIENTS.1 * CLIENTS.0

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use replication_core::{
-    Conflict, ConflictCounts, Explanation, Hlc, Now, Op, OpError, PARTITIONS, ReplicaId, Reply, Rules, Transaction,
+    Conflict, ConflictCounts, Explanation, Hlc, Now, Op, PARTITIONS, Refuses, ReplicaId, Reply, Rules, Transaction,
     partition_of,
 };
 use tokio::time::Instant;
@@ -126,6 +126,9 @@ impl StateStore {
 
     /// Runs one command, on this thread, in microseconds. The state is changed when it returns; the change is durable
     /// and may be acknowledged once [`persist`](Self::persist) of the mark returns.
+    ///
+    /// Refused with an error of the reply: writes while the journal cannot be written ([`replication_core::OpError::Unwritable`]), and what may
+    /// add to a state that is as large as it may be ([`replication_core::OpError::OutOfMemory`]).
     pub fn execute(&self, op: &Op) -> Executed {
         let inner = &*self.inner;
         Counters::count(&inner.counters.commands);
@@ -135,8 +138,8 @@ impl StateStore {
             let now = Now { wall_ms, stamp: Hlc::ZERO, luck: inner.config.luck.draw() };
             return Executed { reply: inner.shards.with(id, |slot| slot.partition.execute(op, now)).reply, mark: None };
         }
-        if let Some(failure) = inner.journal.failure() {
-            return Executed { reply: Reply::Error(OpError::Unwritable(failure.to_string())), mark: None };
+        if let Some(error) = self.refuses().error(op) {
+            return Executed { reply: Reply::Error(error), mark: None };
         }
         inner.shards.with(id, |slot| {
             // Stamped under the lock: in a partition, the order of stamps is the order of sequence numbers.
@@ -152,17 +155,21 @@ impl StateStore {
     }
 
     /// Runs `body` on one partition, alone: many commands, one change, atomic for every reader in every region. The mark is
-    /// to be persisted before any of the replies leaves. Check [`refusing_writes`](Self::refusing_writes) before a
-    /// transaction that writes.
+    /// to be persisted before any of the replies leaves. What [`execute`](Self::execute) refuses is refused here, op by op: a
+    /// caller who wants all or nothing asks [`refusing_writes`](Self::refusing_writes) and [`is_full`](Self::is_full) first.
     ///
     /// `body` holds the partition's lock: it must not wait, and must not use the store otherwise.
     pub fn transact<R>(&self, partition: u16, body: impl FnOnce(&mut Transaction<'_>) -> R) -> (R, Option<WriteMark>) {
         let inner = &*self.inner;
         Counters::count(&inner.counters.commands);
         let wall_ms = inner.config.clock.now_ms();
+        let refuses = self.refuses();
         inner.shards.with(partition, |slot| {
             let now = Now { wall_ms, stamp: inner.hlc.tick(wall_ms), luck: inner.config.luck.draw() };
-            let (result, delta) = slot.partition.transact(now, body);
+            let (result, delta) = slot.partition.transact(now, |transaction| {
+                transaction.refuse(refuses);
+                body(transaction)
+            });
             let mark = delta.map(|delta| {
                 inner.last_write.fetch_max(now.stamp.0, Ordering::AcqRel);
                 inner.memory.account(slot);
@@ -170,6 +177,15 @@ impl StateStore {
             });
             (result, mark)
         })
+    }
+
+    /// What clients cannot do now.
+    fn refuses(&self) -> Refuses {
+        match self.inner.journal.failure() {
+            Some(failure) => Refuses::Writes(failure.to_string()),
+            None if self.is_full() => Refuses::Growth,
+            None => Refuses::Nothing,
+        }
     }
 
     /// A number that changes whenever what clients can see of a key changes: what WATCH compares.

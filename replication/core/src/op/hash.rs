@@ -91,6 +91,12 @@ impl HashOp {
         }
     }
 
+    /// Of those that write: whether it adds no field.
+    pub(super) fn keeps_size(&self) -> bool {
+        let deadlines = matches!(self, Self::Expire { .. } | Self::Persist { .. } | Self::GetEx { .. });
+        deadlines || matches!(self, Self::Del { .. } | Self::GetDel { .. })
+    }
+
     pub(super) fn each_argument(&self, visit: &mut dyn FnMut(&Bytes)) {
         match self {
             Self::Set { fields } | Self::SetEx { fields, .. } => fields.iter().for_each(|(field, value)| {

@@ -64,6 +64,21 @@ impl Op {
         }
     }
 
+    /// Whether it may add to the state: what a region whose memory is full does not do. What removes, renames, or has to do with
+    /// deadlines goes on.
+    pub fn grows(&self) -> bool {
+        let shrinks = match &self.ask {
+            Ask::Key(op) => !matches!(op, KeyOp::Copy { .. }),
+            Ask::Text(op) => matches!(op, TextOp::GetDel | TextOp::GetEx { .. }),
+            Ask::Hash(op) => op.keeps_size(),
+            Ask::Set(op) => matches!(op, SetOp::Rem { .. } | SetOp::Pop { .. } | SetOp::Move { .. }),
+            Ask::List(op) => matches!(op, ListOp::Pop { .. } | ListOp::Rem { .. } | ListOp::Trim { .. }),
+            Ask::Zset(op) => matches!(op, ZsetOp::Rem { .. } | ZsetOp::RemRange { .. } | ZsetOp::Pop { .. }),
+            Ask::Bits(_) | Ask::Sketch(_) => false,
+        };
+        !shrinks && self.is_write()
+    }
+
     /// The keys it touches beside [`Op::key`]. The caller makes sure that they are of the same partition.
     pub fn other_keys(&self) -> &[Bytes] {
         match &self.ask {

@@ -44,7 +44,7 @@ pub use housekeeping::{PURGE_GRACE_MS, PURGE_OWN_GRACE_MS};
 pub use pieces::{CatchUpCursor, NotNext, Renamed};
 pub use reconcile::{Bucket, BucketSum, LEAST_SHIFT, LiveBucket, LiveSums, MOST_SHIFT};
 pub use snapshot::SnapshotCursor;
-pub use transaction::Transaction;
+pub use transaction::{Refuses, Transaction};
 
 use conflicts::ConflictLog;
 

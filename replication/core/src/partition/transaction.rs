@@ -13,6 +13,29 @@ use crate::ops::{self, Scene};
 use crate::plan::Plan;
 use crate::{Change, Delta, Hlc, MAX_SEQ, Op, OpError, Reply, VersionVector};
 
+/// What a transaction does not do, whoever asks for it: each op that would answers with an error and changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Refuses {
+    /// It does everything.
+    #[default]
+    Nothing,
+    /// It does not add to the state, which is as large as it may be.
+    Growth,
+    /// It changes nothing, since changes cannot be made durable now; the text says why.
+    Writes(String),
+}
+
+impl Refuses {
+    /// Why an op is refused, if it is.
+    pub fn error(&self, op: &Op) -> Option<OpError> {
+        match self {
+            Self::Growth if op.grows() => Some(OpError::OutOfMemory),
+            Self::Writes(why) if op.is_write() => Some(OpError::Unwritable(why.clone())),
+            _ => None,
+        }
+    }
+}
+
 /// Commands under way on one partition. What they did is in the state already; [`Partition::transact`] makes the delta of it.
 pub struct Transaction<'p> {
     partition: &'p mut Partition,
@@ -20,6 +43,7 @@ pub struct Transaction<'p> {
     first_seq: u64,
     next_seq: u64,
     changes: Vec<Change>,
+    refuses: Refuses,
 }
 
 impl Partition {
@@ -45,11 +69,19 @@ impl Partition {
 impl<'p> Transaction<'p> {
     pub(super) fn begin(partition: &'p mut Partition, now: Now) -> Self {
         let first_seq = partition.vv.get(partition.me) + 1;
-        Self { partition, now, first_seq, next_seq: first_seq, changes: Vec::new() }
+        Self { partition, now, first_seq, next_seq: first_seq, changes: Vec::new(), refuses: Refuses::Nothing }
+    }
+
+    /// Sets what is refused from now on.
+    pub fn refuse(&mut self, refuses: Refuses) {
+        self.refuses = refuses;
     }
 
     /// Runs one command. An error changes nothing, and what came before it stays.
     pub fn execute(&mut self, op: &Op) -> Reply {
+        if let Some(error) = self.refuses.error(op) {
+            return Reply::Error(error);
+        }
         let partition = &mut *self.partition;
         if let Err(error) = ops::check_limits(op, &partition.rules) {
             return Reply::Error(error);

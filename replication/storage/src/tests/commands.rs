@@ -159,6 +159,30 @@ fn a_disk_that_refuses_stops_writes_and_not_reads() {
 }
 
 #[test]
+fn a_transaction_refuses_by_itself_what_a_command_would_be_refused() {
+    let ask = |store: &StateStore| {
+        let ops = [set("k", "w"), del("k"), TextOp::Get.on(b("k"))];
+        let (replies, mark) =
+            store.transact(replication_core::partition_of(b"k"), |transaction| ops.map(|op| transaction.execute(&op)));
+        (replies, mark.is_some())
+    };
+    let dir = TempDir::new();
+    let store = open(&dir);
+    run(&store, &set("k", "v"));
+    store.inner.journal.use_file(RealFiles.open(Path::new("/dev/full"), Access::Write).unwrap());
+    store.execute(&set("other", "v"));
+    store.write_pending().unwrap_err();
+    let ([set, del, get], wrote) = ask(&store);
+    assert!(matches!((set, del), (Reply::Error(OpError::Unwritable(_)), Reply::Error(OpError::Unwritable(_)))));
+    assert_eq!((get, wrote), (Reply::Bulk(b("v")), false), "reads go on");
+    drop(store);
+    // One byte is too little for anything, and no reason not to delete.
+    let store = open_with(StoreConfig { max_memory_bytes: 1, ..config(&dir, 1) }).0;
+    assert_eq!(store.execute(&super::set("k", "w")).reply, Reply::Error(OpError::OutOfMemory));
+    assert_eq!(ask(&store), ([Reply::Error(OpError::OutOfMemory), Reply::Int(1), Reply::Nil], true));
+}
+
+#[test]
 fn upkeep_purges_what_has_expired() {
     let (dir, hand) = (TempDir::new(), Hand::at(NOON));
     let (store, _) = open_with(StoreConfig { clock: hand.clock(), ..config(&dir, 1) });
