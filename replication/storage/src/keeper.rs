@@ -15,7 +15,8 @@ use crate::{
 
 /// How often the journal is synced, and how often a refusing disk is tried again.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
-/// How long a failed checkpoint is left alone, in rounds of upkeep.
+/// How long a failed checkpoint is left alone, in rounds of upkeep. While a sync is lost it is tried every round: until one is
+/// made, writes are refused, however well the disk may be again.
 const CHECKPOINT_RETRY_ROUNDS: u32 = 10;
 
 /// Wakes a thread early, or for good.
@@ -136,9 +137,11 @@ impl Inner {
         // What upkeep wrote nobody waits for; a failure is kept and tried again like any other.
         let _ = self.journal.write_pending();
         upkeep.rest = upkeep.rest.saturating_sub(1);
-        if upkeep.rest == 0
+        let rested = upkeep.rest == 0;
+        if (rested || self.journal.sync_lost())
             && checkpoint::due(self)
             && let Err(error) = checkpoint::make(self)
+            && rested
         {
             tracing::warn!(%error, "no checkpoint could be made; the journal grows until one can");
             upkeep.rest = CHECKPOINT_RETRY_ROUNDS;
