@@ -142,14 +142,6 @@ pub(crate) fn one_partition<'k>(mut keys: impl Iterator<Item = &'k Bytes>) -> Re
     if keys.all(|key| partition_of(key) == first) { Ok(Some(first)) } else { Err(Refusal::CROSS_SLOT) }
 }
 
-/// A transaction would write and then fail to persist; better not begun.
-pub(crate) fn refuse_if_unwritable(server: &Server) -> Answer {
-    match server.store.unwritable() {
-        None => Ok(()),
-        Some(why) => Err(Refusal(OpError::Unwritable(why).to_string().into())),
-    }
-}
-
 /// A transaction of the store, with the partition it holds.
 pub(crate) struct Held<'a, 'p> {
     pub(crate) partition: u16,
@@ -186,14 +178,14 @@ fn run(args: &[Bytes], session: &mut Session, server: &Server, out: &mut Writer)
 }
 
 /// An EXEC that cannot be understood ends its transaction all the same.
-fn abort(session: &mut Session, why: &Refusal) -> Refusal {
+pub(crate) fn abort(session: &mut Session, why: &Refusal) -> Refusal {
     session.multi = None;
     session.watched.clear();
     let why = why.0.trim_start_matches("ERR ");
     Refusal(format!("EXECABORT Transaction discarded because of: {why}").into())
 }
 
-/// Refuses what may add to a state that is as large as it may be.
+/// Refuses what may add to a state that is as large as it may be: the whole command, before any of its ops is refused by the store.
 fn has_room(command: &'static Command, server: &Server) -> Result<&'static Command, Refusal> {
     if command.is(flag::DENYOOM) && server.store.is_full() {
         return Err(Refusal(OpError::OutOfMemory.to_string().into()));
@@ -279,9 +271,6 @@ impl Call<'_> {
             return body(self);
         }
         let (command, args, server) = (self.command, self.args, self.server);
-        if command.is(flag::WRITE) {
-            refuse_if_unwritable(server)?;
-        }
         let (session, out) = (&mut *self.session, &mut *self.out);
         let (answer, mark) = server.store.transact(partition, |transaction| {
             let mut held = Held { partition, transaction };

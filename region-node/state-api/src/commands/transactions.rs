@@ -1,8 +1,11 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH: many commands as one change of one partition, atomic for every reader in every region.
 
+use replication_core::OpError;
+
 use crate::{
     blocking::Touched,
-    call::{Answer, Call, Held, Refusal, refuse_if_unwritable},
+    call::{Answer, Call, Held, Refusal, abort},
+    server::Server,
     table::{Command, Keys, flag::*},
     transaction::{Queue, Watched},
 };
@@ -75,9 +78,7 @@ fn exec(call: &mut Call<'_>) -> Answer {
     if queue.spoilt {
         return Err("EXECABORT Transaction discarded because of previous errors.".into());
     }
-    if queue.commands.iter().any(|(command, _)| command.is(WRITE)) {
-        refuse_if_unwritable(call.server).map_err(|Refusal(why)| Refusal(format!("EXECABORT {why}").into()))?;
-    }
+    refuse_all(call.server, &queue).map_err(|why| abort(call.session, &why))?;
     match queue.partition.or(watched.partition()) {
         Some(partition) => exec_in(call, partition, &queue, &watched),
         None => {
@@ -86,6 +87,17 @@ fn exec(call: &mut Call<'_>) -> Answer {
         }
     }
     Ok(())
+}
+
+/// Better not begun than refused half-way: what the store would refuse of a transaction, all of it is refused for.
+fn refuse_all(server: &Server, queue: &Queue) -> Answer {
+    let any = |flag| queue.commands.iter().any(|(command, _)| command.is(flag));
+    let error = match server.store.unwritable() {
+        Some(why) if any(WRITE) => OpError::Unwritable(why),
+        _ if any(DENYOOM) && server.store.is_full() => OpError::OutOfMemory,
+        _ => return Ok(()),
+    };
+    Err(Refusal(error.to_string().into()))
 }
 
 /// Compares what was watched and runs everything under one hold of the partition.

@@ -8,6 +8,7 @@
 mod blocking;
 mod clients;
 mod differential;
+mod full;
 mod kills;
 mod limits;
 mod port;

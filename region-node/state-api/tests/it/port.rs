@@ -24,6 +24,7 @@ pub(crate) struct Port {
     handle: Option<StateApiHandle>,
     runtime: Runtime,
     pub(crate) store: StateStore,
+    state: StoreConfig,
     dir: PathBuf,
 }
 
@@ -35,10 +36,21 @@ impl Port {
 
     /// A port with something changed.
     pub(crate) fn open_with(change: impl FnOnce(&mut StateApiConfig)) -> Self {
+        Self::make(change, |_| {})
+    }
+
+    /// A port over a store with something changed.
+    pub(crate) fn over(change: impl FnOnce(&mut StoreConfig)) -> Self {
+        Self::make(|_| {}, change)
+    }
+
+    fn make(change: impl FnOnce(&mut StateApiConfig), change_store: impl FnOnce(&mut StoreConfig)) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("atoll-state-api-{}-{number}", std::process::id()));
-        let (store, _) = StateStore::open(StoreConfig::new(&dir, "test", 1)).unwrap();
+        let mut state = StoreConfig::new(&dir, "test", 1);
+        change_store(&mut state);
+        let (store, _) = StateStore::open(state.clone()).unwrap();
         let mut config = config();
         change(&mut config);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -46,7 +58,20 @@ impl Port {
             let _inside = runtime.enter();
             state_api::start(config, store.clone()).unwrap()
         };
-        Self { handle: Some(handle), runtime, store, dir }
+        Self { handle: Some(handle), runtime, store, state, dir }
+    }
+
+    /// Ends the port and its store as a kill would, as far as one process can do that, and opens both again.
+    pub(crate) fn reopen(&mut self) {
+        self.shut_down();
+        self.store = {
+            // The directory is held for as long as anything holds the store.
+            let unused = StateStore::open(StoreConfig::new(self.dir.join("unused"), "test", 1)).unwrap().0;
+            drop(std::mem::replace(&mut self.store, unused));
+            StateStore::open(self.state.clone()).unwrap().0
+        };
+        let _inside = self.runtime.enter();
+        self.handle = Some(state_api::start(config(), self.store.clone()).unwrap());
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
