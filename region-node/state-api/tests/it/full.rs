@@ -47,6 +47,10 @@ fn out_of_memory_writers_are_refused_and_readers_deletes_and_other_regions_are_n
     {
         assert_eq!(wire.say(grows), OOM, "{grows}");
     }
+    // A transaction is refused as a whole, and before the deletes below make room.
+    assert_eq!(wire.say("MULTI"), "+OK\r\n");
+    assert_eq!(wire.say("SET kept w"), OOM);
+    assert!(wire.say("EXEC").starts_with("-EXECABORT"));
     for (goes_on, reply) in [
         ("GET kept", "$1\r\nv\r\n"),
         ("LPOP list", "$1\r\na\r\n"),
@@ -57,10 +61,6 @@ fn out_of_memory_writers_are_refused_and_readers_deletes_and_other_regions_are_n
     ] {
         assert!(wire.say(goes_on).starts_with(reply), "{goes_on}");
     }
-    // A transaction is refused as a whole, whether it was queued before or after.
-    assert_eq!(wire.say("MULTI"), "+OK\r\n");
-    assert_eq!(wire.say("SET kept w"), OOM);
-    assert!(wire.say("EXEC").starts_with("-EXECABORT"));
 
     let dir = std::env::temp_dir().join(format!("atoll-state-api-peer-{}", std::process::id()));
     let (peer, _) = StateStore::open(replication_storage::StoreConfig::new(&dir, "test", 2)).unwrap();
