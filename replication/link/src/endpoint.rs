@@ -9,7 +9,7 @@ use quinn::{
 };
 use rustls::pki_types::CertificateDer;
 
-use crate::StartError;
+use crate::{StartError, congestion::LinkCongestion};
 
 /// The versions of the protocol, best first, as the handshake negotiates them.
 const ALPN: [(u16, &[u8]); 3] = [(3, b"atoll-link/3"), (2, b"atoll-link/2"), (1, b"atoll-link/1")];
@@ -50,6 +50,7 @@ fn transport() -> TransportConfig {
         .send_window(u64::from(WINDOW))
         .datagram_receive_buffer_size(None)
         .initial_rtt(INITIAL_RTT)
+        .congestion_controller_factory(Arc::new(LinkCongestion::default()))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(IDLE.try_into().ok());
     transport

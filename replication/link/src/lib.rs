@@ -16,6 +16,7 @@
 
 mod columns;
 mod config;
+mod congestion;
 mod endpoint;
 mod frame;
 mod peer;
