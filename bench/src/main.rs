@@ -17,7 +17,8 @@ mod tools;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Measure Atoll beside its peers.
 #[derive(Debug, Parser)]
@@ -67,6 +68,12 @@ pub(crate) struct StateArgs {
     /// Leave out the commands, which take most of the time
     #[arg(long)]
     without_commands: bool,
+    /// What to measure; `world` only if it is named
+    #[arg(long, value_delimiter = ',', default_value = "commands,memory,recovery,replication")]
+    parts: Vec<Part>,
+    /// The program whose regions `world` measures; if not given, the one beside this one
+    #[arg(long, value_name = "FILE")]
+    atoll: Option<PathBuf>,
     /// Keys for memory and recovery
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=100_000_000))]
     keys: u64,
@@ -79,6 +86,34 @@ pub(crate) struct StateArgs {
     /// Round trip of the second run of replication, in milliseconds; the first has none
     #[arg(long, default_value_t = 80.0)]
     rtt_ms: f64,
+}
+
+/// What `state` can measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// The cases of `redis-protocol`
+    Commands,
+    /// Memory per key
+    Memory,
+    /// Recovery after a kill
+    Recovery,
+    /// Two stores and a link between them
+    Replication,
+    /// Whole regions: `atoll up --wan world`
+    World,
+}
+
+impl StateArgs {
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part) && !(part == Part::Commands && self.without_commands)
+    }
+
+    fn atoll(&self) -> anyhow::Result<PathBuf> {
+        match &self.atoll {
+            Some(path) => Ok(path.clone()),
+            None => Ok(std::env::current_exe().context("cannot tell where this program is")?.with_file_name("atoll")),
+        }
+    }
 }
 
 fn main() -> ExitCode {

@@ -25,7 +25,7 @@ use self::{
 pub(crate) use self::{
     report::Report,
     serve::serve,
-    servers::{Scratch, Server},
+    servers::{Process, Scratch, Server},
 };
 use crate::{
     RedisProtocolArgs,

@@ -73,7 +73,7 @@ impl Server {
 }
 
 /// A child that is never left behind.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
     /// Waits until the child itself, nobody else, serves at the address. False: it has ended.

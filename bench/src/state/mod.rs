@@ -5,18 +5,22 @@
 //! memory        1 000 000 small keys in both servers, resident memory before and after
 //! recovery      a store of our own, opened again from its journal, and from its checkpoint
 //! replication   store ── link ── emulated wide area ── link ── store, in this process: lag, bytes per write, heal after a cut
+//! world         the same with whole regions: `atoll up --wan world`, a process each, through their Redis ports
 //! ```
 
 mod memory;
 mod recovery;
+mod redis;
 mod replication;
+mod watcher;
+mod world;
 
 use std::{fmt::Write as _, fs};
 
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::{StateArgs, redis_protocol};
+use crate::{Part, StateArgs, redis_protocol};
 
 /// One thing that was found.
 #[derive(Debug, Serialize)]
@@ -64,17 +68,32 @@ fn number(figure: f64) -> String {
     }
 }
 
-/// Measures everything, prints, writes the report.
-pub(crate) fn run(args: &StateArgs) -> anyhow::Result<()> {
-    let commands = if args.without_commands { None } else { Some(redis_protocol::report(&args.commands)?) };
-    eprintln!("memory");
-    let mut figures = memory::measure(args.keys)?;
-    eprintln!("recovery");
-    figures.extend(recovery::measure(args.keys)?);
-    for rtt_ms in [0.0, args.rtt_ms] {
+/// Everything but the commands.
+fn figures(args: &StateArgs) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    if args.has(Part::Memory) {
+        eprintln!("memory");
+        figures.extend(memory::measure(args.keys)?);
+    }
+    if args.has(Part::Recovery) {
+        eprintln!("recovery");
+        figures.extend(recovery::measure(args.keys)?);
+    }
+    for rtt_ms in [0.0, args.rtt_ms].into_iter().filter(|_| args.has(Part::Replication)) {
         eprintln!("replication over a round trip of {rtt_ms} ms");
         figures.extend(replication::measure(rtt_ms, args)?);
     }
+    if args.has(Part::World) {
+        eprintln!("whole regions");
+        figures.extend(world::measure(args, &args.atoll()?)?);
+    }
+    Ok(figures)
+}
+
+/// Measures what was asked for, prints, writes the report.
+pub(crate) fn run(args: &StateArgs) -> anyhow::Result<()> {
+    let commands = args.has(Part::Commands).then(|| redis_protocol::report(&args.commands)).transpose()?;
+    let figures = figures(args)?;
     let mut table = String::new();
     for figure in &figures {
         let _ = writeln!(table, "{}", figure.line());

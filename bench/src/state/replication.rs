@@ -4,11 +4,6 @@
 use std::{
     collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -20,17 +15,20 @@ use replication_core::{Reply, SetExpiry, SetIf, TextOp};
 use replication_link::{LinkConfig, LinkHandle, Peer};
 use replication_storage::{StateStore, StoreConfig};
 
-use super::{Bar, Figure};
+use super::{
+    Bar, Figure,
+    watcher::{PROBE, Sent, Watcher},
+};
 use crate::{StateArgs, redis_protocol::Scratch};
 
 /// Writes per second, in steps of two milliseconds.
-const RATE: u64 = 5_000;
-const STEP: Duration = Duration::from_millis(2);
-const PER_STEP: u64 = RATE / 500;
+pub(super) const RATE: u64 = 5_000;
+pub(super) const STEP: Duration = Duration::from_millis(2);
+pub(super) const PER_STEP: u64 = RATE / 500;
 /// Keys that are written, and bytes of a value; a key has 16.
-const KEYS: u64 = 100_000;
-const VALUE_BYTES: usize = 64;
-const KEY_BYTES: usize = 16;
+pub(super) const KEYS: u64 = 100_000;
+pub(super) const VALUE_BYTES: usize = 64;
+pub(super) const KEY_BYTES: usize = 16;
 /// How long regions may take to agree before that is an error.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -111,18 +109,21 @@ impl Two {
     /// Writes at the rate, and watches from the other side.
     async fn lag(&self, rtt_ms: f64, seconds: u64) -> anyhow::Result<Vec<Figure>> {
         let before = self.wire_bytes();
-        let watcher = Watcher::start(self.stores[1].clone());
-        let written = self.write(Duration::from_secs(seconds), Some(&watcher)).await?;
+        let (sent, there, probe) = (Sent::default(), self.stores[1].clone(), TextOp::Get.on(PROBE));
+        let look = move || {
+            let Reply::Bulk(text) = there.execute(&probe).reply else { return None };
+            std::str::from_utf8(&text).ok()?.parse().ok()
+        };
+        let watcher = Watcher::start(sent.clone(), look);
+        let written = self.write(Duration::from_secs(seconds), Some(&sent)).await?;
         self.agree().await?;
-        let mut lags_ms = watcher.stop();
-        lags_ms.sort_by(f64::total_cmp);
-        let at = |share: f64| lags_ms.get((lags_ms.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
+        let lags = watcher.stop();
         let bytes = (self.wire_bytes() - before) as f64 / written.writes as f64;
         let what = |what: &str| format!("{what}, {RATE} writes/s, round trip {rtt_ms} ms");
         let bar = Bar::AtMost(rtt_ms / 2.0 + 15.0);
         Ok(vec![
-            Figure::new(what("replication lag, median"), at(0.5), "ms", None),
-            Figure::new(what("replication lag, p99"), at(0.99), "ms", Some(bar)),
+            Figure::new(what("replication lag, median"), lags.at(0.5), "ms", None),
+            Figure::new(what("replication lag, p99"), lags.at(0.99), "ms", Some(bar)),
             Figure::new(what("bytes on the wire per write of 80 bytes, both ways"), bytes, "B", None),
         ])
     }
@@ -143,7 +144,7 @@ impl Two {
         ])
     }
 
-    async fn write(&self, time: Duration, watcher: Option<&Watcher>) -> anyhow::Result<Written> {
+    async fn write(&self, time: Duration, sent: Option<&Sent>) -> anyhow::Result<Written> {
         let store = &self.stores[0];
         let start = Instant::now();
         let mut written = Written { writes: 0, keys: BTreeSet::new() };
@@ -152,14 +153,14 @@ impl Two {
         while start.elapsed() < time {
             ticks.tick().await;
             for _ in 0..PER_STEP {
-                luck = luck.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                luck = step(luck);
                 let key = (luck >> 33) % KEYS;
                 written.keys.insert(key);
                 written.writes += 1;
                 store.execute(&set(format!("k:{key:014}"), value(luck)));
             }
-            if let Some(watcher) = watcher {
-                watcher.sends(written.writes);
+            if let Some(sent) = sent {
+                sent.note(written.writes);
                 store.execute(&set(PROBE.to_owned(), Bytes::from(written.writes.to_string())));
             }
             store.persist_pending().await?;
@@ -174,13 +175,18 @@ struct Written {
     keys: BTreeSet<u64>,
 }
 
+/// The next number of a sequence without a pattern that compresses.
+pub(super) fn step(luck: u64) -> u64 {
+    luck.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
+}
+
 /// A text that compresses no better than random letters do.
-fn value(seed: u64) -> Bytes {
+pub(super) fn value(seed: u64) -> Bytes {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     // Another sequence than the one that chooses keys, or values would repeat each other.
     let mut state = (seed ^ (seed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let letters = (0..VALUE_BYTES).map(|_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = step(state);
         LETTERS[(state >> 58) as usize]
     });
     letters.collect::<Vec<u8>>().into()
@@ -188,51 +194,4 @@ fn value(seed: u64) -> Bytes {
 
 fn set(key: String, value: Bytes) -> replication_core::Op {
     TextOp::Set { value, expiry: SetExpiry::Clear, condition: SetIf::Always, get: false }.on(key)
-}
-
-/// The key that carries the number of the newest write.
-const PROBE: &str = "probe";
-/// How often the other side is looked at.
-const LOOK_EACH: Duration = Duration::from_micros(200);
-
-/// Looks at the probe on the other side until it is told to stop.
-struct Watcher {
-    sent: Arc<Mutex<Vec<(u64, Instant)>>>,
-    stop: Arc<AtomicBool>,
-    thread: thread::JoinHandle<Vec<f64>>,
-}
-
-impl Watcher {
-    fn start(store: StateStore) -> Self {
-        let (sent, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (theirs, stops) = (Arc::clone(&sent), Arc::clone(&stop));
-        let thread = thread::spawn(move || {
-            let probe = TextOp::Get.on(PROBE);
-            let (mut lags_ms, mut next) = (Vec::new(), 0);
-            while !stops.load(Ordering::Acquire) {
-                thread::sleep(LOOK_EACH);
-                let Reply::Bulk(text) = store.execute(&probe).reply else { continue };
-                let seen: u64 = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-                let now = Instant::now();
-                let sent: &Mutex<Vec<(u64, Instant)>> = &theirs;
-                let sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
-                while let Some((_, at)) = sent.get(next).filter(|(number, _)| *number <= seen) {
-                    lags_ms.push((now - *at).as_secs_f64() * 1e3);
-                    next += 1;
-                }
-            }
-            lags_ms
-        });
-        Self { sent, stop, thread }
-    }
-
-    /// Notes that this write is about to be made.
-    fn sends(&self, number: u64) {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).push((number, Instant::now()));
-    }
-
-    fn stop(self) -> Vec<f64> {
-        self.stop.store(true, Ordering::Release);
-        self.thread.join().unwrap_or_default()
-    }
 }
