@@ -90,7 +90,9 @@ pub(crate) struct Journal {
     ring: Mutex<Ring>,
     written: watch::Sender<u64>,
     synced: watch::Sender<Synced>,
-    /// The end of `synced`, for every push.
+    /// How far pushes, writes and syncs have come, for every batch of commands to look at without a lock.
+    pushed_end: AtomicU64,
+    written_end: AtomicU64,
     synced_end: AtomicU64,
     /// Bytes of all segments.
     bytes: AtomicU64,
@@ -139,6 +141,8 @@ impl Journal {
             syncing: Mutex::default(),
             written: watch::Sender::new(end),
             synced: watch::Sender::new(Synced { end, failure: None }),
+            pushed_end: AtomicU64::new(end),
+            written_end: AtomicU64::new(end),
             synced_end: AtomicU64::new(end),
             bytes: AtomicU64::new(replayed.bytes + added),
             health: Health::resume(sync_lost),
@@ -152,7 +156,7 @@ impl Journal {
     /// order of records is the order of sequence numbers.
     pub(crate) fn push(&self, kind: record::Kind, ship: Option<u16>, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
         let mut pending = lock(&self.pending);
-        let synced = self.synced_end.load(Ordering::Relaxed);
+        let synced = self.synced();
         if pending.bytes.is_empty() && pending.told < synced {
             record::append(&mut pending.bytes, record::Kind::Synced, |buf| {
                 buf.extend_from_slice(&synced.to_le_bytes());
@@ -166,22 +170,23 @@ impl Journal {
             pending.ship.push(Shipped { position, partition, range });
         }
         pending.end += 1;
+        self.pushed_end.store(pending.end, Ordering::Release);
         pending.end
     }
 
     /// The position behind everything that was pushed.
     pub(crate) fn end(&self) -> u64 {
-        lock(&self.pending).end
+        self.pushed_end.load(Ordering::Acquire)
     }
 
     /// The position behind everything that was written.
     pub(crate) fn written(&self) -> u64 {
-        *self.written.borrow()
+        self.written_end.load(Ordering::Acquire)
     }
 
     /// The position behind everything that is known to survive a power failure.
     pub(crate) fn synced(&self) -> u64 {
-        self.synced.borrow().end
+        self.synced_end.load(Ordering::Acquire)
     }
 
     /// Wakes when more has been written.
@@ -227,6 +232,7 @@ impl Journal {
             if !batch.ship.is_empty() {
                 lock(&self.ring).push(Chunk { bytes: batch.bytes, entries: batch.ship, end: batch.end });
             }
+            self.written_end.store(writer.end, Ordering::Release);
             self.written.send_replace(writer.end);
         }
         self.health.recover();
@@ -259,8 +265,8 @@ impl Journal {
         let failure = result.as_ref().err().cloned();
         let end = result.as_ref().copied().unwrap_or_else(|_| self.synced());
         if end != self.synced() {
-            self.synced_end.store(end, Ordering::Relaxed);
             self.note.write(Reached { position: end, sync_lost: self.sync_lost() });
+            self.synced_end.store(end, Ordering::Release);
         }
         self.synced.send_if_modified(|s| {
             let changed = s.end != end || s.failure.is_some() != failure.is_some();
