@@ -6,12 +6,12 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
 
 use crate::{resp::Protocol, table::Command};
 
@@ -20,10 +20,33 @@ pub(crate) struct Client {
     pub(crate) id: u64,
     pub(crate) address: SocketAddr,
     pub(crate) local: SocketAddr,
-    /// Asks the connection to end once it has answered what it has read.
-    pub(crate) stop: Notify,
+    pub(crate) stop: Stop,
     connected: Instant,
     seen: Mutex<Seen>,
+}
+
+/// Asks a connection to end once it has answered what it has read.
+#[derive(Default)]
+pub(crate) struct Stop {
+    asked: AtomicBool,
+    told: Notify,
+}
+
+impl Stop {
+    pub(crate) fn ask(&self) {
+        self.asked.store(true, Relaxed);
+        self.told.notify_one();
+    }
+
+    /// A load: for connections that always find something to read.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.load(Relaxed)
+    }
+
+    /// Returns once it is asked. For one listener.
+    pub(crate) fn told(&self) -> Notified<'_> {
+        self.told.notified()
+    }
 }
 
 /// What changes while the connection lives. Its own task is nearly the only one that ever takes the lock.
@@ -91,7 +114,7 @@ impl Clients {
             id: self.last_id.fetch_add(1, Relaxed) + 1,
             address,
             local,
-            stop: Notify::new(),
+            stop: Stop::default(),
             connected: now,
             seen: Mutex::new(Seen {
                 name: String::new(),

@@ -94,7 +94,7 @@ pub(crate) async fn serve(server: Arc<Server>, mut stream: TcpStream, registered
         read_size: SMALL_READ,
         most_held: 0,
     };
-    let mut stop = pin!(client.stop.notified());
+    let mut stop = pin!(client.stop.told());
     loop {
         let next = connection.execute_arrived();
         let next = connection.persist(next).await;
@@ -121,13 +121,15 @@ pub(crate) async fn serve(server: Arc<Server>, mut stream: TcpStream, registered
             }
         };
         connection.make_room(need);
+        // The socket first: listening for the end takes a lock, and is only needed where there is nothing to read.
         let read = tokio::select! {
             biased;
-            () = &mut stop => return,
             read = stream.read_buf(&mut connection.input) => read,
+            () = &mut stop => return,
         };
         match read {
             Ok(0) | Err(_) => return,
+            Ok(_) if client.stop.is_asked() => return,
             Ok(read) => connection.note_read(read),
         }
     }

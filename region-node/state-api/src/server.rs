@@ -160,7 +160,7 @@ async fn accept_loop(server: Arc<Server>, listener: TcpListener, mut stopped: wa
         }
     }
     drop(listener);
-    server.clients.all().iter().for_each(|client| client.stop.notify_one());
+    server.clients.all().iter().for_each(|client| client.stop.ask());
     let all_ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, all_ended).await.is_err() {
         tracing::warn!(left = connections.len(), "connections did not finish in time and are closed");
