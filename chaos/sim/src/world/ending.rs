@@ -17,7 +17,7 @@ use crate::{
 const AGREE_WITHIN_MS: u64 = 40_000;
 const LOOK_EVERY_MS: u64 = 500;
 /// How long after the last fault every region must write again, in milliseconds, and how often it tries.
-const WRITE_WITHIN_MS: u64 = 15_000;
+const WRITE_WITHIN_MS: u64 = 5_000;
 const TRY_EVERY_MS: u64 = 1_000;
 
 impl World<'_> {
