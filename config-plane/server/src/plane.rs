@@ -90,10 +90,12 @@ impl Plane {
 
     /// How this member does, for another one that measures the way to it.
     pub(crate) fn on_pulse(&self) -> Result<Vec<u8>, RpcFault> {
-        let majority = self.reach().majority(self.id, &self.consensus.sight().voters);
+        let sight = self.consensus.sight();
+        let majority = self.reach().majority(self.id, &sight.voters);
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let disk_stalled_ms = millis(self.consensus.disk_stalled_for());
-        Ok(codec::encode(&WirePulse { majority_us: majority.map(micros), disk_stalled_ms })?)
+        let (term, bare) = (sight.term, self.consensus.log_is_bare());
+        Ok(codec::encode(&WirePulse { majority_us: majority.map(micros), term, bare, disk_stalled_ms })?)
     }
 
     /// What is wrong with raft's patience, if its round trips have outgrown it.

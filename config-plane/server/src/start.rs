@@ -84,7 +84,10 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
     let own = u64::from(config.id);
     let credentials = Credentials::Identity(Arc::clone(&config.identity));
     let network = Network::new(own, TlsCarrier::new(endpoints(&config), &credentials)?);
-    let consensus = Consensus::open(&config.data_dir, (own, config.region.as_str()), timing, network.clone()).await?;
+    let voters = config.voters().into_iter().map(u64::from).collect();
+    let opened =
+        Consensus::open(&config.data_dir, (own, config.region.as_str()), voters, timing, network.clone()).await;
+    let consensus = opened?;
 
     let (leaders, leads) = watch::channel(Leads::default());
     let (judge, inbox) = mpsc::channel(judging::INBOX);
@@ -114,6 +117,7 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
     tasks.spawn(judging::run(Arc::clone(&plane), inbox));
     tasks.spawn(steward::watch_disk(Arc::clone(&plane)));
     tasks.spawn(steward::pulse(Arc::clone(&plane)));
+    tasks.spawn(steward::settle(Arc::clone(&plane)));
     tasks.spawn(founding::add_learners(Arc::clone(&plane)));
     founding::make_group(&config, &consensus).await?;
     if let Some(world) = config.founding {

@@ -1,9 +1,10 @@
-//! Two tasks that look after this member's part in the group.
+//! The tasks that look after this member's part in the group.
 //!
 //! ```text
 //! every ⅛ of an election timeout   how long has the disk been writing? ─→ watchdog ──→ fall silent, serve, rejoin
 //! every 5 s                        a pulse to each member and back ─────→ reach ─────→ is raft patient enough?
 //!                                                                           └─────────→ placement ─→ hand over
+//! at the start, with an empty file       pulses, more often ────────────────→ newcomer
 //! ```
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -25,6 +26,9 @@ use crate::{
 
 /// Between two pulses.
 pub(crate) const PERIOD: Duration = Duration::from_secs(5);
+/// Between two looks of a newcomer at itself, and at the others.
+const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+const SETTLE_PERIOD: Duration = Duration::from_millis(500);
 /// A pulse that takes longer is no answer.
 const WITHIN: Duration = Duration::from_secs(3);
 
@@ -45,7 +49,7 @@ pub(crate) async fn watch_disk(plane: Arc<Plane>) {
                 tracing::info!("the plane's disk answers again; this member takes part, and does not campaign yet");
                 plane.consensus.serve();
             }
-            Some(Step::Rejoin) => plane.consensus.campaign(true),
+            Some(Step::Rejoin) => plane.consensus.rejoin(),
         }
     }
 }
@@ -64,6 +68,25 @@ async fn fall_silent(plane: &Plane, stalled: Duration) {
         heir = heir.as_ref().map(RegionName::as_str),
         "the plane's disk does not answer; this member leads no more, and falls silent until it does"
     );
+}
+
+/// Lets a newcomer hear of the others what it may have forgotten, until it is settled.
+pub(crate) async fn settle(plane: Arc<Plane>) {
+    // Until then candidacies may be under way that this member supported.
+    let mut ask_at = Instant::now() + Duration::from_millis(plane.timing.election_max_ms);
+    while plane.consensus.is_newcomer() {
+        tokio::time::sleep(SETTLE_PAUSE).await;
+        if plane.consensus.settle().await {
+            tracing::info!("this member has learnt what was committed and takes part in full");
+            return;
+        }
+        if Instant::now() >= ask_at {
+            ask_at = Instant::now() + SETTLE_PERIOD;
+            for (id, pulse) in round(&plane).await {
+                plane.consensus.hear(id, &pulse);
+            }
+        }
+    }
 }
 
 /// Sends pulses until the member stops.

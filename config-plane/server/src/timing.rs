@@ -87,8 +87,8 @@ impl RaftTiming {
             quorum_loss_probe_interval: Some(self.probe_ms()),
             // A restarted leader asks for votes like everybody else.
             enable_leader_restore: Some(false),
-            // A member that lost its disk is filled again from the start. What makes that safe is `Consensus::may_vote`: until
-            // then it elects nobody.
+            // A member that lost its disk is filled again from the start. What makes that safe is
+            // `newcomer.rs`: until then it elects nobody, and follows nobody whom it may have voted out of office.
             allow_log_reversion: Some(true),
             install_snapshot_timeout: 30_000,
             // The state is small and the log is held in memory: snapshots are cheap, long logs are not.

@@ -64,7 +64,7 @@ impl From<RpcFault> for No {
     fn from(fault: RpcFault) -> Self {
         let kind = match fault {
             RpcFault::Malformed(_) | RpcFault::Snapshot(_) => ProblemKind::Invalid,
-            RpcFault::Blank => ProblemKind::Forbidden,
+            RpcFault::Newcomer { .. } => ProblemKind::Forbidden,
             RpcFault::Stopped(_) => ProblemKind::Internal,
         };
         Self(Problem::new(kind, fault.to_string()))

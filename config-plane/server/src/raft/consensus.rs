@@ -5,7 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -29,6 +29,7 @@ use super::{
     file::{DiskError, Found},
     log_store::{LogFault, LogStore},
     network::Network,
+    newcomer::Newcomer,
     snapshot::SnapshotError,
     state_machine::StateMachine,
     types::{Applied, LogId, Proposal, Raft, RegionNode, TypeConfig},
@@ -43,10 +44,13 @@ pub(crate) struct Consensus {
     pub(super) disk: Disk,
     states: watch::Receiver<Arc<PlaneState>>,
     plans: watch::Receiver<Option<Arc<Plan>>>,
-    /// Whether it began with an empty file and has not caught up with a leader yet. See [`Consensus::may_vote`].
-    blank: Arc<AtomicBool>,
+    pub(super) log: LogStore,
+    /// What it has heard while it does not know what it may have forgotten; `None`: it is settled.
+    pub(super) newcomer: Arc<Mutex<Option<Newcomer>>>,
     /// Whether its disk does not answer, so that it must not lead. See `watchdog.rs`.
     pub(super) silent: Arc<AtomicBool>,
+    /// Whether its disk has answered for long enough to campaign.
+    pub(super) calm: Arc<AtomicBool>,
 }
 
 /// Why a member cannot start.
@@ -99,6 +103,7 @@ impl Consensus {
     pub(crate) async fn open(
         dir: &Path,
         (own, name): (u64, &str),
+        voters: BTreeSet<u64>,
         timing: RaftTiming,
         network: Network,
     ) -> Result<Self, OpenError> {
@@ -112,14 +117,14 @@ impl Consensus {
         };
         let opened = opened.map_err(|e| OpenError::Raft(e.to_string()))?;
         let opened = opened.map_err(|source| OpenError::Disk { path: path.clone(), source })?;
-        Self::over(opened, &path, own, timing, network).await
+        Self::over(opened, &path, (own, voters), timing, network).await
     }
 
     /// The same over a file that is open already; `path` is for errors.
     pub(super) async fn over(
         (disk, found): (Disk, Found),
         path: &Path,
-        own: u64,
+        (own, voters): (u64, BTreeSet<u64>),
         timing: RaftTiming,
         network: Network,
     ) -> Result<Self, OpenError> {
@@ -131,11 +136,16 @@ impl Consensus {
             LogStore::new(disk.clone(), &found).map_err(|source| OpenError::Log { path: path.into(), source })?;
         let machine = StateMachine::new(disk.clone(), &found, states, plans)
             .map_err(|source| OpenError::Snapshot { path: path.into(), source })?;
-        let raft = Raft::build(own, Arc::new(config), network, log_store, machine).await;
+        let raft = Raft::build(own, Arc::new(config), network, log_store.clone(), machine).await;
         let raft = raft.map_err(|e| OpenError::Raft(e.to_string()))?;
-        let blank = Arc::new(AtomicBool::new(found.is_blank()));
-        let silent = Arc::new(AtomicBool::new(false));
-        Ok(Self { raft, own, disk, states: states_seen, plans: plans_seen, blank, silent })
+        let newcomer = found.is_newcomers() && voters.contains(&own);
+        let newcomer = Arc::new(Mutex::new(newcomer.then(|| Newcomer::new(own, voters))));
+        let silent = Arc::default();
+        let calm = Arc::new(AtomicBool::new(true));
+        let (states, plans) = (states_seen, plans_seen);
+        let consensus = Self { raft, own, disk, states, plans, log: log_store, newcomer, silent, calm };
+        consensus.decide_to_campaign();
+        Ok(consensus)
     }
 
     /// Takes part from now on.
@@ -143,31 +153,14 @@ impl Consensus {
         self.raft.run();
     }
 
-    /// Whether a vote may be given to a candidate with this last entry.
-    ///
-    /// A member whose disk was lost has forgotten what it helped to commit, and could help to elect a leader that never heard
-    /// of it. So a member that began empty gives no vote in a group that is older than itself, until a leader has brought it up
-    /// to date; from then on it knows all that was committed. A group is new while its log holds nothing but its members.
-    pub(super) fn may_vote(&self, candidate_last: Option<LogId>) -> bool {
-        if !self.blank.load(Ordering::Relaxed) {
-            return true;
-        }
-        let metrics = self.raft.metrics().borrow_watched().clone();
-        // Heard from a leader in this life, never read from the disk.
-        let committed = metrics.cluster_committed.filter(|id| id.index > 0);
-        let caught_up = committed.is_some() && metrics.last_applied >= committed;
-        if caught_up {
-            self.blank.store(false, Ordering::Relaxed);
-        }
-        caught_up || candidate_last.is_none_or(|id| id.index == 0)
-    }
-
     /// Makes the group, unless this member already belongs to one. To be called on one member only, and with all voters.
     pub(crate) async fn initialise(&self, voters: BTreeMap<u64, RegionNode>) -> Result<(), String> {
         match self.raft.initialize(voters).await {
-            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
-            Err(e) => Err(e.to_string()),
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+            Err(e) => return Err(e.to_string()),
         }
+        self.decide_to_campaign();
+        Ok(())
     }
 
     /// Adds a member that learns and does not vote, unless it is there already. Only the leader can.

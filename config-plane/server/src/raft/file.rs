@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! log        u64 → record                       entries by index
-//! meta       vote, committed, purged, owner     single records
+//! meta       vote, committed, purged,           single records
+//!            owner, fresh
 //! snapshot   current                            the newest snapshot, in its own frame
 //! ```
 //!
@@ -34,6 +35,8 @@ const VOTE: &str = "vote";
 const COMMITTED: &str = "committed";
 const PURGED: &str = "purged";
 const OWNER: &str = "owner";
+/// Only in a file whose member is a newcomer still.
+const FRESH: &str = "fresh";
 const CURRENT: &str = "current";
 
 /// redb's page cache. The file is read once, at the start.
@@ -54,6 +57,8 @@ pub(crate) enum Change {
     Vote(Vec<u8>),
     Committed(Vec<u8>),
     Snapshot(Vec<u8>),
+    /// The member is a newcomer no more.
+    Settled,
 }
 
 /// What the file held when it was opened.
@@ -64,12 +69,14 @@ pub(crate) struct Found {
     pub(crate) committed: Option<Vec<u8>>,
     pub(crate) purged: Option<Vec<u8>>,
     pub(crate) snapshot: Option<Vec<u8>>,
+    /// Whether the file says that its member is a newcomer (`newcomer.rs`).
+    pub(crate) fresh: bool,
 }
 
 impl Found {
-    /// Whether nothing was ever kept in this file.
-    pub(crate) fn is_blank(&self) -> bool {
-        self.log.is_empty() && self.vote.is_none() && self.snapshot.is_none()
+    /// Whether what its member did before may have been forgotten.
+    pub(crate) fn is_newcomers(&self) -> bool {
+        self.fresh || (self.log.is_empty() && self.vote.is_none() && self.snapshot.is_none())
     }
 }
 
@@ -164,6 +171,7 @@ fn make_tables(txn: &WriteTransaction, owner: &str) -> Result<Option<String>, re
     let found = meta.get(OWNER)?.map(|value| String::from_utf8_lossy(value.value()).into_owned());
     if found.is_none() {
         meta.insert(OWNER, owner.as_bytes())?;
+        meta.insert(FRESH, [].as_slice())?;
     }
     Ok(found)
 }
@@ -174,6 +182,7 @@ fn read(database: &Database) -> Result<Found, redb::Error> {
     let record = |name| Ok::<_, redb::Error>(meta.get(name)?.map(|value| value.value().to_vec()));
     let mut found =
         Found { vote: record(VOTE)?, committed: record(COMMITTED)?, purged: record(PURGED)?, ..Found::default() };
+    found.fresh = meta.get(FRESH)?.is_some();
     for row in txn.open_table(LOG)?.iter()? {
         let (index, entry) = row?;
         found.log.insert(index.value(), entry.value().to_vec());
@@ -199,6 +208,7 @@ fn write<'a>(txn: &WriteTransaction, changes: impl Iterator<Item = &'a Change>) 
             }
             Change::Vote(vote) => drop(meta.insert(VOTE, vote.as_slice())?),
             Change::Committed(committed) => drop(meta.insert(COMMITTED, committed.as_slice())?),
+            Change::Settled => drop(meta.remove(FRESH)?),
             Change::Snapshot(blob) => drop(txn.open_table(SNAPSHOT)?.insert(CURRENT, blob.as_slice())?),
         }
     }

@@ -26,7 +26,8 @@ impl Consensus {
     /// that would renew them.
     pub(crate) async fn fall_silent(&self) -> Option<u64> {
         self.silent.store(true, Ordering::Relaxed);
-        self.campaign(false);
+        self.calm.store(false, Ordering::Relaxed);
+        self.decide_to_campaign();
         let heir = self.heir();
         if let Some(heir) = heir {
             self.hand_over(heir).await;
@@ -41,8 +42,15 @@ impl Consensus {
         self.raft.runtime_config().heartbeat(true);
     }
 
-    /// Whether this member campaigns when it misses a leader.
-    pub(crate) fn campaign(&self, may: bool) {
+    /// The disk has been calm for long enough.
+    pub(crate) fn rejoin(&self) {
+        self.calm.store(true, Ordering::Relaxed);
+        self.decide_to_campaign();
+    }
+
+    /// Whether this member campaigns when it misses a leader: with a calm disk, and if it knows what it may have forgotten.
+    pub(super) fn decide_to_campaign(&self) {
+        let may = self.calm.load(Ordering::Relaxed) && self.may_campaign();
         self.raft.runtime_config().elect(may);
     }
 

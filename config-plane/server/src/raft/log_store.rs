@@ -18,7 +18,7 @@ use std::{
 };
 
 use openraft::{
-    LogState, OptionalSend, RaftLogReader,
+    EntryPayload, LogState, OptionalSend, RaftLogReader,
     storage::{IOFlushed, RaftLogStorage},
 };
 
@@ -67,6 +67,13 @@ impl LogStore {
         let log = read_log(&found.log, purged.map(|id| id.index))?;
         let memory = Memory { log, vote, committed, purged };
         Ok(Self { disk, memory: Arc::new(Mutex::new(memory)) })
+    }
+
+    /// Whether nothing that was asked for is in the log or was ever before it: a group that is just being made.
+    pub(crate) fn is_bare(&self) -> bool {
+        let memory = self.memory();
+        let asked_for = |entry: &Entry| matches!(entry.payload, EntryPayload::Normal(_));
+        memory.purged.is_none() && !memory.log.values().any(asked_for)
     }
 
     /// No code panics while it holds the lock, so a poisoned lock still guards sound data.

@@ -65,6 +65,10 @@ impl Reach {
 pub(crate) struct WirePulse {
     /// Within which time a majority of the voters answers it, microseconds.
     pub(crate) majority_us: Option<u64>,
+    /// Its present term.
+    pub(crate) term: u64,
+    /// Whether its log holds nothing that was asked for.
+    pub(crate) bare: bool,
     /// For how long its disk has not answered, milliseconds.
     pub(crate) disk_stalled_ms: u64,
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use decision::{Outcome, Request};
 use openraft::{
+    EntryPayload,
     errors::RaftError,
     raft::{AppendEntriesRequest, VoteRequest},
 };
@@ -14,7 +15,7 @@ use super::{
     consensus::{Consensus, Declined},
     network::split_snapshot,
     snapshot::{Image, SnapshotError},
-    types::{Snapshot, TypeConfig},
+    types::{Entry, Snapshot, TypeConfig},
     wire::{
         WireAppend, WireAppendReply, WireSnapshotReply, WireTransfer, WireTransferReply, WireVoteReply, WireVoteRequest,
     },
@@ -36,8 +37,8 @@ pub(crate) enum RpcFault {
     Malformed(#[from] CodecError),
     #[error("not a snapshot of the plane: {0}")]
     Snapshot(#[from] SnapshotError),
-    #[error("this member began with an empty disk and gives no vote until a leader has brought it up to date")]
-    Blank,
+    #[error("this member began with an empty disk, and must first learn what it may have forgotten: {needs}")]
+    Newcomer { needs: &'static str },
     #[error("this member has stopped taking part: {0}")]
     Stopped(String),
 }
@@ -52,10 +53,21 @@ fn stopped(error: &RaftError<TypeConfig>) -> RpcFault {
     RpcFault::Stopped(error.to_string())
 }
 
+/// Whether the leader knows of nothing committed and sends nothing that was asked for: it is just making the group.
+fn makes_the_group(rpc: &AppendEntriesRequest<TypeConfig>) -> bool {
+    let asked_for = |entry: &Entry| matches!(entry.payload, EntryPayload::Normal(_));
+    rpc.leader_commit.is_none_or(|id| id.index == 0) && !rpc.entries.iter().any(asked_for)
+}
+
 impl Consensus {
     /// Entries or a heartbeat of the leader.
     pub(crate) async fn on_append(&self, body: &[u8]) -> Answer {
         let rpc = AppendEntriesRequest::try_from(codec::decode::<WireAppend>(body)?)?;
+        let making = makes_the_group(&rpc);
+        self.check_leader(&rpc.vote, making)?;
+        if making && rpc.entries.first().is_some_and(|entry| entry.log_id.index == 0) {
+            self.settle_from_the_start().await;
+        }
         let reply = self.raft.append_entries(rpc).await.map_err(|e| stopped(&e))?;
         answer(&WireAppendReply::from(reply))
     }
@@ -76,13 +88,15 @@ impl Consensus {
 
     fn vote_request(&self, body: &[u8]) -> Result<VoteRequest<TypeConfig>, RpcFault> {
         let rpc = VoteRequest::from(codec::decode::<WireVoteRequest>(body)?);
-        if self.may_vote(rpc.last_log_id) { Ok(rpc) } else { Err(RpcFault::Blank) }
+        self.check_candidate(rpc.last_log_id)?;
+        Ok(rpc)
     }
 
     /// A snapshot of the leader. Verified before openraft sees it, since it trusts its description.
     pub(crate) async fn on_snapshot(&self, body: Bytes) -> Answer {
         let (vote, blob) = split_snapshot(body)?;
         let meta = Image::decode(&blob)?.meta();
+        self.check_leader(&vote, false)?;
         let reply = self.raft.install_full_snapshot(vote, Snapshot { meta, snapshot: blob }).await;
         let reply = reply.map_err(|e| RpcFault::Stopped(e.to_string()))?;
         answer(&WireSnapshotReply::from(reply))
@@ -91,6 +105,7 @@ impl Consensus {
     /// The leader hands over.
     pub(crate) async fn on_transfer(&self, body: &[u8]) -> Answer {
         let rpc = codec::decode::<WireTransfer>(body)?.into();
+        self.check_settled()?;
         let reply = self.raft.handle_transfer_leader(rpc).await.map_err(|e| RpcFault::Stopped(e.to_string()))?;
         answer(&WireTransferReply::from(reply))
     }

@@ -225,8 +225,8 @@ fn single_records_of_the_disk() {
 
 #[test]
 fn pulses_and_places_to_read_at() {
-    let pulse = WirePulse { majority_us: Some(80_500), disk_stalled_ms: 0 };
-    check(&pulse, &expect![[r#"{"majority_us":80500,"disk_stalled_ms":0}"#]]);
+    let pulse = WirePulse { majority_us: Some(80_500), term: 4, bare: false, disk_stalled_ms: 0 };
+    check(&pulse, &expect![[r#"{"majority_us":80500,"term":4,"bare":false,"disk_stalled_ms":0}"#]]);
     check(&Ok::<u64, Declined>(17), &expect![[r#"{"Ok":17}"#]]);
     check(&(), &expect![["null"]]);
 }

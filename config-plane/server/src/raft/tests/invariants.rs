@@ -246,3 +246,62 @@ fn the_lead_moves_to_where_a_majority_is_nearest_and_stays_there() {
         assert_eq!(number, 60, "no write had to be repeated");
     });
 }
+
+/// The new leader's only supporter loses its disk, and finds the old leader, whom it helped to vote out of office.
+#[test]
+fn a_voter_that_lost_its_disk_does_not_commit_with_a_leader_that_it_had_voted_out() {
+    for seed in 0..4 {
+        run(seed, async {
+            let mut sim = Sim::founded(seed, 3).await;
+            let old = sim.leader(SECOND).await;
+            sim.isolate(old);
+            let next = sim.until("a new leader", 10 * SECOND, || sim.leader_now().filter(|id| *id != old)).await;
+            let mut number = 0;
+            sim.write_somehow(next, &mut number, SECOND).await;
+            // Nobody but the new leader knows of it any more.
+            let lost = sim.ids().into_iter().find(|id| ![old, next].contains(id)).expect("three");
+            sim.kill(lost, 0);
+            sim.wipe(lost);
+            sim.net.heal();
+            sim.isolate(next);
+            sim.start(lost).await;
+            for attempt in 0..10 {
+                let answer = sim.propose(old, request(1000 + attempt, write(0, 999))).await;
+                assert!(answer.is_err(), "seed {seed}: {answer:?}");
+                sleep(SECOND).await;
+            }
+            sim.net.heal();
+            let leader = sim.leader(20 * SECOND).await;
+            let state = sim.plane(leader).read_state().await.expect("a quorum");
+            assert_eq!(register(&state, 0), number, "seed {seed}: what was acknowledged is there");
+            let settled = || (!sim.plane(lost).consensus.is_newcomer()).then_some(());
+            sim.until("it takes part in full", 10 * SECOND, settled).await;
+        });
+    }
+}
+
+/// Restarted before it has caught up, it still does not know what it helped to commit.
+#[test]
+fn a_voter_that_lost_its_disk_stays_careful_across_restarts_and_settles_when_it_has_caught_up() {
+    run(11, async {
+        let mut sim = Sim::founded(11, 3).await;
+        let leader = sim.leader(SECOND).await;
+        let lost = sim.ids().into_iter().find(|id| *id != leader).expect("others");
+        sim.until("settled", 5 * SECOND, || (!sim.plane(lost).consensus.is_newcomer()).then_some(())).await;
+        sim.kill(lost, 0);
+        sim.start(lost).await;
+        assert!(!sim.plane(lost).consensus.is_newcomer(), "a settled member stays settled");
+        sim.kill(lost, 0);
+        sim.wipe(lost);
+        sim.isolate(lost);
+        for _ in 0..2 {
+            sim.start(lost).await;
+            sleep(5 * SECOND).await;
+            assert!(sim.plane(lost).consensus.is_newcomer(), "it has heard nobody");
+            sim.kill(lost, 1);
+        }
+        sim.net.heal();
+        sim.start(lost).await;
+        sim.until("settled again", 10 * SECOND, || (!sim.plane(lost).consensus.is_newcomer()).then_some(())).await;
+    });
+}

@@ -135,7 +135,9 @@ impl Sim {
         let opened = Disk::open_played(seat.drive.attach(), &name(id).to_string(), pace).expect("opens");
         let alive = Alive::new(true.into());
         let network = Network::new(id, Line { net: net.clone(), own: id, alive: Arc::clone(&alive) });
-        let consensus = Consensus::over(opened, Path::new("played"), id, timing, network.clone()).await;
+        let consensus =
+            Consensus::over(opened, Path::new("played"), (id, ids.iter().copied().collect()), timing, network.clone())
+                .await;
         let consensus = consensus.expect("starts");
         let (leaders, leads) = watch::channel(Leads::default());
         let (judge, inbox) = mpsc::channel(1);
@@ -158,6 +160,7 @@ impl Sim {
         tasks.spawn(scoped(id, async move { consensus.follow_leader(leaders).await }));
         tasks.spawn(scoped(id, steward::watch_disk(Arc::clone(&plane))));
         tasks.spawn(scoped(id, steward::pulse(Arc::clone(&plane))));
+        tasks.spawn(scoped(id, steward::settle(Arc::clone(&plane))));
         seat.life = Some(Life { plane, alive, tasks, _judge: inbox, _stop: stop });
     }
 
@@ -174,6 +177,11 @@ impl Sim {
         seat.stalled.send_replace(false);
         let consensus = life.plane.consensus.clone();
         spawn(async move { consensus.close(Duration::from_secs(1)).await });
+    }
+
+    /// Its disk is replaced by an empty one while it is off.
+    pub(super) fn wipe(&mut self, id: u64) {
+        self.seats.get_mut(&id).expect("a seat").drive = Drive::default();
     }
 
     /// From now on nothing that this member writes becomes durable, or it does again.
