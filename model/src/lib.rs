@@ -8,6 +8,7 @@
 
 mod automation;
 mod default_world;
+mod diff;
 mod errors;
 mod limits;
 mod name;
@@ -23,6 +24,7 @@ mod worker;
 mod world;
 
 pub use automation::{Automation, SafetyRule};
+pub use diff::{DiffGroup, NameCounts, WorldDiff};
 pub use errors::{KeyPath, Place, WorldError, WorldErrors};
 pub use name::{NameError, RegionName, Subject};
 pub use overrides::{Gate, GateScope, Override, OverrideAction, Stages};

@@ -101,4 +101,4 @@ fn syntax_error(lines: &Lines<'_>, error: &toml::de::Error) -> WorldError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

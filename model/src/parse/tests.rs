@@ -414,7 +414,7 @@ proptest! {
 }
 
 /// Worlds with every key in use, so that schema, types and text cannot drift apart.
-fn worlds() -> impl Strategy<Value = World> {
+pub(crate) fn worlds() -> impl Strategy<Value = World> {
     let label = "[a-z]([a-z0-9-]{0,8}[a-z0-9])?";
     (2usize..7, label, label, 100u64..60_000, 1u32..100, "\\PC{1,40}", any::<[bool; 4]>(), -90.0f64..90.0, 1u32..86_400)
         .prop_map(|(regions, pool, check, interval_ms, count, text, flags, latitude, ttl)| {
