@@ -74,10 +74,12 @@ detach_after_s = 86400       # a region away for longer is waited for by nobody;
 starts_with = "revoked:"
 conflicts = "remove-wins"    # what one region removes stays away, even if another one adds it at the same moment ("add-wins")
 durability = "always"        # acknowledged once the disk has it ("everysec": once the system has it)
+
+# [automation] says how far failover may go by itself, [[safety]] what must hold after every change: docs/world.md.
 "#;
 
 const HEAD: &str = r#"# The world: everything that this installation should be. A world is founded from it; one that runs already is changed with
-# `PUT /v1/world` of its admin API (docs/operations.md). Unknown keys are errors, and every error names its line.
+# `atoll apply`, which shows what changes before it asks. Unknown keys are errors, and every error names its line.
 
 name = "shop"
 

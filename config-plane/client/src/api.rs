@@ -5,6 +5,7 @@
 //! ```text
 //! GET    /v1/status                 PlaneStatus           GET  /v1/votes            VotesReport
 //! GET    /v1/plan  /v1/plan/VERSION Plan                  POST /v1/votes            VoteVector → VoteReceipt
+//! GET    /v1/plan/history           PlanHistory           GET  /v1/plan/VERSION/world  KeptWorld
 //! POST   /v1/overrides              SetOverride → Applied GET  /v1/follow           endless stream of Follow
 //! DELETE /v1/overrides/REGION?..    Signed → Applied      POST /raft/..             opaque, between members only
 //! PUT    /v1/world?..               World → Applied       GET  /v1/state            StateSummary
@@ -18,7 +19,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use model::{OverrideAction, Plan, PlanId, RegionName, Subject, VoteVector};
+use model::{OverrideAction, Plan, PlanId, RegionName, Subject, VoteVector, World};
 use serde::{Deserialize, Serialize};
 
 /// The paths of the API.
@@ -27,6 +28,8 @@ pub mod path {
     pub const STATUS: &str = "/v1/status";
     /// `GET`: the Plan in force; with `/VERSION` one that went before, if it is still kept.
     pub const PLAN: &str = "/v1/plan";
+    /// `GET`: [`PlanHistory`](super::PlanHistory). The World of a version is at `PLAN/VERSION/world`: [`KeptWorld`](super::KeptWorld).
+    pub const PLAN_HISTORY: &str = "/v1/plan/history";
     /// `POST`: [`SetOverride`](super::SetOverride). `DELETE` with `/REGION` and [`Signed`](super::Signed) as query.
     pub const OVERRIDES: &str = "/v1/overrides";
     /// `DELETE` with `/SUBJECT` and [`Signed`](super::Signed) as query: forget how often the subject went Down.
@@ -89,6 +92,49 @@ pub struct PlaneStatus {
     pub last_applied: Option<u64>,
     /// Index of the last log entry that it knows to be committed.
     pub committed: Option<u64>,
+}
+
+/// What is known of the Plans that went before: `GET /v1/plan/history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanHistory {
+    /// The member that answers.
+    pub region: RegionName,
+    /// The Plans that it saw since its start, oldest first; the latest 256.
+    pub plans: Vec<PlanHead>,
+    /// The Worlds that all members keep, oldest first; the last one is in force.
+    pub worlds: Vec<WorldHead>,
+}
+
+/// A Plan without what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanHead {
+    /// Its number.
+    pub id: PlanId,
+    /// When it was made, Unix milliseconds of the proposer.
+    pub made_at_ms: u64,
+    /// What made it, in words.
+    pub made_by: String,
+}
+
+/// Who made a World, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorldHead {
+    /// The first version of a Plan that held it.
+    pub version: u64,
+    /// When that Plan was made, Unix milliseconds of the proposer.
+    pub made_at_ms: u64,
+    /// What made it, in words.
+    pub made_by: String,
+}
+
+/// The World that was in force at some version of the Plan: `GET /v1/plan/VERSION/world`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptWorld {
+    /// Since when it was.
+    #[serde(flatten)]
+    pub head: WorldHead,
+    /// The World.
+    pub world: World,
 }
 
 /// A human's word on a subject: `POST /v1/overrides`.

@@ -24,8 +24,8 @@ use tokio::{
 use crate::{
     Answer, Call, CallError, ChannelOptions, ClientError, Credentials, Endpoint, Transport,
     api::{
-        Applied, DnsExplanation, DnsQuestion, PlaneStatus, SetOverride, Signed, StateSummary, VoteReceipt, VotesReport,
-        path,
+        Applied, DnsExplanation, DnsQuestion, KeptWorld, PlanHistory, PlaneStatus, SetOverride, Signed, StateSummary,
+        VoteReceipt, VotesReport, path,
     },
     problem::Problem,
     rounds::Rounds,
@@ -134,6 +134,16 @@ impl PlaneClient {
             None => self.read(path::PLAN).await,
             Some(version) => self.read(&format!("{}/{version}", path::PLAN)).await,
         }
+    }
+
+    /// What is known of earlier Plans by the member that answers.
+    pub async fn plan_history(&self) -> Result<PlanHistory, ClientError> {
+        self.read(path::PLAN_HISTORY).await
+    }
+
+    /// The World that was in force at a version of the Plan.
+    pub async fn plan_world(&self, version: u64) -> Result<KeptWorld, ClientError> {
+        self.read(&format!("{}/{version}/world", path::PLAN)).await
     }
 
     /// The latest votes.

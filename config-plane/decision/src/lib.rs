@@ -29,6 +29,7 @@ mod state;
 mod timing;
 mod votes;
 mod what_if;
+mod worlds;
 
 pub use damping::Penalty;
 pub use guards::{Capacity, Wish, capacity_left, check_decision, expirable, openable};
@@ -43,6 +44,7 @@ pub use state::{PlaneState, RefusedRequest};
 pub use timing::{Term, Timing};
 pub use votes::{Counting, Tally, VoteBook};
 pub use what_if::{Cannot, Loss, Survey, WhatIf, survey, what_if};
+pub use worlds::{WorldHead, Worlds};
 
 #[cfg(test)]
 mod testkit;

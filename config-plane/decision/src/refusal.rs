@@ -14,7 +14,7 @@ pub enum Refusal {
     NotFounded,
     /// A world is founded once.
     #[error(
-        "this world was founded already, with lineage {lineage:x}: change it with `PUT /v1/world` of the admin API"
+        "this world was founded already, with lineage {lineage:x}: change it with `atoll apply`"
     )]
     AlreadyFounded {
         /// The lineage in force.

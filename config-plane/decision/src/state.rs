@@ -29,13 +29,16 @@ use std::{
 use model::{Plan, RegionName};
 use serde::{Deserialize, Serialize};
 
-use crate::{Command, Outcome, Refusal, Request, guards, recent::Recent};
+use crate::{Command, Outcome, Refusal, Request, Worlds, guards, recent::Recent};
 
 /// The plane's whole state. Its serde form is the snapshot.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PlaneState {
     plan: Option<Arc<Plan>>,
     recent: Recent,
+    /// The Worlds that went before.
+    #[serde(default, skip_serializing_if = "Worlds::is_empty")]
+    worlds: Worlds,
     /// Every region id ever used, and whose it is.
     ids: BTreeMap<u16, RegionName>,
     refused: VecDeque<RefusedRequest>,
@@ -99,6 +102,11 @@ impl PlaneState {
     /// The Plan in force; none before the world is founded.
     pub fn plan(&self) -> Option<&Arc<Plan>> {
         self.plan.as_ref()
+    }
+
+    /// The Worlds that went before, for `plan show`, `plan diff` and `plan rollback`.
+    pub fn worlds(&self) -> &Worlds {
+        &self.worlds
     }
 
     /// The latest refused requests, newest last.
@@ -174,6 +182,10 @@ impl PlaneState {
         next.made_at_ms = entry.request.proposed_at_ms.max(floor);
         self.ids.extend(next.world.regions.iter().map(|region| (region.id, region.name.clone())));
         let id = next.id;
+        let changes_world = matches!(entry.request.command, Command::Found { .. } | Command::SetWorld { .. });
+        if changes_world && entry.is_guarded() {
+            self.worlds.note(self.plan.as_deref(), &next);
+        }
         self.plan = Some(Arc::new(next));
         Outcome::Applied(id)
     }

@@ -12,18 +12,18 @@ use std::{
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::Query,
+    extract::{Path, Query},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use model::{OverrideAction, PlanId, RegionName};
+use model::{OverrideAction, PlanId, RegionName, World};
 
 use super::{alive, server::TestWorld};
 use crate::{
     Because, ClientError, Credentials, Endpoint, FollowError, FollowStream, Patience, PlaneClient, Problem,
     ProblemKind,
-    api::{Applied, PlaneStatus, SetOverride, Signed, path},
+    api::{Applied, KeptWorld, PlanHead, PlanHistory, PlaneStatus, SetOverride, Signed, WorldHead, path},
     frame,
 };
 
@@ -224,6 +224,31 @@ async fn who_why_and_which_plan_reach_the_server_as_they_were_given() {
     let client = client(&world, vec![server.endpoint.clone()]);
     let applied = client.set_world_toml("name = 'x'", PLAN, WHY).await.unwrap();
     assert_eq!(applied, Applied { plan: PLAN, changed: false });
+}
+
+#[tokio::test]
+async fn earlier_plans_and_worlds_are_read_by_version_and_one_that_is_not_kept_is_not_found() {
+    let world = TestWorld::new();
+    let head = WorldHead { version: 40, made_at_ms: 7, made_by: "world changed by ana: a test".into() };
+    let history = PlanHistory {
+        region: name("eu-west"),
+        plans: vec![PlanHead { id: PLAN, made_at_ms: 9, made_by: "decided".into() }],
+        worlds: vec![head.clone()],
+    };
+    let kept = KeptWorld { head, world: World::of("shop", Vec::new()) };
+    let (told, found) = (history.clone(), kept.clone());
+    let router = Router::new().route(path::PLAN_HISTORY, get(async move || Json(told))).route(
+        "/v1/plan/{version}/world",
+        get(async move |Path(version): Path<u64>| match version {
+            41 => Json(found).into_response(),
+            _ => say_no(Problem::new(ProblemKind::NotFound, "it is not kept")),
+        }),
+    );
+    let server = world.serve("eu-west", router).await;
+    let client = client(&world, vec![server.endpoint.clone()]);
+    assert_eq!(client.plan_history().await, Ok(history));
+    assert_eq!(client.plan_world(41).await, Ok(kept));
+    assert!(matches!(client.plan_world(2).await, Err(ClientError::NotFound { .. })));
 }
 
 #[tokio::test]

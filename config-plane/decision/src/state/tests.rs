@@ -78,7 +78,7 @@ fn the_fence_refuses_what_was_made_from_another_plan() {
     );
     check(
         |apply| apply(&|_| Command::Found { world: world(&TRIO), lineage: 9 }),
-        expect!["this world was founded already, with lineage a7011: change it with `PUT /v1/world` of the admin API"],
+        expect!["this world was founded already, with lineage a7011: change it with `atoll apply`"],
     );
 }
 

@@ -223,3 +223,32 @@ async fn a_damaged_log_is_refused_by_name_and_its_member_learns_everything_again
     let state = trio.handle(hurt).read_state().await.expect("a quorum");
     assert_eq!(state.plan().map(|plan| plan.id), Some(id));
 }
+
+#[tokio::test]
+async fn a_world_that_was_replaced_is_kept_by_every_member_over_a_restart_and_can_be_put_back() {
+    let mut trio = Trio::founded().await;
+    let founded = trio.everywhere("the first Plan", |_| true).await;
+    let was = trio.plan(0).expect("founded").world.clone();
+    let mut other = was.clone();
+    other.profile = model::Profile::Fast;
+    let changed = trio.client.set_world(&other, founded, BECAUSE).await.expect("taken").plan;
+    trio.everywhere("the other world", |plan| plan.world == other).await;
+    for seat in 0..3 {
+        trio.stop(seat).await;
+    }
+    for seat in 0..3 {
+        trio.start(seat).await;
+    }
+    trio.leader().await;
+    for seat in 0..3 {
+        let client = trio.only(seat);
+        let kept = client.plan_world(changed.version - 1).await.expect("it was replaced");
+        assert_eq!((kept.head.version, &kept.world), (founded.version, &was), "member {seat}");
+        assert_eq!(client.plan_world(changed.version).await.expect("it is in force").world, other);
+        assert!(client.plan_world(changed.version + 1000).await.is_err(), "not made yet");
+        let worlds = client.plan_history().await.expect("known").worlds;
+        assert_eq!(worlds.iter().map(|w| w.version).collect::<Vec<_>>(), [founded.version, changed.version]);
+    }
+    let back = trio.client.set_world(&was, changed, BECAUSE).await.expect("taken");
+    assert!(back.changed && back.plan > changed, "a roll-back goes forward");
+}
