@@ -53,11 +53,15 @@ pub(crate) enum Verb {
     Undrain(UndrainArgs),
     /// Hold a region up or down, on your word, until it expires
     Override(OverrideArgs),
+    /// Make the World what a file says, after showing what changes
+    Apply(ApplyArgs),
+    /// The Plans that went before, what changed, and the way back
+    Plan(PlanArgs),
     /// Prove that it works, on the live world
     Drill(DrillArgs),
     /// Prove that it works, in a simulated world that a seed decides
     Sim(SimArgs),
-    /// Check a world file
+    /// Check world files, or see how one is written
     World(WorldFileArgs),
     /// Check a region's state on disk
     State(StateArgs),
@@ -268,6 +272,76 @@ pub(crate) enum Wanted {
     Down,
 }
 
+/// Whether a change is only looked at, and whether somebody is asked first.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConsentArgs {
+    /// Show what would change, and change nothing; exit code 3 if anything would
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Agree beforehand, instead of being asked
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// The world file, or a directory of *.toml files that are one world
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+    /// Why; `plan history` shows it
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Who; your login name if left out
+    #[arg(long)]
+    pub(crate) who: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(subcommand)]
+    pub(crate) what: PlanWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanWhat {
+    /// The latest versions, newest first, and what made them
+    History {
+        /// How many
+        #[arg(long, default_value_t = 30)]
+        limit: usize,
+    },
+    /// The Plan in force, or the one of a version
+    Show {
+        /// The version
+        version: Option<u64>,
+    },
+    /// What changed in the World from one version to another, in words
+    Diff {
+        /// A version
+        from: u64,
+        /// Another one
+        to: u64,
+    },
+    /// Make the World what it was at a version; this is a new version
+    Rollback(RollbackArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The version
+    pub(crate) version: u64,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+    /// Why; `plan history` shows it
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Who; your login name if left out
+    #[arg(long)]
+    pub(crate) who: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DrillArgs {
     #[command(subcommand)]
@@ -336,9 +410,12 @@ pub(crate) struct WorldFileArgs {
 pub(crate) enum WorldFileWhat {
     /// Say what is wrong with a world file, line by line
     Check {
-        /// The file
-        file: PathBuf,
+        /// The file, or a directory of *.toml files that are one world
+        #[arg(value_name = "FILE|DIR")]
+        path: PathBuf,
     },
+    /// Print the JSON Schema of world files, for editors
+    Schema,
     /// Print the world file that `up` would write
     Default {
         /// How many regions

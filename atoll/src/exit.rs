@@ -13,6 +13,8 @@ pub(crate) enum Exit {
     Usage,
     /// `state verify`: whole, but for an end that the next start cuts off.
     Torn,
+    /// `apply` and `plan rollback` with `--dry-run`: something would change.
+    Pending,
     /// A drill's own code: 2 VACUOUS, 3 ABORTED, 4 HARNESS, 5 ROLLBACK-INCOMPLETE.
     Drill(u8),
 }
@@ -23,7 +25,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
-            Exit::Torn => 3,
+            Exit::Torn | Exit::Pending => 3,
             Exit::Drill(code) => code,
         })
     }

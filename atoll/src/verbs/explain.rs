@@ -172,7 +172,8 @@ async fn explain_dns(
     Ok(if told.rcode == "NOERROR" { Exit::Done } else { Exit::Failed })
 }
 
-fn clock(unix_ms: u64) -> anyhow::Result<String> {
+/// A time as people and programs read it.
+pub(crate) fn clock(unix_ms: u64) -> anyhow::Result<String> {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)?;
     Ok(time.format(&Rfc3339)?)
 }

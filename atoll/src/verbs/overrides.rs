@@ -66,7 +66,7 @@ fn say(world: &WorldArgs, applied: Applied, words: impl FnOnce() -> String) -> a
 }
 
 /// Who is at the keyboard.
-fn login() -> String {
+pub(crate) fn login() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok())

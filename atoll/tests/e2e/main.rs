@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected is to panic")]
 
+mod apply;
 mod bad_input;
 mod clients;
 mod failover;

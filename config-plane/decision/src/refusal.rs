@@ -13,9 +13,7 @@ pub enum Refusal {
     #[error("this world is not founded yet: wait until the first `atoll up` or `atoll region` has founded it")]
     NotFounded,
     /// A world is founded once.
-    #[error(
-        "this world was founded already, with lineage {lineage:x}: change it with `atoll apply`"
-    )]
+    #[error("this world was founded already, with lineage {lineage:x}: change it with `atoll apply`")]
     AlreadyFounded {
         /// The lineage in force.
         lineage: u64,

@@ -1,0 +1,63 @@
+//! The World of a running world is changed, looked at and taken back, over a restart of every process.
+
+use std::fs;
+
+use crate::world::{SOON, Scratch, Up, free_net, text, until};
+
+#[test]
+fn a_world_is_changed_from_a_directory_and_rolled_back_after_a_restart() {
+    let scratch = Scratch::new("apply");
+    let data = scratch.0.join("w");
+    let up = Up::start(&data, &["--net", &free_net().to_string()]);
+    let founded = up.json(&["plan", "show"])["id"]["version"].as_u64().unwrap();
+
+    // The world file in two parts, with another TTL.
+    let whole = fs::read_to_string(data.join("world.toml")).unwrap();
+    let wanted = whole.replacen("max = 30", "max = 60", 1);
+    let (first, second) = wanted.split_at(wanted.find("[[zone]]").unwrap());
+    let parts = scratch.0.join("parts");
+    fs::create_dir_all(&parts).unwrap();
+    fs::write(parts.join("regions.toml"), first).unwrap();
+    fs::write(parts.join("zones.toml"), second).unwrap();
+    let (parts, old) = (parts.to_str().unwrap(), data.join("world.toml"));
+
+    let same = up.atoll(&["apply", old.to_str().unwrap()]);
+    assert_eq!(same.status.code(), Some(0), "{}", text(&same.stderr));
+    assert!(text(&same.stdout).contains("nothing to change"));
+    let look = up.atoll(&["apply", parts, "--dry-run"]);
+    assert_eq!(look.status.code(), Some(3), "{}", text(&look.stderr));
+    assert!(text(&look.stdout).contains("www.shop.test: TTL 30 → 60"), "{}", text(&look.stdout));
+    let nobody = up.atoll(&["apply", parts]);
+    assert_eq!(nobody.status.code(), Some(2));
+    assert!(text(&nobody.stderr).contains("--yes"), "{}", text(&nobody.stderr));
+    assert_eq!(up.json(&["plan", "show"])["id"]["version"], founded, "nothing was changed yet");
+
+    let applied = up.json(&["apply", parts, "--yes", "--reason", "quieter resolvers", "--who", "ana"]);
+    let changed = applied["ending"]["applied"]["plan"]["version"].as_u64().unwrap_or_else(|| panic!("{applied}"));
+    assert_eq!(
+        (applied["diff"]["names"]["change"].as_u64(), applied["diff"]["names"]["empty"].as_u64()),
+        (Some(1), Some(0))
+    );
+    fs::write(scratch.0.join("parts/zones.toml"), second.replacen("pool = \"web\"", "pool = \"wbe\"", 1)).unwrap();
+    let wrong = up.atoll(&["apply", parts, "--yes"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("did you mean `web`?"), "{}", text(&wrong.stderr));
+
+    // Every process is new; who changed what is still known, and the way back is open.
+    assert_eq!(up.stop(), 0);
+    let up = Up::start(&data, &[]);
+    let told = up.ok(&["plan", "history"]);
+    assert!(told.contains("world changed by ana: quieter resolvers") && told.contains("founded"), "{told}");
+    let (from, to) = (changed.to_string(), (changed - 1).to_string());
+    assert!(up.ok(&["plan", "diff", &to, &from]).contains("TTL 30 → 60"));
+    assert!(up.ok(&["plan", "show", &to]).contains("max = 30"));
+    let missing = up.atoll(&["plan", "rollback", "100000000", "--yes"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("plan history"), "{}", text(&missing.stderr));
+    let back = up.json(&["plan", "rollback", &to, "--yes"]);
+    assert!(back["ending"]["applied"]["plan"]["version"].as_u64() > Some(changed), "{back}");
+    until("the old world is in force again", SOON, || {
+        up.json(&["plan", "show"])["world"]["zone"][0]["steered"][0]["ttl"]["max"] == 30
+    });
+    assert_eq!(up.atoll(&["apply", old.to_str().unwrap()]).status.code(), Some(0), "it is as the file says");
+}
