@@ -7,8 +7,11 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::api::Follow;
 
-/// The longest message, bytes. A Plan is a few kilobytes; nothing in this world comes near.
+/// The longest message, bytes. A Plan is a few kilobytes where a World is small.
 pub const MOST: usize = 8 << 20;
+
+// The largest World, and all that is decided about it, must reach every follower.
+const _: () = assert!(MOST >= model::World::JSON_MAX + (2 << 20));
 
 /// Why a message cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

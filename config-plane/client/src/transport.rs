@@ -48,7 +48,7 @@ pub struct Call {
 
 impl Call {
     /// The longest answer that is buffered unless said otherwise, bytes.
-    pub const MOST: usize = 8 << 20;
+    pub const MOST: usize = crate::frame::MOST;
 
     /// A request for a path, query included.
     pub fn new(method: Method, path: impl Into<String>) -> Self {

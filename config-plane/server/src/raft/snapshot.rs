@@ -21,8 +21,11 @@ const MAGIC: &[u8; 4] = b"ATPL";
 const VERSION: u8 = 1;
 const HEAD: usize = 13;
 
-/// The largest snapshot that is accepted from a peer, bytes. A World of 64 regions with 32 decisions is far below 1 MB.
+/// The largest snapshot that is accepted from a peer, bytes.
 pub(crate) const MAX_BYTES: usize = 16 << 20;
+
+// The largest World in force, the replaced ones beside it, and all that is decided must fit.
+const _: () = assert!(MAX_BYTES >= model::World::JSON_MAX + decision::Worlds::BYTES_KEPT + (2 << 20));
 
 /// Why a blob is not a snapshot.
 #[derive(Debug, thiserror::Error)]
