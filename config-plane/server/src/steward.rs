@@ -108,6 +108,7 @@ pub(crate) async fn pulse(plane: Arc<Plane>) {
         let others: Vec<(u64, Duration)> = answers
             .into_iter()
             .filter(|(id, pulse)| voters.contains(id) && pulse.disk_stalled_ms == 0)
+            .filter(|(id, _)| plane.consensus.is_up_to_date(*id))
             .filter_map(|(id, pulse)| Some((id, Duration::from_micros(pulse.majority_us?))))
             .collect();
         let own = plane.reach().majority(plane.id, &voters);

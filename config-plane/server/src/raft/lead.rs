@@ -59,6 +59,14 @@ impl Consensus {
         self.disk.stalled_for()
     }
 
+    /// Whether a member has all that is committed, as far as this one knows; only a leader knows. A transfer to somebody who
+    /// lags fails, and a leader that tried takes no requests until somebody else is elected.
+    pub(crate) fn is_up_to_date(&self, member: u64) -> bool {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let matched = metrics.replication.and_then(|matched| matched.get(&member).copied().flatten());
+        matched.is_some() && matched >= metrics.local_committed
+    }
+
     /// Of the other voters the one that has most of the log and answered last; none unless this member leads.
     fn heir(&self) -> Option<u64> {
         let metrics = self.raft.metrics().borrow_watched().clone();
