@@ -171,10 +171,11 @@ impl World<'_> {
             if seen.shown != wanted {
                 let said: Vec<String> = ops.iter().map(say).collect();
                 let what = format!(
-                    "region {}: after {} → {replies:?} the key {} is {seen:?}, it should be {wanted:?}",
+                    "region {}: after {} → {replies:?} the key {} is {seen:?}, it should be {wanted:?}; before, the keys were {:?}",
                     store.region(),
                     said.join("; "),
-                    key.escape_ascii()
+                    key.escape_ascii(),
+                    readings.iter().map(|reading| &reading.shown).collect::<Vec<_>>()
                 );
                 return Err(Violation::new(Rule::CommandsDoWhatTheySay, what));
             }

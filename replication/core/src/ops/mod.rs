@@ -119,11 +119,12 @@ impl<'a> Scene<'a> {
     }
 
     /// Opens the key for a write of `want`: a key that is not there, or past its deadline, starts from nothing (what is left
-    /// of it is removed in the same delta); hidden parts of other types go. Marks on single members or fields stay: writing one
-    /// member says nothing about the others.
+    /// of it is removed in the same delta, marks included); hidden parts of other types go. Where nothing but marks on single
+    /// members or fields hides it, they stay: writing one member says nothing about the others.
     fn open(&mut self, want: Kind) -> Result<&'a Body, OpError> {
         if !self.has(want)? {
-            if self.view.kind == Kind::None && self.body.has_marks(want) {
+            let replicas = self.plan.replicas;
+            if self.view.kind == Kind::None && self.body.hides_by_single_marks(want, self.now_ms, replicas) {
                 self.plan.clear_deadlines(self.body);
                 self.plan.clear_hidden(self.body, want);
                 return Ok(self.body);

@@ -7,6 +7,7 @@
 //!   mark is concurrent with it: it comes from somebody who did not know of the remove, and it loses.
 //! - **A write that observed a mark removes it**, together with what it hides: whoever adds again on purpose has the last word.
 //!   (Of two concurrent marks the write must have observed both; the other one goes on hiding.)
+//!   A write to a key that is marked as a whole, or past its deadline, removes all that is left of it, marks on single members too.
 //! - **A mark is an element like any other**: put by a delta, removed by a delta, never by a clock alone. Rules decide only whether
 //!   a remove leaves one. So regions that hold different rules for a while still converge.
 //! - **A mark makes nothing exist**, and is no value: a key with nothing but marks reads as absent.

@@ -71,12 +71,20 @@ impl Body {
         }
     }
 
-    /// Whether single members or fields of that type are marked.
-    pub(crate) fn has_marks(&self, kind: Kind) -> bool {
-        match (self, kind) {
-            (Self::Full(full), Kind::Hash) => full.fields.as_ref().is_some_and(|fields| fields.marks().is_some()),
-            (Self::Full(full), Kind::Set) => full.members.as_ref().is_some_and(|members| members.marks().is_some()),
-            (Self::Full(full), Kind::Zset) => full.zset.as_ref().is_some_and(|zset| zset.marks().is_some()),
+    /// Whether a key of that type is hidden by marks on its single members or fields, and by nothing else: neither by a mark on
+    /// the key nor by its deadline, which hide members that would show again without them.
+    pub(crate) fn hides_by_single_marks(&self, kind: Kind, now_ms: u64, replicas: &Replicas) -> bool {
+        let Self::Full(full) = self else { return false };
+        if !full.marks.is_empty() {
+            return false;
+        }
+        match kind {
+            Kind::Hash => full
+                .fields
+                .as_ref()
+                .is_some_and(|fields| fields.marks().is_some() && !fields.has_visible(now_ms, replicas)),
+            Kind::Set => full.members.as_ref().is_some_and(|set| set.marks().is_some() && !set.has_visible()),
+            Kind::Zset => full.zset.as_ref().is_some_and(|zset| zset.marks().is_some() && !zset.has_visible()),
             _ => false,
         }
     }

@@ -53,6 +53,10 @@ struct Comparing {
 pub(crate) struct Ladder {
     in_pieces: Option<InPieces>,
     comparing: BTreeMap<u16, Comparing>,
+    /// Sums sent and not answered, by partition. An answer does not say which sums it is to, and one partition may have been
+    /// asked about again, with another context, before the first answer came. Answers come in the order of the questions, each
+    /// has one: only what comes last is to the sums that count.
+    unanswered: BTreeMap<u16, u32>,
 }
 
 impl Ladder {
@@ -62,6 +66,22 @@ impl Ladder {
 
     pub(crate) fn has_room(&self) -> bool {
         self.in_pieces.is_none() && self.comparing.len() < COMPARING
+    }
+
+    fn asked(&mut self, partition: u16, comparing: Comparing) {
+        self.comparing.insert(partition, comparing);
+        *self.unanswered.entry(partition).or_default() += 1;
+    }
+
+    /// The comparison that an answer belongs to; none if it comes too late, to sums that were made again, or to nothing.
+    fn answered(&mut self, partition: u16) -> Option<Comparing> {
+        let left = self.unanswered.get_mut(&partition)?;
+        *left -= 1;
+        if *left > 0 {
+            return None;
+        }
+        self.unanswered.remove(&partition);
+        self.comparing.remove(&partition)
     }
 
     pub(crate) fn wake_at(&self) -> u64 {
@@ -100,7 +120,7 @@ impl Conn {
             Step::Compare(sums, vv) => {
                 let until_ms = cx.now_ms + ANSWER_MS;
                 let comparing = Comparing { since: has.clone(), vv, until_ms };
-                self.catch_ups.ladder.comparing.insert(partition, comparing);
+                self.catch_ups.ladder.asked(partition, comparing);
                 self.tell(cx, &Frame::Sums(Sums { partition, since: has.clone(), sums }));
             }
         }
@@ -132,8 +152,7 @@ impl Conn {
     /// The peer has compared sums: what lives where they differ, then the rest.
     pub(crate) fn on_differing(&mut self, cx: &Context<'_>, differing: &Differing) {
         let partition = differing.partition;
-        // An answer that comes too late, or to nothing.
-        let Some(Comparing { since, vv, .. }) = self.catch_ups.ladder.comparing.remove(&partition) else { return };
+        let Some(Comparing { since, vv, .. }) = self.catch_ups.ladder.answered(partition) else { return };
         let shift = differing.shift;
         let found = cx.store.look(partition, |state| {
             // What went since the sums were made, the buckets do not show where they agreed.
@@ -230,4 +249,27 @@ fn few_at_a_time(live: Vec<LiveBucket>) -> Vec<Vec<LiveBucket>> {
         }
     }
     frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_sums_that_were_made_again_is_not_taken_for_the_answer_to_the_new_ones() {
+        let comparing = |until_ms| Comparing { since: VersionVector::default(), vv: VersionVector::default(), until_ms };
+        let mut ladder = Ladder::default();
+        let answered = |ladder: &mut Ladder| ladder.answered(7).map(|comparing| comparing.until_ms);
+        assert_eq!(answered(&mut ladder), None, "to nothing");
+        ladder.asked(7, comparing(1));
+        ladder.asked(7, comparing(2));
+        assert_eq!(answered(&mut ladder), None, "to the first sums");
+        assert_eq!(answered(&mut ladder), Some(2));
+        ladder.asked(7, comparing(3));
+        ladder.comparing.clear(); // given up: no answer in time
+        ladder.asked(7, comparing(4));
+        assert_eq!(answered(&mut ladder), None, "the late one");
+        assert_eq!(answered(&mut ladder), Some(4));
+        assert_eq!(answered(&mut ladder), None, "one too many");
+    }
 }
