@@ -3,9 +3,11 @@
 use std::{
     fmt::Write as _,
     sync::{Arc, Weak},
+    time::Instant,
 };
 
 use dns_server::{DnsHandle, views::ViewPublisher};
+use plane_follower::FollowerHandle;
 use region_node::MoreMetrics;
 use steering::Transport;
 
@@ -41,8 +43,56 @@ pub(super) fn of_views(publisher: &ViewPublisher) -> MoreMetrics {
         let version = status.plan.map_or(0, |plan| plan.version);
         head(text, "atoll_dns_plan_version", "gauge", "Version of the Plan that DNS answers from.");
         let _ = writeln!(text, "atoll_dns_plan_version {version}");
+        head(
+            text,
+            "atoll_dns_plan_refused",
+            "gauge",
+            "1 if a later Plan cannot be served and the one before it answers.",
+        );
+        let _ = writeln!(text, "atoll_dns_plan_refused {}", u8::from(status.refused.is_some()));
+        head(text, "atoll_dns_plans_refused_total", "counter", "Plans that could not be served.");
+        let _ = writeln!(text, "atoll_dns_plans_refused_total {}", status.refusals);
         head(text, "atoll_dns_demoted_regions", "gauge", "Regions left out on this region's own word.");
         let _ = writeln!(text, "atoll_dns_demoted_regions {}", status.demoted.len());
+    })
+}
+
+/// How the region's follower of the plane does.
+pub(super) fn of_follower(follower: &FollowerHandle) -> MoreMetrics {
+    let (heard, reports, start) = (follower.heard(), follower.reports(), Instant::now());
+    Arc::new(move |text| {
+        let report = reports.borrow();
+        let stale = heard.stale_for(start, Instant::now());
+        head(
+            text,
+            "atoll_plane_stale_seconds",
+            "gauge",
+            "Time since a quorum of the plane was last heard of, or since the start.",
+        );
+        let _ = writeln!(text, "atoll_plane_stale_seconds {:.3}", stale.as_secs_f64());
+        head(text, "atoll_follower_plan_version", "gauge", "Version of the Plan in force.");
+        let _ = writeln!(text, "atoll_follower_plan_version {}", report.plan.map_or(0, |plan| plan.version));
+        head(text, "atoll_follower_disk_plan_version", "gauge", "Version of the Plan on disk.");
+        let _ = writeln!(text, "atoll_follower_disk_plan_version {}", report.on_disk.map_or(0, |plan| plan.version));
+        head(text, "atoll_follower_plans_total", "counter", "Plans that came, by what became of them.");
+        for (outcome, count) in [
+            ("taken", report.taken),
+            ("confirmed", report.confirmed),
+            ("older", report.not_newer),
+            ("healed", report.healed),
+            ("poisoned", report.poisoned),
+        ] {
+            let _ = writeln!(text, "atoll_follower_plans_total{{outcome=\"{outcome}\"}} {count}");
+        }
+        head(
+            text,
+            "atoll_follower_mismatches_total",
+            "counter",
+            "Signs of life that named another content than the Plan in force has.",
+        );
+        let _ = writeln!(text, "atoll_follower_mismatches_total {}", report.mismatched);
+        head(text, "atoll_follower_streams_lost_total", "counter", "Streams that ended or could not be opened.");
+        let _ = writeln!(text, "atoll_follower_streams_lost_total {}", report.lost);
     })
 }
 

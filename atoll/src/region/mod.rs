@@ -147,7 +147,7 @@ impl Region {
         let dns = Arc::new(dns_server::start(DnsConfig::new(config.listen.dns), views.clone())?);
 
         let store = state::open(&config, own_id(&world, &config)?, fetch_state).await?;
-        let more_metrics = vec![metrics::of_dns(&dns), metrics::of_views(&publisher)];
+        let more_metrics = vec![metrics::of_dns(&dns), metrics::of_views(&publisher), metrics::of_follower(&follower)];
         let node_config = node_config(&config, &world, &follower, transport, more_metrics)?;
         let node = region_node::start(node_config, store, plans.clone()).await?;
         forward(node.demoted(), demote);

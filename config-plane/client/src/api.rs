@@ -208,16 +208,21 @@ pub struct ObserverVotes {
     pub why_not: Option<String>,
 }
 
-/// One message to a follower. Each second there is one, whatever happens: constant work, and silence means trouble.
+/// One message to a follower. Each second there is one, and each ten seconds a whole Plan, whatever happens: constant work, and
+/// silence means trouble.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Follow {
-    /// The Plan in force, whole: first thing on connecting, and at each change.
+    /// The Plan in force, whole: first thing on connecting, at each change, and again every ten seconds.
     Plan(Box<Plan>),
     /// Nothing new.
     Alive {
         /// The Plan that the member holds. `None`: not founded yet.
         plan: Option<PlanId>,
+        /// Sum of the content of the last [`Follow::Plan`] on this stream, see [`crate::frame::sum`]. Whoever has another one under
+        /// that number has something wrong, and the next Plan puts it right.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sum: Option<String>,
         /// As in [`PlaneStatus`].
         quorum_age_ms: Option<u64>,
         /// Who leads, if the member knows.

@@ -47,6 +47,11 @@ impl FollowStream {
         Err(ClientError::from_problem(Problem::read(status, &body)))
     }
 
+    /// The sum of the content of the last message, see [`crate::frame::sum`].
+    pub fn last_sum(&self) -> Option<&str> {
+        self.decoder.last_sum()
+    }
+
     /// The next message. No deadline: the caller knows how long silence is bearable. Cancelling loses nothing.
     pub async fn next(&mut self) -> Result<Follow, FollowError> {
         loop {

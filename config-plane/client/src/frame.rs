@@ -5,6 +5,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::api::Follow;
 
 /// The longest message, bytes. A Plan is a few kilobytes where a World is small.
@@ -35,16 +37,33 @@ pub fn encode(message: &Follow) -> Result<Bytes, FrameError> {
     Ok(frame.freeze())
 }
 
+/// The content of a whole frame: what follows its length.
+pub fn content(frame: &[u8]) -> &[u8] {
+    frame.get(4..).unwrap_or_default()
+}
+
+/// The sum of a content, XXH3 in 16 hexadecimal digits: of the bytes as they travel, since a reader of another version may not
+/// know all that stands in them.
+pub fn sum(content: &[u8]) -> String {
+    format!("{:016x}", xxh3_64(content))
+}
+
 /// Collects bytes and gives messages.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: BytesMut,
+    last_sum: Option<String>,
 }
 
 impl Decoder {
     /// Takes bytes as they come. At most one message and one chunk are held, if messages are taken in between.
     pub fn push(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
+    }
+
+    /// The sum of the content of the message that was taken last.
+    pub fn last_sum(&self) -> Option<&str> {
+        self.last_sum.as_deref()
     }
 
     /// The next whole message, or nothing yet.
@@ -59,6 +78,7 @@ impl Decoder {
         }
         self.buffer.advance(4);
         let json = self.buffer.split_to(length);
+        self.last_sum = Some(sum(&json));
         serde_json::from_slice(&json).map(Some).map_err(|e| FrameError::Undecodable(e.to_string()))
     }
 }

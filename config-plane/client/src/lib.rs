@@ -20,6 +20,7 @@ pub mod frame;
 mod problem;
 mod rounds;
 mod transport;
+pub mod turnstile;
 
 pub use channel::ChannelOptions;
 pub use client::{Because, Patience, PlaneClient};

@@ -1,6 +1,7 @@
 //! The client against a real server of its own: axum over TLS and HTTP/2 on a port of the loopback.
 
 mod calls;
+mod frames;
 mod plane;
 mod server;
 
@@ -120,7 +121,7 @@ fn the_leader_is_asked_next_unless_it_is_the_one_that_declined() {
 }
 
 fn alive(leader: Option<&str>) -> Follow {
-    Follow::Alive { plan: None, quorum_age_ms: Some(7), leader: leader.map(|name| name.parse().unwrap()) }
+    Follow::Alive { plan: None, sum: None, quorum_age_ms: Some(7), leader: leader.map(|name| name.parse().unwrap()) }
 }
 
 #[test]

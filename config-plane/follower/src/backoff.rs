@@ -1,4 +1,7 @@
 //! Pauses between attempts: growing, bounded, and scattered so that followers do not come back all at once. Pure.
+//!
+//! A short cut is over after a few short pauses. In a long one they grow to `most`, and a thousand followers that come back from
+//! it are spread over that time (the test `stampede` reckons what it costs the leader).
 
 use std::time::Duration;
 

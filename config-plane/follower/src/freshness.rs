@@ -21,6 +21,11 @@ impl Heard {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For how long nothing was heard, or since `start` if nothing ever was: how stale the Plan in force may be.
+    pub fn stale_for(&self, start: Instant, now: Instant) -> Duration {
+        now.saturating_duration_since(self.last().unwrap_or(start))
+    }
+
     /// For how long nothing was heard; `None` if nothing was ever heard.
     pub fn silent_for(&self, now: Instant) -> Option<Duration> {
         self.last().map(|last| now.saturating_duration_since(last))

@@ -1,9 +1,16 @@
 //! The gate: which Plan is in force here. Plans come in any order and any number of times; what is shown only grows.
 //!
+//! A Plan that comes again under the number in force is compared with it: the member's word stands, so that a content that went
+//! wrong here does not stay wrong until the next decision.
+//!
 //! One owner, so comparing and taking are one step. Disk first, then the readers, so that a restart does not fall behind what
 //! was shown; unless the disk hangs, since a failover that waits for a sick disk is none.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+    time::Duration,
+};
 
 use model::{Plan, PlanId};
 use tokio::sync::watch;
@@ -18,8 +25,14 @@ use crate::{
 /// A healthy disk syncs a few kilobytes in a fraction of this.
 const DISK_PATIENCE: Duration = Duration::from_millis(250);
 
+/// Says what is wrong with a Plan.
+pub(crate) type Examine = fn(&Plan) -> Result<(), String>;
+
 pub(crate) struct Keeper {
     held: Option<PlanId>,
+    /// Sum of the message that the Plan in force came with; none if it came from disk.
+    sum: Option<String>,
+    pub(crate) examine: Examine,
     shown: watch::Sender<Option<Arc<Plan>>>,
     to_write: watch::Sender<Option<Arc<Plan>>>,
     written: watch::Receiver<Option<PlanId>>,
@@ -31,8 +44,12 @@ pub(crate) struct Keeper {
 pub(crate) enum Offered {
     /// It is in force.
     Taken,
-    /// The one in force is as new or newer.
+    /// The one in force is newer.
     NotNewer,
+    /// It is the one in force.
+    Confirmed,
+    /// It has the number of the one in force, and another content: it has taken its place.
+    Healed,
     /// It is not valid in itself.
     Poisoned,
 }
@@ -46,6 +63,8 @@ impl Keeper {
         report.send_modify(|report| (report.plan, report.on_disk) = (held, held));
         let keeper = Self {
             held,
+            sum: None,
+            examine,
             shown: watch::Sender::new(last.map(Arc::new)),
             written: written.subscribe(),
             report: report.clone(),
@@ -64,24 +83,57 @@ impl Keeper {
         self.held
     }
 
-    /// A Plan came. It is taken only if it is newer than any before it, and valid.
-    pub(crate) async fn offer(&mut self, plan: Plan) -> Offered {
-        if let Some(held) = self.held.filter(|&held| held >= plan.id) {
-            self.report.send_modify(|report| report.not_newer += 1);
-            if held.lineage != plan.id.lineage {
-                self.trouble(format!(
-                    "Plan {} is of an earlier lineage than {held}: its sender must rejoin this world",
-                    plan.id
-                ));
+    /// A Plan came, in a message with that sum. It is taken only if it is newer than any before it, and valid.
+    pub(crate) async fn offer(&mut self, plan: Plan, sum: Option<String>) -> Offered {
+        match self.held {
+            Some(held) if held > plan.id => {
+                self.leave_aside(held, plan.id);
+                return Offered::NotNewer;
             }
-            return Offered::NotNewer;
+            Some(held) if held == plan.id && self.shows(&plan) => {
+                self.confirm(sum);
+                return Offered::Confirmed;
+            }
+            _ => {}
         }
-        if let Err(e) = plan.world.validate() {
-            self.poisoned(&format!("Plan {} holds a world that is not valid: {e}", plan.id));
+        if let Err(why) = isolated(self.examine, &plan) {
+            self.poisoned(&format!("Plan {} is not usable: {why}", plan.id));
             return Offered::Poisoned;
         }
+        let heals = self.held == Some(plan.id);
+        if heals {
+            warn!(plan = %plan.id, "the Plan in force was not what its number stands for, and is put right");
+            self.report.send_modify(|report| report.healed += 1);
+        }
+        self.sum = sum;
         self.take(Arc::new(plan)).await;
-        Offered::Taken
+        if heals { Offered::Healed } else { Offered::Taken }
+    }
+
+    fn shows(&self, plan: &Plan) -> bool {
+        self.shown.borrow().as_deref() == Some(plan)
+    }
+
+    /// It is what we have. The writer looks whether the disk has it too.
+    fn confirm(&mut self, sum: Option<String>) {
+        self.sum = sum;
+        self.to_write.send_replace(self.shown.borrow().clone());
+        self.report.send_modify(|report| report.confirmed += 1);
+    }
+
+    fn leave_aside(&self, held: PlanId, id: PlanId) {
+        self.report.send_modify(|report| report.not_newer += 1);
+        if held.lineage != id.lineage {
+            self.trouble(format!("Plan {id} is of an earlier lineage than {held}: its sender must rejoin this world"));
+        }
+    }
+
+    /// A member says which content its Plan has. Another one than ours is counted; its next whole Plan puts it right.
+    pub(crate) fn compare(&self, theirs: Option<PlanId>, sum: Option<&str>) {
+        let ours = self.sum.as_deref();
+        if theirs == self.held && ours.is_some() && sum.is_some() && ours != sum {
+            self.report.send_modify(|report| report.mismatched += 1);
+        }
     }
 
     /// A message made no sense.
@@ -107,4 +159,15 @@ impl Keeper {
         warn!("{what}");
         self.report.send_modify(|report| report.trouble = Some(what));
     }
+}
+
+/// Whether a Plan is one that can be in force: valid in itself.
+fn examine(plan: &Plan) -> Result<(), String> {
+    plan.world.validate().map_err(|e| format!("its world is not valid: {e}"))
+}
+
+/// Examines a Plan so that a fault of ours costs the Plan and not the follower.
+fn isolated(examine: Examine, plan: &Plan) -> Result<(), String> {
+    let examined = panic::catch_unwind(AssertUnwindSafe(|| examine(plan)));
+    examined.unwrap_or_else(|_| Err("looking at it made this program panic, which is a fault of the program".into()))
 }

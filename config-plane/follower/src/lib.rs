@@ -12,6 +12,8 @@
 //! - The disk never goes back either. The comparison is made by the one who writes, just before writing.
 //! - Without the plane the last Plan stands for ever. No message is not a message.
 //! - Nothing that a member sends can take a Plan away: what is not understood, or not valid, is counted and left aside.
+//! - The Plan comes whole every ten seconds, so that a content that is not what the number stands for, in memory or on disk, is
+//!   put right without anybody's help.
 
 mod backoff;
 mod freshness;
@@ -68,7 +70,7 @@ impl Default for Timings {
             useless: Duration::from_secs(5),
             homesick: Duration::from_secs(30),
             pause_least: Duration::from_millis(100),
-            pause_most: Duration::from_secs(2),
+            pause_most: Duration::from_secs(10),
         }
     }
 }
@@ -84,8 +86,14 @@ pub struct FollowerReport {
     pub on_disk: Option<PlanId>,
     /// Plans taken since start.
     pub taken: u64,
-    /// Plans left aside because they were not newer, since start.
+    /// Plans left aside because they were older than the one in force, since start.
     pub not_newer: u64,
+    /// Plans that came again as they were, since start: every ten seconds one.
+    pub confirmed: u64,
+    /// Plans in force whose content was put right under the same number, since start.
+    pub healed: u64,
+    /// Signs of life that named another content than the Plan in force has, since start.
+    pub mismatched: u64,
     /// Messages left aside because they were not understood or not valid, since start.
     pub poisoned: u64,
     /// Streams that ended or could not be opened, since start.
@@ -131,6 +139,11 @@ impl FollowerHandle {
     /// When a member last vouched for a quorum.
     pub fn heard(&self) -> Heard {
         self.heard.clone()
+    }
+
+    /// How it stands, as it changes.
+    pub fn reports(&self) -> watch::Receiver<FollowerReport> {
+        self.report.clone()
     }
 
     /// How it stands.

@@ -9,6 +9,7 @@
 //! is set aside under another name, so that somebody can look at it, and so that it is never in the way.
 
 use std::{
+    cmp::Ordering,
     fs::{self, File, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
@@ -73,14 +74,22 @@ impl PlanFile {
         self.written
     }
 
-    /// Writes a Plan, if it is newer than the one in the file.
+    /// Writes a Plan, if it is newer than the one in the file, or the same one and the file is damaged.
     pub(crate) fn store(&mut self, plan: &Plan) -> io::Result<()> {
-        if self.written.is_some_and(|written| written >= plan.id) {
-            return Ok(());
-        }
+        let bytes = match self.written.map(|written| written.cmp(&plan.id)) {
+            Some(Ordering::Greater) => return Ok(()),
+            Some(Ordering::Equal) => {
+                let bytes = encode(plan)?;
+                if self.read().is_ok_and(|on_disk| on_disk.is_some_and(|on_disk| on_disk == bytes)) {
+                    return Ok(());
+                }
+                bytes
+            }
+            _ => encode(plan)?,
+        };
         let beside = self.dir.join(".plan.new");
         let mut file = File::create(&beside)?;
-        file.write_all(&encode(plan)?)?;
+        file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&beside, self.path())?;
         self.written = Some(plan.id);
@@ -91,13 +100,18 @@ impl PlanFile {
         self.dir.join("plan")
     }
 
-    fn load(&self) -> io::Result<Option<Plan>> {
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::new();
         match File::open(self.path()) {
             Ok(file) => file.take(MOST + 1).read_to_end(&mut bytes)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
         };
+        Ok(Some(bytes))
+    }
+
+    fn load(&self) -> io::Result<Option<Plan>> {
+        let Some(bytes) = self.read()? else { return Ok(None) };
         match decode(&bytes) {
             Ok(plan) => Ok(Some(plan)),
             Err(why) => {

@@ -36,8 +36,11 @@ pub(crate) struct Session {
 /// The preferred member, proven good: its stream, and what it said so far.
 struct Home {
     stream: FollowStream,
-    said: Vec<Follow>,
+    said: Vec<Said>,
 }
+
+/// A message, and the sum of its content.
+type Said = (Follow, Option<String>);
 
 impl Session {
     /// Runs until it is aborted. With no members there is nothing to follow, and the Plan on disk stands.
@@ -71,8 +74,8 @@ impl Session {
                     info!(member = %self.members[0], "the preferred member is well again: following it");
                     (stream, *at) = (home.stream, 0);
                     self.now_following(*at);
-                    for message in home.said {
-                        self.take(message).await;
+                    for said in home.said {
+                        self.take(said).await;
                     }
                     continue;
                 }
@@ -84,7 +87,10 @@ impl Session {
                     self.keeper.poisoned(&format!("{}: {e}", self.members[*at]));
                     false
                 }
-                Ok(Ok(message)) => self.take(message).await,
+                Ok(Ok(message)) => {
+                    let sum = stream.last_sum().map(str::to_owned);
+                    self.take((message, sum)).await
+                }
             };
             if useful {
                 useful_at = Instant::now();
@@ -96,10 +102,14 @@ impl Session {
     }
 
     /// Takes a message in. True if it shows that the member is worth following.
-    async fn take(&mut self, message: Follow) -> bool {
+    async fn take(&mut self, (message, own_sum): Said) -> bool {
         match message {
-            Follow::Plan(plan) => self.keeper.offer(*plan).await == Offered::Taken,
-            Follow::Alive { plan, quorum_age_ms, leader } => {
+            Follow::Plan(plan) => {
+                // One that comes again proves nothing: a member cut off from the others sends it too.
+                matches!(self.keeper.offer(*plan, own_sum).await, Offered::Taken | Offered::Healed)
+            }
+            Follow::Alive { plan, sum, quorum_age_ms, leader } => {
+                self.keeper.compare(plan, sum.as_deref());
                 let fresh = leader.is_some() && is_fresh(quorum_age_ms);
                 if fresh {
                     self.heard.note(Instant::now());
@@ -170,7 +180,7 @@ async fn prove(mut stream: FollowStream, timings: Timings) -> Option<Home> {
         let message = timeout(timings.silence, stream.next()).await.ok()?.ok()?;
         let proven =
             matches!(&message, Follow::Alive { leader: Some(_), quorum_age_ms, .. } if is_fresh(*quorum_age_ms));
-        said.push(message);
+        said.push((message, stream.last_sum().map(str::to_owned)));
         if proven {
             return Some(Home { stream, said });
         }

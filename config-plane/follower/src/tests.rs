@@ -3,7 +3,9 @@
 mod fake_member;
 mod file;
 mod following;
+mod invariants;
 mod order;
+mod stampede;
 
 use std::{
     fs,
@@ -54,5 +56,5 @@ fn message(plan: Plan) -> Follow {
 }
 
 fn alive(plan: Option<PlanId>, quorum_age_ms: Option<u64>, leader: Option<&str>) -> Follow {
-    Follow::Alive { plan, quorum_age_ms, leader: leader.map(|name| name.parse().unwrap()) }
+    Follow::Alive { plan, sum: None, quorum_age_ms, leader: leader.map(|name| name.parse().unwrap()) }
 }

@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     Member, RaftTiming,
+    api::Followers,
     clock::{Clock, millis},
     history::History,
     judging::Message,
@@ -40,6 +41,7 @@ pub(crate) struct Plane {
     pub(crate) leads: watch::Receiver<Leads>,
     pub(crate) judge: mpsc::Sender<Message>,
     pub(crate) history: History,
+    pub(crate) followers: Followers,
     /// Becomes true when the member is to stop.
     pub(crate) stopping: watch::Receiver<bool>,
     /// When a quorum was last known to stand behind a leader, by way of the leader's answers to this region's votes.
@@ -77,6 +79,7 @@ impl Plane {
             leads,
             judge,
             history,
+            followers: Followers::new(),
             stopping,
             quorum_heard,
             reach,

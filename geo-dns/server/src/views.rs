@@ -1,16 +1,41 @@
 //! Makes Views of Plans: one task, two inputs, one output.
 //!
 //! Whatever changes, it does the same thing: take the latest Plan and the latest demotions, compile, swap. Changes that come
-//! while it compiles are taken together afterwards. A Plan that cannot be compiled changes nothing but the status: the View
-//! before it goes on answering.
+//! while it compiles are taken together afterwards.
+//!
+//! A Plan is poison until the contrary is shown. It is compiled on a thread of its own; if it cannot be compiled, makes the
+//! compiler panic, or takes longer than [`COMPILE_WITHIN`], nothing changes but the status: the View before it goes on
+//! answering, and the next Plan is tried. A compiler that does not end is left behind, and at most [`LEFT_BEHIND`] of them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use model::{Plan, PlanId, RegionName};
-use steering::{View, ViewInputs, geo::Geo};
-use tokio::{sync::watch, task::JoinHandle};
+use steering::{CompileError, View, ViewInputs, geo::Geo};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::Views;
+
+/// The largest World that validation lets pass takes a fraction of this, on a busy machine too.
+pub const COMPILE_WITHIN: Duration = Duration::from_secs(10);
+/// How many compilers that do not end may burn away beside the rest. Beyond that no Plan is tried until one of them ends.
+pub const LEFT_BEHIND: usize = 2;
+
+/// From one attempt on a Plan that was refused to the next.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Makes a View of a Plan.
+pub type Compile = fn(&Plan, &ViewInputs) -> Result<View, CompileError>;
 
 /// What a publisher needs to know besides what it watches.
 #[derive(Debug, Clone)]
@@ -19,12 +44,16 @@ pub struct Publishing {
     pub server_region: RegionName,
     /// Where addresses are.
     pub geo: Arc<Geo>,
+    /// How Views are made: [`View::compile`], unless it is to be seen what happens when that goes wrong.
+    pub compile: Compile,
+    /// How long that may take.
+    pub compile_within: Duration,
 }
 
 impl Publishing {
     /// With the embedded country table.
     pub fn new(server_region: RegionName) -> Self {
-        Self { server_region, geo: Geo::embedded() }
+        Self { server_region, geo: Geo::embedded(), compile: View::compile, compile_within: COMPILE_WITHIN }
     }
 }
 
@@ -37,6 +66,8 @@ pub struct ViewStatus {
     pub demoted: BTreeSet<RegionName>,
     /// A later Plan that could not be compiled, and why. The World has to be put right.
     pub refused: Option<(PlanId, String)>,
+    /// Plans that could not be compiled, since start.
+    pub refusals: u64,
 }
 
 /// A running publisher. Dropping it ends it; the last View stays.
@@ -80,6 +111,9 @@ async fn run(
     status: watch::Sender<ViewStatus>,
 ) {
     let mut demotions_end = false;
+    // What was compiled or refused last, to know one Plan from another under the same number.
+    let mut last: Option<Arc<Plan>> = None;
+    let burning = Arc::new(AtomicUsize::new(0));
     loop {
         let plan = plans.borrow_and_update().clone();
         let inputs = ViewInputs {
@@ -87,37 +121,97 @@ async fn run(
             demoted: demoted.borrow_and_update().clone(),
             geo: publishing.geo.clone(),
         };
-        if let Some(plan) = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted)) {
-            bring_out(plan, inputs, &views, &status).await;
+        let put_right = |plan: &Arc<Plan>| last.as_ref().is_some_and(|l| l.id == plan.id && !Arc::ptr_eq(l, plan));
+        let wanted = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, put_right(plan)));
+        if let Some(plan) = wanted {
+            last = Some(plan.clone());
+            bring_out(plan, inputs, &publishing, &burning, (&views, &status)).await;
         }
         tokio::select! {
             changed = plans.changed() => if changed.is_err() { return },
             changed = demoted.changed(), if !demotions_end => demotions_end = changed.is_err(),
+            // What failed may have failed for want of time; nobody has to come and say "again".
+            () = sleep(RETRY), if status.borrow().refused.is_some() => {}
         }
     }
 }
 
-/// Never back to an older Plan; and nothing to do for the same one.
-fn is_news(status: &ViewStatus, plan: PlanId, demoted: &BTreeSet<RegionName>) -> bool {
-    status.plan.is_none_or(|current| plan > current || plan == current && *demoted != status.demoted)
+/// Never back to an older Plan; and nothing to do for the same one, unless its content was put right.
+fn is_news(status: &ViewStatus, plan: PlanId, demoted: &BTreeSet<RegionName>, put_right: bool) -> bool {
+    status.plan.is_none_or(|current| plan > current || plan == current && (put_right || *demoted != status.demoted))
 }
 
-async fn bring_out(plan: Arc<Plan>, inputs: ViewInputs, views: &Views, status: &watch::Sender<ViewStatus>) {
+async fn bring_out(
+    plan: Arc<Plan>,
+    inputs: ViewInputs,
+    publishing: &Publishing,
+    burning: &Arc<AtomicUsize>,
+    (views, status): (&Views, &watch::Sender<ViewStatus>),
+) {
     let (id, demoted) = (plan.id, inputs.demoted.clone());
-    // A large world takes milliseconds, which the runtime's threads have not.
-    let compiled = tokio::task::spawn_blocking(move || View::compile(&plan, &inputs)).await;
-    let refused = match compiled {
-        Ok(Ok(view)) => {
+    let refused = match compiled(plan, inputs, publishing, burning).await {
+        Ok(view) => {
             views.store(Some(Arc::new(view)));
-            status.send_replace(ViewStatus { plan: Some(id), demoted, refused: None });
+            let refusals = status.borrow().refusals;
+            status.send_replace(ViewStatus { plan: Some(id), demoted, refused: None, refusals });
             tracing::debug!(plan = %id, "a new View answers");
             return;
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
+        Err(why) => why,
     };
-    tracing::error!(plan = %id, error = refused, "this Plan cannot be served over DNS; the one before it goes on answering");
-    status.send_modify(|status| status.refused = Some((id, refused)));
+    let refused = Some((id, refused));
+    status.send_if_modified(|status| {
+        // Refused again, for the same reason: no news.
+        let news = status.refused != refused;
+        if let Some((plan, error)) = refused.as_ref().filter(|_| news) {
+            tracing::error!(%plan, error, "this Plan cannot be served over DNS; the one before it goes on answering");
+            status.refusals += 1;
+        }
+        status.refused = refused;
+        news
+    });
+}
+
+/// Compiles on a thread of its own, for as long as it may take.
+async fn compiled(
+    plan: Arc<Plan>,
+    inputs: ViewInputs,
+    publishing: &Publishing,
+    burning: &Arc<AtomicUsize>,
+) -> Result<View, String> {
+    if burning.load(Ordering::Relaxed) >= LEFT_BEHIND {
+        return Err("earlier Plans are still being compiled and do not come to an end; restart this process".into());
+    }
+    let (compile, within) = (publishing.compile, publishing.compile_within);
+    let under_way = Burning::one_more(burning);
+    let compiling = tokio::task::spawn_blocking(move || {
+        let _under_way = under_way;
+        compile(&plan, &inputs)
+    });
+    match timeout(within, compiling).await {
+        Ok(Ok(Ok(view))) => Ok(view),
+        Ok(Ok(Err(error))) => Err(error.to_string()),
+        Ok(Err(panic)) => {
+            Err(format!("compiling it made this program panic, which is a fault of the program: {panic}"))
+        }
+        Err(_) => Err(format!("it is not compiled after {} ms", within.as_millis())),
+    }
+}
+
+/// Counts compilers under way, however they end.
+struct Burning(Arc<AtomicUsize>);
+
+impl Burning {
+    fn one_more(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Burning {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -129,7 +223,7 @@ mod tests {
         let id = |lineage, version| PlanId { lineage, version };
         let regions =
             |names: &[&str]| names.iter().map(|name| RegionName::new(*name).unwrap()).collect::<BTreeSet<_>>();
-        let status = ViewStatus { plan: Some(id(1, 5)), demoted: regions(&["eu-west"]), refused: None };
+        let status = ViewStatus { plan: Some(id(1, 5)), demoted: regions(&["eu-west"]), ..ViewStatus::default() };
         for (plan, demoted, news) in [
             (id(1, 6), regions(&[]), true),
             (id(2, 1), regions(&["eu-west"]), true),
@@ -138,8 +232,10 @@ mod tests {
             (id(1, 4), regions(&[]), false),
             (id(0, 9), regions(&["us-east"]), false),
         ] {
-            assert_eq!(is_news(&status, plan, &demoted), news, "{plan} without {demoted:?}");
+            assert_eq!(is_news(&status, plan, &demoted, false), news, "{plan} without {demoted:?}");
         }
-        assert!(is_news(&ViewStatus::default(), id(0, 0), &regions(&[])));
+        assert!(is_news(&ViewStatus::default(), id(0, 0), &regions(&[]), false));
+        assert!(is_news(&status, id(1, 5), &regions(&["eu-west"]), true));
+        assert!(!is_news(&status, id(1, 4), &regions(&[]), true));
     }
 }

@@ -65,7 +65,7 @@ async fn plans_are_shown_as_they_come_and_stale_ones_are_not() {
     }
     let follower = start(&world, &dir, &[&member], timings());
     until_held(&follower, id(1, 5)).await;
-    until(&follower, "through", |r| r.not_newer == 4).await;
+    until(&follower, "through", |r| (r.not_newer, r.confirmed) == (3, 1)).await;
     member.say(&message(plan(id(2, 1), "restored")));
     until_held(&follower, id(2, 1)).await;
     assert_eq!(follower.report().taken, 3);

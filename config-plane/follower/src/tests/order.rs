@@ -37,9 +37,11 @@ proptest! {
                 let writer = tokio::spawn(writer.run());
                 for &(lineage, version, poisoned) in part {
                     let id = id(lineage, version);
-                    let offered = keeper.offer(if poisoned { poison(id) } else { plan(id, "x") }).await;
-                    let expected = if best >= Some(id) {
+                    let offered = keeper.offer(if poisoned { poison(id) } else { plan(id, "x") }, None).await;
+                    let expected = if best > Some(id) {
                         Offered::NotNewer
+                    } else if best == Some(id) && !poisoned {
+                        Offered::Confirmed
                     } else if poisoned {
                         Offered::Poisoned
                     } else {
@@ -58,20 +60,26 @@ proptest! {
 }
 
 #[test]
-fn the_first_plan_with_a_number_stays_whatever_another_one_with_it_says() {
+fn a_plan_that_comes_again_is_confirmed_and_one_that_went_wrong_is_put_right() {
     let dir = Dir::new();
     runtime().block_on(async {
         let (file, last) = PlanFile::open(&dir.0).unwrap();
         let report = watch::Sender::<FollowerReport>::default();
         let (mut keeper, writer) = Keeper::new(file, last, report.clone());
         let writer = tokio::spawn(writer.run());
-        assert_eq!(keeper.offer(plan(id(1, 5), "first")).await, Offered::Taken);
-        assert_eq!(keeper.offer(plan(id(1, 5), "second")).await, Offered::NotNewer);
-        assert_eq!(keeper.plans().borrow().as_ref().unwrap().made_by, "first");
+        assert_eq!(keeper.offer(plan(id(1, 5), "wrong"), None).await, Offered::Taken);
+        assert_eq!(keeper.offer(plan(id(1, 5), "wrong"), None).await, Offered::Confirmed);
+        assert_eq!(keeper.offer(poison(id(1, 5)), None).await, Offered::Poisoned);
+        assert_eq!(keeper.offer(plan(id(1, 5), "right"), Some("b".into())).await, Offered::Healed);
+        assert_eq!(keeper.plans().borrow().as_ref().unwrap().made_by, "right");
+        for (theirs, sum) in [(id(1, 5), "b"), (id(1, 6), "c"), (id(1, 5), "d")] {
+            keeper.compare(Some(theirs), Some(sum));
+        }
         let seen = report.borrow().clone();
-        assert_eq!((seen.taken, seen.not_newer, seen.on_disk), (1, 1, Some(id(1, 5))));
+        assert_eq!((seen.taken, seen.confirmed, seen.healed, seen.mismatched), (2, 1, 1, 1));
         drop(keeper);
         writer.await.unwrap();
+        assert_eq!(PlanFile::open(&dir.0).unwrap().1.unwrap().made_by, "right");
     });
 }
 
@@ -85,7 +93,7 @@ fn a_disk_that_refuses_delays_nothing_and_is_reported() {
         let writer = tokio::spawn(writer.run());
         // A directory in the file's place cannot be renamed over.
         std::fs::create_dir_all(dir.0.join("plan/in-the-way")).unwrap();
-        assert_eq!(keeper.offer(plan(id(1, 1), "x")).await, Offered::Taken);
+        assert_eq!(keeper.offer(plan(id(1, 1), "x"), None).await, Offered::Taken);
         assert_eq!(keeper.plans().borrow().as_ref().unwrap().id, id(1, 1));
         let seen = report.borrow().clone();
         assert_eq!(seen.on_disk, None);

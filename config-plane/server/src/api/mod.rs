@@ -20,6 +20,7 @@ use model::World;
 use plane_client::{Problem, ProblemKind, api::path};
 
 pub(crate) use auth::{Admission, Peer};
+pub(crate) use follow::Followers;
 
 use crate::{plane::Plane, raft, raft::rpc};
 use problem::No;

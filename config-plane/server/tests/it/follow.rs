@@ -45,6 +45,56 @@ async fn a_follower_gets_the_plan_at_once_and_at_each_change_and_a_sign_of_life_
 }
 
 #[tokio::test]
+async fn the_whole_plan_comes_again_although_nothing_changes_and_signs_of_life_name_its_content() {
+    let trio = Trio::founded().await;
+    let mut stream = follow(&trio, 0).await;
+    let (mut last, mut last_sum) = (None, None);
+    let (mut plans, mut signs) = (0, 0);
+    // Verdicts may still change at the beginning, which brings Plans of its own.
+    let mut came_again = false;
+    while !came_again {
+        match next(&mut stream).await {
+            Follow::Plan(plan) => {
+                came_again = last.as_ref() == Some(&plan);
+                assert!(!came_again || last_sum.as_deref() == stream.last_sum(), "the same bytes");
+                (last, last_sum) = (Some(plan), stream.last_sum().map(str::to_owned));
+                plans += 1;
+            }
+            Follow::Alive { plan, sum, .. } => {
+                assert_eq!((plan, sum), (last.as_ref().map(|plan| plan.id), last_sum.clone()));
+                signs += 1;
+            }
+        }
+    }
+    assert!(plans >= 2 && signs >= 8, "{plans} Plans and {signs} signs of life");
+}
+
+#[tokio::test]
+async fn followers_that_come_all_at_once_are_let_in_a_bounded_number_at_a_time() {
+    let trio = Trio::founded().await;
+    let credentials = Credentials::Identity(trio.identity(1));
+    let transport = Transport::new(&credentials, ChannelOptions::default()).expect("a transport");
+    let mut turned_away = None;
+    let mut streams = Vec::new();
+    for _ in 0..2000 {
+        match FollowStream::open(&transport, &trio.endpoint(0), WITHIN).await {
+            // Its place on the connection becomes free again; the admission is used up.
+            Ok(stream) => streams = vec![stream],
+            Err(why) => {
+                turned_away = Some(why.to_string());
+                break;
+            }
+        }
+    }
+    assert!(turned_away.as_ref().is_some_and(|why| why.contains("too many followers")), "{turned_away:?}");
+    drop(streams);
+    let deadline = tokio::time::Instant::now() + WITHIN;
+    while FollowStream::open(&transport, &trio.endpoint(0), WITHIN).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the next one gets in soon after");
+    }
+}
+
+#[tokio::test]
 async fn a_follower_of_a_member_without_a_quorum_sees_its_age_grow() {
     let mut trio = Trio::founded().await;
     let leader = trio.leader().await;

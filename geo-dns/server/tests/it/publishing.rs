@@ -1,6 +1,13 @@
 //! From Plans to Views to answers.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use dns_server::{
     DnsConfig, DnsHandle, Views, start,
@@ -8,7 +15,7 @@ use dns_server::{
 };
 use hickory_proto::rr::RecordType;
 use model::{Plan, PlanId, RegionName, Subject, SubjectState, Verdict};
-use steering::geo::Geo;
+use steering::{CompileError, View, ViewInputs, geo::Geo};
 use tokio::{sync::watch, time::timeout};
 
 use crate::world::*;
@@ -22,10 +29,15 @@ struct Stage {
 }
 
 fn stage(first: Option<Plan>) -> Stage {
+    stage_with(first, |_| ())
+}
+
+fn stage_with(first: Option<Plan>, change: impl FnOnce(&mut Publishing)) -> Stage {
     let (plans, plans_seen) = watch::channel(first.map(Arc::new));
     let (demoted, demoted_seen) = watch::channel(BTreeSet::new());
     let views = Views::default();
-    let publishing = Publishing { server_region: region("us-east"), geo: Arc::new(Geo::empty()) };
+    let mut publishing = Publishing { geo: Arc::new(Geo::empty()), ..Publishing::new(region("us-east")) };
+    change(&mut publishing);
     let publisher = publish(publishing, plans_seen, demoted_seen, views.clone());
     let server = start(DnsConfig::new("127.0.0.1:0".parse().unwrap()), views.clone()).unwrap();
     Stage { plans, demoted, views, publisher, server }
@@ -102,6 +114,68 @@ async fn a_plan_that_cannot_be_served_leaves_the_view_before_it() {
     assert_eq!(stage.www().await, "192.0.2.1");
     stage.send(without("us-east", 3));
     assert_eq!(stage.published(3).await.refused, None);
+    assert_eq!(stage.www().await, "192.0.2.2");
+}
+
+/// Panics at version 2, never ends at versions 3 to 5.
+fn poisonous(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileError> {
+    match plan.id.version {
+        2 => panic!("poison"),
+        3..=5 => loop {
+            std::thread::park_timeout(STUCK);
+            if RELEASED.load(Ordering::Relaxed) {
+                return View::compile(plan, inputs);
+            }
+        },
+        _ => View::compile(plan, inputs),
+    }
+}
+
+static RELEASED: AtomicBool = AtomicBool::new(false);
+const STUCK: Duration = Duration::from_millis(5);
+/// Long enough for a panic to tell its story on a busy machine.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// INVARIANT: one poisonous state update cannot stop query serving in any region.
+#[tokio::test]
+async fn a_plan_that_panics_or_hangs_the_compiler_leaves_the_view_before_it_and_the_next_one_is_taken() {
+    let stage = stage_with(Some(plan(1)), |p| {
+        p.compile = poisonous;
+        p.compile_within = PATIENCE;
+    });
+    stage.published(1).await;
+    let refused = async |version: u64, why: &str| {
+        stage.send(without("us-east", version));
+        let is_it = |status: &ViewStatus| status.refused.as_ref().is_some_and(|(plan, _)| plan.version == version);
+        let status = stage.until(is_it).await;
+        assert_eq!((status.plan.unwrap().version, status.refusals), (1, version - 1));
+        assert!(status.refused.as_ref().unwrap().1.contains(why), "{status:?}");
+        assert_eq!(stage.www().await, "192.0.2.1", "queries are answered all the time");
+    };
+    refused(2, "panic").await;
+    refused(3, "not compiled after 1500 ms").await;
+    refused(4, "not compiled after 1500 ms").await;
+    refused(5, "restart this process").await;
+    RELEASED.store(true, Ordering::Relaxed);
+    let mut version = 6;
+    // The compilers that were left behind end some time after that.
+    while stage.views.load().as_ref().is_some_and(|view| view.plan().version == 1) {
+        stage.send(without("us-east", version));
+        stage
+            .until(|s| s.plan.max(s.refused.as_ref().map(|(id, _)| *id)).is_some_and(|id| id.version == version))
+            .await;
+        version += 1;
+    }
+    assert_eq!(stage.www().await, "192.0.2.2");
+}
+
+#[tokio::test]
+async fn a_plan_whose_content_was_put_right_is_taken_under_the_same_number() {
+    let stage = stage(Some(plan(1)));
+    stage.published(1).await;
+    stage.send(without("us-east", 1));
+    stage.demoted.send_replace(BTreeSet::from([region("ap-south")]));
+    stage.until(|status| status.demoted.len() == 1).await;
     assert_eq!(stage.www().await, "192.0.2.2");
 }
 
