@@ -29,7 +29,9 @@ pub struct Override {
     pub set_at_ms: u64,
     /// When it ends, Unix milliseconds. At most [`Override::MAX_LIFE_MS`] after `set_at_ms`.
     pub expires_at_ms: u64,
-    /// Share of its normal traffic that the subject is sent now, per mille. A staged drain lowers it step by step.
+    /// Share of its normal traffic that a subject that is taken out is sent now, per mille: a staged drain lowers it step by step.
+    /// One that is kept in (`Up`) is sent all of it, whatever stands here.
+    #[serde(default)]
     pub share_permille: u32,
     /// What is left of a staged drain.
     #[serde(default, skip_serializing_if = "Option::is_none")]

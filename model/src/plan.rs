@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Gate, Override, RegionName, Subject, Vote, World};
+use crate::{Gate, Override, OverrideAction, RegionName, Subject, Vote, World};
 
 /// The number of a Plan. Ordered: a higher lineage beats any version of a lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -242,7 +242,8 @@ impl Plan {
     /// What the subject's own override says, or else its own verdict.
     fn serving_of(&self, subject: &Subject) -> Serving {
         if let Some(o) = self.override_on(subject) {
-            return Serving { serves: o.share_permille > 0, share_permille: o.share_permille, why: Why::Override };
+            let share_permille = if o.action == OverrideAction::Up { WHOLE } else { o.share_permille };
+            return Serving { serves: share_permille > 0, share_permille, why: Why::Override };
         }
         let share_permille = self.verdicts.get(subject).map_or(WHOLE, |state| match state.verdict {
             Verdict::Up => state.ramp_permille,
