@@ -51,12 +51,22 @@ pub(crate) enum Verb {
     Drain(DrainArgs),
     /// Take your word back
     Undrain(UndrainArgs),
-    /// Hold a region up or down, on your word, until it expires
+    /// Hold a region or a pool's member up or down, on your word, until it expires
     Override(OverrideArgs),
     /// Make the World what a file says, after showing what changes
     Apply(ApplyArgs),
     /// The Plans that went before, what changed, and the way back
     Plan(PlanArgs),
+    /// Close a gate, so that nothing behind it changes, or open it
+    Gate(GateArgs),
+    /// Forget how often a region went down
+    Damping(DampingArgs),
+    /// Move the home of a pool's state
+    Home(HomeArgs),
+    /// Play deaths on a copy of the live state: what would be decided, who would serve, what could not be carried
+    WhatIf(WhatIfArgs),
+    /// Stop the automation of single members, even without a quorum, or start it again
+    Automation(AutomationArgs),
     /// Prove that it works, on the live world
     Drill(DrillArgs),
     /// Prove that it works, in a simulated world that a seed decides
@@ -202,6 +212,16 @@ pub(crate) enum ExplainWhat {
         /// Its name
         region: String,
     },
+    /// Why a version of the Plan is what it is, with the evidence; or why a request made none
+    Decision {
+        /// The version, as `status` and `explain region` show it
+        version: u64,
+    },
+    /// Why a steered name names the regions that it names
+    Name {
+        /// The name, absolute
+        name: String,
+    },
     /// Why a DNS answer is what it is
     Dns {
         /// The name asked for
@@ -220,8 +240,8 @@ pub(crate) enum ExplainWhat {
 
 #[derive(Debug, Args)]
 pub(crate) struct DrainArgs {
-    /// The region
-    pub(crate) region: String,
+    /// The region, or `pool/NAME/REGION`
+    pub(crate) subject: String,
     /// Why; other people will read it
     #[arg(long, default_value = "drained by hand")]
     pub(crate) reason: String,
@@ -231,12 +251,24 @@ pub(crate) struct DrainArgs {
     /// For how long: 30m, 4h, 72h at most
     #[arg(long = "for", default_value = "4h", value_parser = parse_duration)]
     pub(crate) life: std::time::Duration,
+    /// Step by step: 75, 50, 25, 10, 0 % of its traffic
+    #[arg(long)]
+    pub(crate) staged: bool,
+    /// How long each step of --staged lasts at least
+    #[arg(long, default_value = "60s", value_parser = parse_duration, requires = "staged")]
+    pub(crate) step: std::time::Duration,
+    /// Stay and show how it goes, until 99 % of caches have forgotten it
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Break the glass: a second person who takes the responsibility too; capacity is not asked then
+    #[arg(long, value_name = "NAME")]
+    pub(crate) second: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct UndrainArgs {
-    /// The region
-    pub(crate) region: String,
+    /// The region, or `pool/NAME/REGION`
+    pub(crate) subject: String,
     /// Why
     #[arg(long, default_value = "undrained by hand")]
     pub(crate) reason: String,
@@ -247,8 +279,8 @@ pub(crate) struct UndrainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct OverrideArgs {
-    /// The region
-    pub(crate) region: String,
+    /// The region, or `pool/NAME/REGION`
+    pub(crate) subject: String,
     /// What you want of it
     #[arg(value_enum)]
     pub(crate) action: Wanted,
@@ -261,6 +293,137 @@ pub(crate) struct OverrideArgs {
     /// For how long: 30m, 4h, 72h at most
     #[arg(long = "for", value_parser = parse_duration)]
     pub(crate) life: std::time::Duration,
+    /// Break the glass: a second person who takes the responsibility too; capacity is not asked then
+    #[arg(long, value_name = "NAME")]
+    pub(crate) second: Option<String>,
+}
+
+/// Who, and why.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SignArgs {
+    /// Why; other people will read it
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who; your login name if left out
+    #[arg(long)]
+    pub(crate) who: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GateArgs {
+    #[command(subcommand)]
+    pub(crate) what: GateWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GateWhat {
+    /// Hold automation back, and with --people everybody
+    Close {
+        /// Only before this pool; before the whole world if left out
+        #[arg(long)]
+        pool: Option<String>,
+        /// Hold people back too
+        #[arg(long)]
+        people: bool,
+        #[command(flatten)]
+        sign: SignArgs,
+        /// For how long: 30m, 4h, 72h at most
+        #[arg(long = "for", value_parser = parse_duration)]
+        life: std::time::Duration,
+    },
+    /// Let changes pass again
+    Open {
+        /// The gate of this pool; the world's if left out
+        #[arg(long)]
+        pool: Option<String>,
+        #[command(flatten)]
+        sign: SignArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DampingArgs {
+    #[command(subcommand)]
+    pub(crate) what: DampingWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DampingWhat {
+    /// Take the penalty for flapping away: its cause is gone
+    Clear {
+        /// The region, or `pool/NAME/REGION`
+        subject: String,
+        #[command(flatten)]
+        sign: SignArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HomeArgs {
+    #[command(subcommand)]
+    pub(crate) what: HomeWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HomeWhat {
+    /// Make another member the home, under a new fencing epoch
+    Move {
+        /// The pool
+        pool: String,
+        /// The member
+        region: String,
+        /// The epoch that it is moved from; the one in force if left out
+        #[arg(long)]
+        epoch: Option<u64>,
+        #[command(flatten)]
+        sign: SignArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhatIfArgs {
+    /// Who dies: `down=eu-west,ap-south`
+    #[arg(value_name = "down=REGION[,REGION]", value_parser = parse_deaths)]
+    pub(crate) down: Deaths,
+}
+
+/// Who dies in a what-if.
+#[derive(Debug, Clone)]
+pub(crate) struct Deaths(pub(crate) Vec<String>);
+
+fn parse_deaths(text: &str) -> Result<Deaths, String> {
+    let names = text.strip_prefix("down=").ok_or("write `down=REGION`, or several with commas between them")?;
+    let names: Vec<String> =
+        names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if names.is_empty() { Err("nobody dies in it: name a region".into()) } else { Ok(Deaths(names)) }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AutomationArgs {
+    #[command(subcommand)]
+    pub(crate) what: AutomationWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AutomationWhat {
+    /// The members' judges propose nothing from now on, over restarts too
+    Stop {
+        /// Only this region's member; every endpoint's if left out
+        #[arg(long)]
+        region: Option<String>,
+        #[command(flatten)]
+        sign: SignArgs,
+    },
+    /// They work again
+    Start {
+        /// Only this region's member; every endpoint's if left out
+        #[arg(long)]
+        region: Option<String>,
+        #[command(flatten)]
+        sign: SignArgs,
+    },
+    /// Say which are stopped, by whom and why
+    Show,
 }
 
 /// What a human wants of a region.
@@ -470,6 +633,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_what_if_names_who_dies() {
+        assert_eq!(parse_deaths("down=eu-west, ap-south").map(|d| d.0), Ok(vec!["eu-west".into(), "ap-south".into()]));
+        for wrong in ["", "down=", "eu-west", "up=eu-west", "down=,"] {
+            assert!(parse_deaths(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! The metrics of rooms that the node does not know: DNS and its Views, in Prometheus' text format.
+//! The metrics of rooms that the node does not know: DNS, its Views and the plane's member, in Prometheus' text format.
 
 use std::{
     fmt::Write as _,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Instant,
 };
 
 use dns_server::{DnsHandle, views::ViewPublisher};
 use plane_follower::FollowerHandle;
+use plane_server::PlaneHandle;
 use region_node::MoreMetrics;
 use steering::Transport;
 
@@ -93,6 +94,29 @@ pub(super) fn of_follower(follower: &FollowerHandle) -> MoreMetrics {
         let _ = writeln!(text, "atoll_follower_mismatches_total {}", report.mismatched);
         head(text, "atoll_follower_streams_lost_total", "counter", "Streams that ended or could not be opened.");
         let _ = writeln!(text, "atoll_follower_streams_lost_total {}", report.lost);
+    })
+}
+
+/// What the plane's member knows of losses and levers, once it runs: it starts after the node, whose routes it serves.
+pub(super) fn of_plane(plane: &Arc<OnceLock<Weak<PlaneHandle>>>) -> MoreMetrics {
+    let plane = Arc::clone(plane);
+    Arc::new(move |text| {
+        let Some(plane) = plane.get().and_then(Weak::upgrade) else { return };
+        head(text, "atoll_plane_automation_stopped", "gauge", "Whether this member's automation is stopped by hand.");
+        let _ = writeln!(text, "atoll_plane_automation_stopped {}", u8::from(plane.automation_stopped()));
+        let survey = plane.survey();
+        head(text, "atoll_plane_loss_carried", "gauge", "Whether the loss of this region alone could be carried.");
+        for (region, loss) in &survey.losses {
+            let _ =
+                writeln!(text, "atoll_plane_loss_carried{{region=\"{region}\"}} {}", u8::from(loss.cannot.is_empty()));
+        }
+        head(text, "atoll_plane_capacity_left_ratio", "gauge", "Capacity left without this region, if it is known.");
+        for (region, percent) in
+            survey.losses.iter().filter_map(|(region, loss)| Some((region, loss.capacity_left_percent?)))
+        {
+            let _ =
+                writeln!(text, "atoll_plane_capacity_left_ratio{{region=\"{region}\"}} {}", f64::from(percent) / 100.0);
+        }
     })
 }
 

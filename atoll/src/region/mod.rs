@@ -20,7 +20,7 @@ use std::{
     future::Future,
     io::Read,
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -147,7 +147,13 @@ impl Region {
         let dns = Arc::new(dns_server::start(DnsConfig::new(config.listen.dns), views.clone())?);
 
         let store = state::open(&config, own_id(&world, &config)?, fetch_state).await?;
-        let more_metrics = vec![metrics::of_dns(&dns), metrics::of_views(&publisher), metrics::of_follower(&follower)];
+        let member = Arc::new(OnceLock::new());
+        let more_metrics = vec![
+            metrics::of_dns(&dns),
+            metrics::of_views(&publisher),
+            metrics::of_follower(&follower),
+            metrics::of_plane(&member),
+        ];
         let node_config = node_config(&config, &world, &follower, transport, more_metrics)?;
         let node = region_node::start(node_config, store, plans.clone()).await?;
         forward(node.demoted(), demote);
@@ -155,6 +161,8 @@ impl Region {
         let routes = node.routes().merge(explain::routes(config.region.clone(), views));
         let plane = plane_server::start(plane_config(&config, &world, founding, routes)?).await?;
         let plane = Arc::new(plane);
+        // Weak, or the metrics would keep a stopping member alive. Set once: a region starts one member.
+        let _ = member.set(Arc::downgrade(&plane));
         let sight = node.sight();
         let mut forwards = JoinSet::new();
         forwards.spawn(forward_receipts(sight.leader, plane.clone()));

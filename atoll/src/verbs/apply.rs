@@ -4,8 +4,7 @@ use plane_client::Because;
 
 use super::{
     change::{Terminal, change},
-    overrides::login,
-    reach::reach,
+    reach::{login, reach},
     world_files,
 };
 use crate::{

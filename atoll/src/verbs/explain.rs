@@ -1,9 +1,12 @@
-//! `atoll explain`: why a region has its verdict, why a DNS answer is what it is.
+//! `atoll explain`: why a region has its verdict, why a Plan was made, why a name names whom it names, why a DNS answer is what it is.
 
 use std::fmt::Write as _;
 
 use anyhow::Context;
-use model::{Decision, Override, Plan, RegionName, Serving, Subject, SubjectState, Vote, Why};
+use model::{
+    Decision, NameTtl, Override, Plan, PlanId, RegionName, Serving, Steered, SteeringPolicy, Subject, SubjectState,
+    Vote, Why, Zone,
+};
 use plane_client::{
     PlaneClient,
     api::{DnsQuestion, ObserverVotes},
@@ -22,6 +25,8 @@ pub(crate) async fn run(args: ExplainArgs, world: WorldArgs) -> anyhow::Result<E
     let client = reach(&world).await?.client;
     match args.what {
         ExplainWhat::Region { region } => explain_region(&client, &region_name(&region)?, world.json).await,
+        ExplainWhat::Decision { version } => explain_decision(&client, version, world.json).await,
+        ExplainWhat::Name { name } => explain_name(&client, &name, world.json).await,
         ExplainWhat::Dns { name, from, record_type, at } => {
             let question = DnsQuestion { name, from, record_type };
             explain_dns(&client, &question, at.as_deref(), world.json).await
@@ -119,27 +124,139 @@ fn in_words(explanation: &Explanation, place: &str) -> anyhow::Result<String> {
     }
     write!(text, "\n{table}")?;
     for decision in &explanation.decisions {
-        let evidence = &decision.evidence;
-        let votes: Vec<String> = evidence.votes.iter().map(|(observer, vote)| format!("{observer} {vote:?}")).collect();
-        write!(
-            text,
-            "\n\n{}  {:?} → {:?}  (plan {}, proposed by {})\n  {}; {} of {} qualified votes were needed",
-            clock(decision.proposed_at_ms)?,
-            decision.from,
-            decision.to,
-            decision.version,
-            decision.proposed_by,
-            votes.join(", "),
-            evidence.needed,
-            evidence.qualified,
-        )?;
-        if let Some(first) = evidence.first_probe_ms {
-            let after = |ms: u64| ms.saturating_sub(first);
-            let (quorum, proposed) = (after(evidence.quorum_at_ms), after(decision.proposed_at_ms));
-            write!(text, "\n  first probe that told {}; quorum +{quorum} ms, proposed +{proposed} ms", clock(first)?)?;
-        }
+        write!(text, "\n\n{}", decision_in_words(decision)?)?;
     }
     Ok(text)
+}
+
+fn decision_in_words(decision: &Decision) -> anyhow::Result<String> {
+    let evidence = &decision.evidence;
+    let votes: Vec<String> = evidence.votes.iter().map(|(observer, vote)| format!("{observer} {vote:?}")).collect();
+    let mut text = format!(
+        "{}  {:?} → {:?}  (plan {}, proposed by {})\n  {}; {} of {} qualified votes were needed",
+        clock(decision.proposed_at_ms)?,
+        decision.from,
+        decision.to,
+        decision.version,
+        decision.proposed_by,
+        votes.join(", "),
+        evidence.needed,
+        evidence.qualified,
+    );
+    if let Some(first) = evidence.first_probe_ms {
+        let after = |ms: u64| ms.saturating_sub(first);
+        let (quorum, proposed) = (after(evidence.quorum_at_ms), after(decision.proposed_at_ms));
+        write!(text, "\n  first probe that told {}; quorum +{quorum} ms, proposed +{proposed} ms", clock(first)?)?;
+    }
+    Ok(text)
+}
+
+async fn explain_decision(client: &PlaneClient, version: u64, json: bool) -> anyhow::Result<Exit> {
+    let told = client.explain_decision(version).await.map_err(explain_error)?;
+    if json {
+        output::say_json(&told)?;
+        return Ok(Exit::Done);
+    }
+    if let (Some(made_by), Some(at_ms)) = (&told.made_by, told.made_at_ms) {
+        output::say(format!("plan {version}, {}: {made_by}", clock(at_ms)?));
+    }
+    for decision in &told.decisions {
+        output::say(format!("\n{}: {}", decision.subject, decision_in_words(decision)?));
+    }
+    if let Some(refused) = &told.refused {
+        let (kind, by) = (&refused.kind, &refused.proposed_by);
+        output::say(format!("{}: {kind}, proposed by {by}, was refused", clock(refused.proposed_at_ms)?));
+        output::say(format!("  {}", refused.message));
+    }
+    Ok(Exit::Done)
+}
+
+/// A steered name and its members.
+#[derive(Debug, Serialize)]
+struct NameExplanation {
+    name: String,
+    plan: PlanId,
+    zone: String,
+    pool: String,
+    policy: SteeringPolicy,
+    take: usize,
+    ttl: NameTtl,
+    members: Vec<MemberExplanation>,
+}
+
+/// One member of a name's pool.
+#[derive(Debug, Serialize)]
+struct MemberExplanation {
+    region: RegionName,
+    weight: u32,
+    serving: Serving,
+    /// The override's reason, or the verdict.
+    because: String,
+}
+
+async fn explain_name(client: &PlaneClient, name: &str, json: bool) -> anyhow::Result<Exit> {
+    let plan = client.plan(None).await.map_err(explain_error)?;
+    let Some(told) = name_explanation(&plan, name) else {
+        let unknown =
+            format!("`{name}` is not a steered name of this world; ask `atoll explain dns` what a server answers");
+        return Err(Misuse(unknown).into());
+    };
+    if json {
+        output::say_json(&told)?;
+        return Ok(Exit::Done);
+    }
+    let NameExplanation { zone, pool, policy, take, ttl, .. } = &told;
+    let (low, high) = (ttl.min, ttl.max);
+    output::say(format!(
+        "{name} (zone {zone}, plan {}): {take} of pool {pool}, {policy:?}, TTL {low} to {high} s",
+        told.plan.version
+    ));
+    let mut table = Table::new(&["MEMBER", "WEIGHT", "SHARE", "BECAUSE"]);
+    for member in &told.members {
+        let share = format!("{} %", member.serving.share_permille / 10);
+        table.row(vec![member.region.to_string(), member.weight.to_string(), share, member.because.clone()]);
+    }
+    output::say(table.to_string());
+    Ok(if told.members.iter().any(|member| member.serving.serves) { Exit::Done } else { Exit::Failed })
+}
+
+fn name_explanation(plan: &Plan, name: &str) -> Option<NameExplanation> {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let of = |zone: &Zone, steered: &Steered| match steered.name.as_str() {
+        "@" => zone.origin.clone(),
+        label => format!("{label}.{}", zone.origin),
+    };
+    let all = plan.world.zones.iter().flat_map(|zone| zone.steered.iter().map(move |steered| (zone, steered)));
+    let (zone, steered) = all.into_iter().find(|(zone, steered)| of(zone, steered).eq_ignore_ascii_case(&name))?;
+    let pool = plan.world.pools.get(&steered.pool)?;
+    let member = |region: &RegionName| MemberExplanation {
+        region: region.clone(),
+        weight: pool.weight(region),
+        serving: plan.serving_in(&steered.pool, region),
+        because: because(plan, &steered.pool, region),
+    };
+    Some(NameExplanation {
+        name,
+        plan: plan.id,
+        zone: zone.origin.clone(),
+        pool: steered.pool.clone(),
+        policy: steered.policy,
+        take: steered.take,
+        ttl: steered.ttl,
+        members: pool.members.iter().map(member).collect(),
+    })
+}
+
+/// What is said of a member: of itself and of its region, where each has a word or a verdict.
+fn because(plan: &Plan, pool: &str, region: &RegionName) -> String {
+    let member = RegionName::new(pool).ok().map(|pool| Subject::Member { pool, region: region.clone() });
+    let subjects = std::iter::once(Subject::Region(region.clone())).chain(member);
+    let told = subjects.filter_map(|subject| match (plan.override_on(&subject), plan.verdicts.get(&subject)) {
+        (Some(word), _) => Some(format!("{subject} held {:?} by {}: {}", word.action, word.who, word.reason)),
+        (None, Some(state)) => Some(format!("{subject} is {:?} since plan {}", state.verdict, state.version)),
+        (None, None) => None,
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 async fn explain_dns(
@@ -176,4 +293,24 @@ async fn explain_dns(
 pub(crate) fn clock(unix_ms: u64) -> anyhow::Result<String> {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)?;
     Ok(time.format(&Rfc3339)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{OverrideAction, World};
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_explained_by_the_members_of_its_pool() {
+        let world = World::parse(&World::default_toml(3, 0), "world.toml").unwrap();
+        let mut plan = Plan::new(PlanId { lineage: 1, version: 1 }, 0, "a test", world);
+        let drained = Subject::Region(RegionName::new("eu-west").unwrap());
+        plan.overrides.push(Override::new(drained, OverrideAction::Down, ("maintenance", "ops"), 0, 1000));
+        let told = name_explanation(&plan, "WWW.shop.test.").unwrap();
+        assert_eq!((told.pool.as_str(), told.members.len()), ("web", 3));
+        let member = told.members.iter().find(|member| member.region.as_str() == "eu-west").unwrap();
+        assert!(!member.serving.serves && member.because.contains("maintenance"), "{member:?}");
+        assert!(name_explanation(&plan, "nothing.shop.test").is_none());
+    }
 }

@@ -1,20 +1,40 @@
-//! `atoll drain`, `undrain`, `override`: a human's word on a region.
+//! `atoll drain`, `undrain`, `override`: a human's word on a region or on a pool's member.
 
 use std::time::Duration;
 
 use model::{OverrideAction, Subject};
-use plane_client::{Because, api::Applied};
+use plane_client::{
+    Because, PlaneClient, Word,
+    api::{Applied, human::Staging},
+};
 
-use super::reach::{explain_error, reach, region_name};
+use super::{
+    drain_watch,
+    reach::{explain_error, login, reach, subject},
+};
 use crate::{
     cli::{DrainArgs, OverrideArgs, UndrainArgs, Wanted, WorldArgs},
     exit::Exit,
     output,
 };
 
+/// The shares that `--staged` passes through, per mille.
+const STAGES: [u32; 5] = [750, 500, 250, 100, 0];
+
 /// A drain is an override to Down: one way to take a region out by hand.
 pub(crate) async fn drain(args: DrainArgs, world: WorldArgs) -> anyhow::Result<Exit> {
-    hold(&args.region, OverrideAction::Down, &args.reason, args.who, args.life, &world).await
+    let step_ms = u64::try_from(args.step.as_millis()).unwrap_or(u64::MAX);
+    let staging = args.staged.then(|| Staging { shares_permille: STAGES.to_vec(), step_ms });
+    let word = Word {
+        subject: subject(&args.subject)?,
+        action: OverrideAction::Down,
+        lasts: args.life,
+        second: args.second,
+        staging,
+    };
+    let client = reach(&world).await?.client;
+    let exit = say_word(&client, &word, (&args.reason, args.who), &world).await?;
+    if args.watch { drain_watch::run(&client, &word.subject, world.json).await } else { Ok(exit) }
 }
 
 pub(crate) async fn set(args: OverrideArgs, world: WorldArgs) -> anyhow::Result<Exit> {
@@ -22,39 +42,52 @@ pub(crate) async fn set(args: OverrideArgs, world: WorldArgs) -> anyhow::Result<
         Wanted::Up => OverrideAction::Up,
         Wanted::Down => OverrideAction::Down,
     };
-    hold(&args.region, action, &args.reason, args.who, args.life, &world).await
+    let word = Word { subject: subject(&args.subject)?, action, lasts: args.life, second: args.second, staging: None };
+    let client = reach(&world).await?.client;
+    say_word(&client, &word, (&args.reason, args.who), &world).await
 }
 
 pub(crate) async fn undrain(args: UndrainArgs, world: WorldArgs) -> anyhow::Result<Exit> {
-    let (region, who) = (region_name(&args.region)?, args.who.unwrap_or_else(login));
+    let (subject, who) = (subject(&args.subject)?, args.who.unwrap_or_else(login));
     let because = Because { who: &who, reason: &args.reason };
-    let applied = reach(&world).await?.client.clear_override(&region, because).await.map_err(explain_error)?;
-    say(&world, applied, || format!("{region}: your word is taken back; the probes' verdict holds again"))
+    let applied = reach(&world).await?.client.clear_override_of(&subject, because).await.map_err(explain_error)?;
+    say(&world, applied, || format!("{}: your word is taken back; the probes' verdict holds again", short(&subject)))
 }
 
-async fn hold(
-    region: &str,
-    action: OverrideAction,
-    reason: &str,
-    who: Option<String>,
-    life: Duration,
+async fn say_word(
+    client: &PlaneClient,
+    word: &Word,
+    (reason, who): (&str, Option<String>),
     world: &WorldArgs,
 ) -> anyhow::Result<Exit> {
-    let (region, who) = (region_name(region)?, who.unwrap_or_else(login));
-    let because = Because { who: &who, reason };
-    let subject = Subject::Region(region.clone());
-    let client = reach(world).await?.client;
-    let applied = client.set_override(&subject, action, because, life).await.map_err(explain_error)?;
-    say(world, applied, || {
-        let held = match action {
-            OverrideAction::Down => "left out of answers",
-            OverrideAction::Up => "kept in answers",
-        };
-        format!("{region} is {held} for {} min; undo it with `atoll undrain {region}`", life.as_secs() / 60)
-    })
+    let who = who.unwrap_or_else(login);
+    let applied = client.say(word, Because { who: &who, reason }).await.map_err(explain_error)?;
+    say(world, applied, || held(word))
 }
 
-fn say(world: &WorldArgs, applied: Applied, words: impl FnOnce() -> String) -> anyhow::Result<Exit> {
+fn held(word: &Word) -> String {
+    let (name, minutes) = (short(&word.subject), word.lasts.as_secs() / 60);
+    let how = match (word.action, &word.staging) {
+        (OverrideAction::Up, _) => "is kept in answers".to_owned(),
+        (OverrideAction::Down, None) => "is left out of answers".to_owned(),
+        (OverrideAction::Down, Some(staging)) => {
+            let step = Duration::from_millis(staging.step_ms);
+            format!("is drained in {} steps of {} s", staging.shares_permille.len(), step.as_secs())
+        }
+    };
+    format!("{name} {how} for {minutes} min; undo it with `atoll undrain {name}`")
+}
+
+/// A subject as people type it.
+pub(crate) fn short(subject: &Subject) -> String {
+    match subject {
+        Subject::Region(region) => region.to_string(),
+        Subject::Member { .. } => subject.to_string(),
+    }
+}
+
+/// Says what a change came to.
+pub(crate) fn say(world: &WorldArgs, applied: Applied, words: impl FnOnce() -> String) -> anyhow::Result<Exit> {
     if world.json {
         output::say_json(&applied)?;
     } else if applied.changed {
@@ -63,12 +96,4 @@ fn say(world: &WorldArgs, applied: Applied, words: impl FnOnce() -> String) -> a
         output::say(format!("nothing to change: it is already so (plan {})", applied.plan.version));
     }
     Ok(Exit::Done)
-}
-
-/// Who is at the keyboard.
-pub(crate) fn login() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok())
-        .unwrap_or_else(|| "someone".into())
 }

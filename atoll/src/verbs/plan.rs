@@ -14,8 +14,7 @@ use serde_json::json;
 use super::{
     change::{Terminal, change},
     explain::clock,
-    overrides::login,
-    reach::{explain_error, reach},
+    reach::{explain_error, login, reach},
 };
 use crate::{
     cli::{PlanArgs, PlanWhat, RollbackArgs, WorldArgs},

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::Context;
-use model::RegionName;
+use model::{RegionName, Subject};
 use pki::AdminToken;
 use plane_client::{ClientError, Credentials, Endpoint, PlaneClient};
 
@@ -70,6 +70,23 @@ pub(crate) fn explain_error(error: ClientError) -> anyhow::Error {
         ClientError::Unreachable { .. } | ClientError::Timeout { .. } => Unreachable(error.to_string()).into(),
         other => other.into(),
     }
+}
+
+/// A subject as typed: a region's name, or `pool/NAME/REGION`.
+pub(crate) fn subject(text: &str) -> anyhow::Result<Subject> {
+    let read = match text.contains('/') {
+        true => text.parse(),
+        false => text.parse().map(Subject::Region),
+    };
+    read.map_err(|error| Misuse(error.to_string()).into())
+}
+
+/// Who is at the keyboard.
+pub(crate) fn login() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "someone".into())
 }
 
 /// A region's name as typed.

@@ -7,10 +7,13 @@
 //! GET    /v1/plan  /v1/plan/VERSION Plan                  POST /v1/votes            VoteVector → VoteReceipt
 //! GET    /v1/plan/history           PlanHistory           GET  /v1/plan/VERSION/world  KeptWorld
 //! POST   /v1/overrides              SetOverride → Applied GET  /v1/follow           endless stream of Follow
-//! DELETE /v1/overrides/REGION?..    Signed → Applied      POST /raft/..             opaque, between members only
+//! DELETE /v1/overrides/SUBJECT?..   Signed → Applied      POST /raft/..             opaque, between members only
 //! PUT    /v1/world?..               World → Applied       GET  /v1/state            StateSummary
 //! GET    /v1/explain/dns?..         DnsQuestion → DnsExplanation
 //! ```
+//!
+//! `/openapi.json` lists every route, from the table that registers them. What people do by hand is in [`human`], whole objects
+//! of the World in [`objects`].
 //!
 //! Unknown fields are ignored on reading, so that members of neighbouring versions understand each other.
 
@@ -22,6 +25,9 @@ use std::{
 use model::{OverrideAction, Plan, PlanId, RegionName, Subject, VoteVector, World};
 use serde::{Deserialize, Serialize};
 
+pub mod human;
+pub mod objects;
+
 /// The paths of the API.
 pub mod path {
     /// `GET`: [`PlaneStatus`](super::PlaneStatus).
@@ -30,11 +36,30 @@ pub mod path {
     pub const PLAN: &str = "/v1/plan";
     /// `GET`: [`PlanHistory`](super::PlanHistory). The World of a version is at `PLAN/VERSION/world`: [`KeptWorld`](super::KeptWorld).
     pub const PLAN_HISTORY: &str = "/v1/plan/history";
-    /// `POST`: [`SetOverride`](super::SetOverride). `DELETE` with `/REGION` and [`Signed`](super::Signed) as query.
+    /// `GET`: those in force. `POST`: [`SetOverride`](super::SetOverride). `DELETE` with `/SUBJECT` and
+    /// [`Signed`](super::Signed) as query.
     pub const OVERRIDES: &str = "/v1/overrides";
     /// `DELETE` with `/SUBJECT` and [`Signed`](super::Signed) as query: forget how often the subject went Down.
     pub const DAMPING: &str = "/v1/damping";
-    /// `PUT` with [`Signed`](super::Signed) as query and `If-Match`: the World, as JSON or TOML.
+    /// `PUT` with `/world` or `/pool/NAME`, [`Signed`](super::Signed) as query and a [`SetGate`](super::human::SetGate): close a
+    /// gate. `DELETE`: open it. `GET` without more: those that are closed.
+    pub const GATES: &str = "/v1/gates";
+    /// `PUT` with `/POOL`, [`Signed`](super::Signed) as query and a [`MoveHome`](super::human::MoveHome). `GET`: where homes are.
+    pub const HOMES: &str = "/v1/homes";
+    /// `GET` with `/VERSION`: [`DecisionExplanation`](super::human::DecisionExplanation).
+    pub const EXPLAIN_DECISION: &str = "/v1/explain/decision";
+    /// `GET` with `down=REGION[,REGION]` as query: what would come of these deaths.
+    pub const WHAT_IF: &str = "/v1/what-if";
+    /// `GET`: the latest survey of the member that answers.
+    pub const SURVEY: &str = "/v1/survey";
+    /// `GET`: server-sent events.
+    pub const EVENTS: &str = "/v1/events";
+    /// `GET`, `PUT` with [`Signed`](super::Signed) as query and a [`SetLever`](super::human::SetLever): whether the automation of
+    /// the member that answers is stopped. Never forwarded, and needs no quorum.
+    pub const NODE_AUTOMATION: &str = "/v1/node/automation";
+    /// `GET`: this API as OpenAPI 3.1.
+    pub const OPENAPI: &str = "/openapi.json";
+    /// `GET`: the World with its `ETag`. `PUT` with [`Signed`](super::Signed) as query and `If-Match`: the World, as JSON or TOML.
     pub const WORLD: &str = "/v1/world";
     /// `GET`: [`VotesReport`](super::VotesReport). `POST`: a `VoteVector`, answered by a [`VoteReceipt`](super::VoteReceipt).
     pub const VOTES: &str = "/v1/votes";
@@ -150,8 +175,16 @@ pub struct SetOverride {
     pub who: String,
     /// How long it holds, milliseconds.
     pub ttl_ms: u64,
-    /// 32 hexadecimal digits, the same in every attempt, so that a repeated request is done once.
+    /// 32 hexadecimal digits, the same in every attempt, so that a repeated request is done once. Empty: that of the header
+    /// `x-request-id`, or one of the member's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub request_id: String,
+    /// Break-glass: a second person who takes the responsibility too. Capacity is not asked then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<String>,
+    /// A drain in steps; at once if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staging: Option<human::Staging>,
 }
 
 /// Who asks for a change and why, for the requests whose body is taken or that have none: it travels as query.

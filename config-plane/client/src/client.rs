@@ -24,14 +24,15 @@ use tokio::{
 use crate::{
     Answer, Call, CallError, ChannelOptions, ClientError, Credentials, Endpoint, Transport,
     api::{
-        Applied, DnsExplanation, DnsQuestion, KeptWorld, PlanHistory, PlaneStatus, SetOverride, Signed, StateSummary,
-        VoteReceipt, VotesReport, path,
+        Applied, DnsExplanation, DnsQuestion, KeptWorld, PlanHistory, PlaneStatus, Signed, StateSummary, VoteReceipt,
+        VotesReport, path,
     },
+    human::Word,
     problem::Problem,
     rounds::Rounds,
 };
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 const TOML: &str = "application/toml";
 /// Between two rounds of all endpoints: an election takes a second or two, so there is no point in haste.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -123,6 +124,12 @@ impl PlaneClient {
         Some(Self::over(self.transport.clone(), vec![endpoint.clone()]).patience(self.patience))
     }
 
+    /// A client of each of the endpoints alone, in their order: for what concerns one member and nobody else.
+    pub fn each(&self) -> impl Iterator<Item = Self> {
+        let alone = |endpoint: &Endpoint| Self::over(self.transport.clone(), vec![endpoint.clone()]);
+        self.endpoints.iter().map(alone).map(|one| one.patience(self.patience.of_one_attempt()))
+    }
+
     /// How the plane does, seen by the member that answers.
     pub async fn status(&self) -> Result<PlaneStatus, ClientError> {
         self.read(path::STATUS).await
@@ -175,21 +182,13 @@ impl PlaneClient {
         because: Because<'_>,
         lasts: Duration,
     ) -> Result<Applied, ClientError> {
-        let body = SetOverride {
-            subject: subject.clone(),
-            action,
-            reason: because.reason.into(),
-            who: because.who.into(),
-            ttl_ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX),
-            request_id: request_id()?,
-        };
-        self.write(&Call::post(path::OVERRIDES, JSON, json(&body)?)).await
+        let word = Word { subject: subject.clone(), action, lasts, second: None, staging: None };
+        self.say(&word, because).await
     }
 
-    /// Takes a human's word back.
+    /// Takes a human's word on a region back.
     pub async fn clear_override(&self, region: &RegionName, because: Because<'_>) -> Result<Applied, ClientError> {
-        let path = with_query(&format!("{}/{region}", path::OVERRIDES), &signed(because)?)?;
-        self.write(&Call::new(Method::DELETE, path)).await
+        self.clear_override_of(&Subject::Region(region.clone()), because).await
     }
 
     /// Forgets how often a subject went Down, so that it comes back as after a first time.
@@ -243,16 +242,16 @@ impl PlaneClient {
         self.write(&Call::new(Method::PUT, path).body(media_type, body).header(header::IF_MATCH, if_match)).await
     }
 
-    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+    pub(crate) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         parse(&self.ask(&Call::get(path), false).await?)
     }
 
-    async fn write<T: DeserializeOwned>(&self, call: &Call) -> Result<T, ClientError> {
+    pub(crate) async fn write<T: DeserializeOwned>(&self, call: &Call) -> Result<T, ClientError> {
         parse(&self.ask(call, true).await?)
     }
 
     /// Rounds over the endpoints until one gives an answer, or the deadline is there.
-    async fn ask(&self, call: &Call, changes: bool) -> Result<Answer, ClientError> {
+    pub(crate) async fn ask(&self, call: &Call, changes: bool) -> Result<Answer, ClientError> {
         let deadline = Instant::now() + self.patience.overall;
         let mut rounds = Rounds::new(self.endpoints.len(), self.preferred.load(Ordering::Relaxed), changes);
         loop {
@@ -296,15 +295,15 @@ fn understood(answer: Answer) -> Result<Answer, ClientError> {
     Err(ClientError::from_problem(Problem::read(answer.status, &answer.body)))
 }
 
-fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, ClientError> {
+pub(crate) fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, ClientError> {
     serde_json::from_slice(&answer.body).map_err(|e| ClientError::Protocol(e.to_string()))
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>, ClientError> {
+pub(crate) fn json(value: &impl Serialize) -> Result<Vec<u8>, ClientError> {
     serde_json::to_vec(value).map_err(|e| ClientError::Protocol(format!("the request cannot be written: {e}")))
 }
 
-fn with_query(path: &str, query: &impl Serialize) -> Result<String, ClientError> {
+pub(crate) fn with_query(path: &str, query: &impl Serialize) -> Result<String, ClientError> {
     let query = serde_urlencoded::to_string(query)
         .map_err(|e| ClientError::Protocol(format!("the request cannot be written: {e}")))?;
     Ok(format!("{path}?{query}"))
@@ -315,7 +314,7 @@ fn signed(because: Because<'_>) -> Result<Signed, ClientError> {
 }
 
 /// 128 random bits: two requests with one id would be taken for one.
-fn request_id() -> Result<String, ClientError> {
+pub(crate) fn request_id() -> Result<String, ClientError> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|e| ClientError::Protocol(format!("no random bytes for a request id: {e}")))?;
     Ok(format!("{:032x}", u128::from_be_bytes(id)))

@@ -72,6 +72,14 @@ pub enum ClientError {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// It is not (or no more) what the change was made from. Nothing happened; look again.
+    #[error("{message}{}", advice(hint.as_deref()))]
+    Changed {
+        /// What the server said.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// The plane has no leader that can take a change. Nothing happened.
     #[error("{message}")]
     NotLeader {
@@ -130,13 +138,16 @@ impl ClientError {
     }
 
     pub(crate) fn from_problem(problem: Problem) -> Self {
-        let Problem { error, rule, message, hint, leader } = problem;
+        let Problem { error, rule, message, hint, leader, referrers: _ } = problem;
         match error {
             ProblemKind::Refused => Self::Refused { rule, message, hint },
-            ProblemKind::NotLeader | ProblemKind::NoQuorum => Self::NotLeader { leader, message },
+            ProblemKind::Changed => Self::Changed { message, hint },
+            ProblemKind::NotLeader | ProblemKind::NoQuorum | ProblemKind::Busy => Self::NotLeader { leader, message },
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::Unauthorized { message, hint },
             ProblemKind::NotFound => Self::NotFound { message, hint },
-            ProblemKind::Invalid | ProblemKind::TooLarge => Self::Invalid { message, hint },
+            ProblemKind::Invalid | ProblemKind::Unconditional | ProblemKind::TooLarge => {
+                Self::Invalid { message, hint }
+            }
             ProblemKind::Timeout => Self::Timeout { message, maybe_done: true },
             ProblemKind::Internal | ProblemKind::Unknown => Self::Protocol(message),
         }

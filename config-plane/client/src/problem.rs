@@ -20,6 +20,10 @@ pub struct Problem {
     /// Who leads, where that is the question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<RegionName>,
+    /// What still refers to the thing that was to be removed: `pool web`, `name www.shop.test`. Boxed, since
+    /// every error of the server carries a problem by value.
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    pub referrers: Box<[String]>,
 }
 
 /// Kinds of no, by what the caller does next.
@@ -36,12 +40,18 @@ pub enum ProblemKind {
     NotFound,
     /// A guard refused the change. Nothing happened.
     Refused,
+    /// It is not (or no more) what the request's `If-Match` or `If-None-Match` says. Look again.
+    Changed,
+    /// The request must say what it was made from: `If-Match`, or `If-None-Match: *`.
+    Unconditional,
     /// The body is larger than allowed.
     TooLarge,
     /// This member cannot take writes, another one can. Nothing happened.
     NotLeader,
     /// No member can take writes now. Nothing happened; ask again.
     NoQuorum,
+    /// This member has as much to do as it takes on. Ask another one, or later.
+    Busy,
     /// It took too long; the change may or may not come to pass. Repeat it with the same request id.
     Timeout,
     /// A fault on the server's side.
@@ -60,10 +70,12 @@ impl ProblemKind {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Refused => StatusCode::CONFLICT,
+            Self::Changed => StatusCode::PRECONDITION_FAILED,
+            Self::Unconditional => StatusCode::PRECONDITION_REQUIRED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             // 421: "directed at a server that is unable to produce a response", which is just what it is.
             Self::NotLeader => StatusCode::MISDIRECTED_REQUEST,
-            Self::NoQuorum => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoQuorum | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal | Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -87,7 +99,7 @@ impl ProblemKind {
 impl Problem {
     /// A problem of a kind, in words.
     pub fn new(error: ProblemKind, message: impl Into<String>) -> Self {
-        Self { error, rule: None, message: message.into(), hint: None, leader: None }
+        Self { error, rule: None, message: message.into(), hint: None, leader: None, referrers: Box::default() }
     }
 
     /// With advice.

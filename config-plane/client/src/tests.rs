@@ -2,6 +2,7 @@
 
 mod calls;
 mod frames;
+mod objects;
 mod plane;
 mod server;
 

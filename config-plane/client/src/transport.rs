@@ -90,6 +90,8 @@ impl Call {
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
 }
@@ -126,8 +128,8 @@ impl Transport {
         let mut on = None;
         let whole = async {
             let response = self.send(&channel, endpoint, call, &mut on).await?;
-            let status = response.status();
-            Ok(Answer { status, body: read_whole(endpoint, response.into_body(), call.most).await? })
+            let (status, headers) = (response.status(), response.headers().clone());
+            Ok(Answer { status, headers, body: read_whole(endpoint, response.into_body(), call.most).await? })
         };
         match timeout_at(deadline, whole).await {
             Ok(answered) => answered,

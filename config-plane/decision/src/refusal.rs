@@ -255,7 +255,7 @@ pub enum Refusal {
     },
     /// A subject that flaps stays out until it has been quiet.
     #[error(
-        "damping: `{subject}` flapped (penalty {penalty}) and stays out until that is below {release}, for {} min more: find the cause, then `atoll override {subject} --clear-damping`",
+        "damping: `{subject}` flapped (penalty {penalty}) and stays out until that is below {release}, for {} min more: find the cause, then `atoll damping clear {subject}`",
         left_ms.div_ceil(60_000)
     )]
     Damped {

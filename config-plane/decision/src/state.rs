@@ -29,7 +29,7 @@ use std::{
 use model::{Plan, RegionName};
 use serde::{Deserialize, Serialize};
 
-use crate::{Command, Outcome, Refusal, Request, Worlds, guards, recent::Recent};
+use crate::{Command, Outcome, Refusal, Request, RequestId, Worlds, guards, recent::Recent};
 
 /// The plane's whole state. Its serde form is the snapshot.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -112,6 +112,11 @@ impl PlaneState {
     /// The latest refused requests, newest last.
     pub fn refused(&self) -> impl DoubleEndedIterator<Item = &RefusedRequest> {
         self.refused.iter()
+    }
+
+    /// What became of a request, if it is one of the last 1024.
+    pub fn outcome_of(&self, id: RequestId) -> Option<&Outcome> {
+        self.recent.outcome_of(id)
     }
 
     /// Applies the request at `index` of the log. Deterministic: no clock, no randomness, no order of a hash map.

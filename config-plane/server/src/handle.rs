@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use decision::{Command, Outcome, PlaneState, Request};
 use model::{Plan, RegionName, VoteVector};
-use plane_client::api::{PlaneStatus, VoteReceipt, VotesReport};
+use plane_client::api::{PlaneStatus, VoteReceipt, VotesReport, human::SurveyReport};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{ProposeError, plane::Plane};
@@ -89,6 +89,16 @@ impl PlaneHandle {
     /// The votes that this member holds. `None` while it shuts down.
     pub async fn votes(&self) -> Option<VotesReport> {
         self.plane.votes_report().await
+    }
+
+    /// What the last look at each region's loss found. Empty until the first one, seconds after the start.
+    pub fn survey(&self) -> Arc<SurveyReport> {
+        self.plane.survey.borrow().clone()
+    }
+
+    /// Whether somebody has stopped this member's automation by hand.
+    pub fn automation_stopped(&self) -> bool {
+        self.plane.lever.pulled().is_some()
     }
 
     /// Stops in order: open requests finish, followers are told, the log is written and closed.

@@ -1,4 +1,4 @@
-//! The latest Plans that this member saw, for `plan history` and `plan show VERSION`. Not replicated, not stored: the log is the
+//! The latest Plans that this member saw, for `plan history` and `plan show VERSION` and events. Not replicated, not stored: the log is the
 //! history that counts, and the Worlds of it are kept by `decision::Worlds`.
 //!
 //! Heads are small and many, whole Plans few: each holds a World of its own, and ten thousand names are some megabytes.
@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use model::Plan;
+use model::{Plan, PlanId};
 use plane_client::api::PlanHead;
 
 /// How many heads are kept.
@@ -57,6 +57,16 @@ impl History {
         self.kept().heads.iter().cloned().collect()
     }
 
+    /// The oldest Plan kept that is newer than this one.
+    pub(crate) fn after(&self, id: PlanId) -> Option<Arc<Plan>> {
+        self.kept().plans.iter().find(|(_, plan)| plan.id > id).map(|(_, plan)| Arc::clone(plan))
+    }
+
+    /// Just that Plan.
+    pub(crate) fn exactly(&self, id: PlanId) -> Option<Arc<Plan>> {
+        self.kept().plans.iter().find(|(_, plan)| plan.id == id).map(|(_, plan)| Arc::clone(plan))
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,7 +74,7 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use model::{NameTtl, PlanId, Steered, SteeringPolicy, World};
+    use model::{NameTtl, Steered, SteeringPolicy, World};
 
     use super::*;
 

@@ -5,6 +5,7 @@
 //! Plans ────────┤                        ┌─→ propose, with the judge's fence and a fresh id
 //! who leads ────┼─→ Judge::handle ───────┤
 //! outcomes ─────┤                        └─→ wake_at
+//! the lever ────┤
 //! time ─────────┘
 //! ```
 //!
@@ -47,6 +48,7 @@ pub(crate) async fn run(plane: Arc<Plane>, mut inbox: mpsc::Receiver<Message>) {
     let mut plans = plane.consensus.plans();
     let mut leads = plane.leads.clone();
     plans.mark_changed();
+    let mut lever = plane.lever.watch();
     leads.mark_changed();
     loop {
         let wake_at = task.judge.wake_at().map(|ms| plane.clock.at(ms));
@@ -63,8 +65,13 @@ pub(crate) async fn run(plane: Arc<Plane>, mut inbox: mpsc::Receiver<Message>) {
             }
             changed = leads.changed() => {
                 if changed.is_err() { return }
-                let leading = leads.borrow_and_update().ready;
-                task.handle(Input::Leading(leading));
+                leads.borrow_and_update();
+                task.handle(Input::Leading(plane.may_propose()));
+            }
+            changed = lever.changed() => {
+                if changed.is_err() { return }
+                lever.borrow_and_update();
+                task.handle(Input::Leading(plane.may_propose()));
             }
             Some(answered) = task.under_way.join_next() => task.handle(Input::Answered(answered.ok().flatten())),
             () = sleep_until(wake_at.unwrap_or_else(far_away)), if wake_at.is_some() => task.handle(Input::Tick),

@@ -21,6 +21,7 @@ mod founding;
 mod handle;
 mod history;
 mod judging;
+mod lever;
 mod listen;
 mod measure;
 mod plane;
@@ -29,6 +30,7 @@ mod raft;
 mod read;
 mod start;
 mod steward;
+mod survey;
 mod timing;
 
 pub use config::{Member, PlaneConfig};

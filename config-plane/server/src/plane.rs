@@ -8,7 +8,7 @@ use std::{
 
 use decision::{Demand, PlaneState};
 use model::{Plan, RegionName, VoteVector};
-use plane_client::api::{self, PlaneStatus, VoteReceipt, VotesReport};
+use plane_client::api::{self, PlaneStatus, VoteReceipt, VotesReport, human::SurveyReport};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -20,6 +20,7 @@ use crate::{
     clock::{Clock, millis},
     history::History,
     judging::Message,
+    lever::Lever,
     raft::{
         codec,
         consensus::{Consensus, Leads, Sight},
@@ -44,6 +45,10 @@ pub(crate) struct Plane {
     pub(crate) followers: Followers,
     /// Becomes true when the member is to stop.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Stops this member's automation.
+    pub(crate) lever: Lever,
+    /// What the last look found that could not be lost.
+    pub(crate) survey: watch::Sender<Arc<SurveyReport>>,
     /// When a quorum was last known to stand behind a leader, by way of the leader's answers to this region's votes.
     quorum_heard: Mutex<Option<Instant>>,
     /// Round trips to the other members.
@@ -61,11 +66,12 @@ pub(crate) struct Parts {
     pub(crate) leads: watch::Receiver<Leads>,
     pub(crate) judge: mpsc::Sender<Message>,
     pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) lever: Lever,
 }
 
 impl Plane {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { region, id, members, timing, consensus, network, leads, judge, stopping } = parts;
+        let Parts { region, id, members, timing, consensus, network, leads, judge, stopping, lever } = parts;
         let (clock, history) = (Clock::start(), History::default());
         let (quorum_heard, reach) = Default::default();
         Arc::new(Self {
@@ -81,6 +87,8 @@ impl Plane {
             history,
             followers: Followers::new(),
             stopping,
+            lever,
+            survey: watch::Sender::new(Arc::default()),
             quorum_heard,
             reach,
         })
@@ -122,6 +130,11 @@ impl Plane {
         let disk = (stalled > patience)
             .then(|| format!("the disk of the plane's log has not answered for {} ms", stalled.as_millis()));
         self.impatience(&sight.voters).into_iter().chain(disk).chain(sight.stopped).collect()
+    }
+
+    /// Whether this member's judge may propose: it leads, it knows all that was decided before, and nobody has stopped it by hand.
+    pub(crate) fn may_propose(&self) -> bool {
+        self.leads.borrow().ready && self.lever.pulled().is_none()
     }
 
     /// The name of a member.

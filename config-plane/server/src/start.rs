@@ -13,6 +13,7 @@ use crate::{
     PlaneConfig, PlaneHandle,
     api::{self, Admission},
     founding, judging,
+    lever::Lever,
     listen::{ALPN, Listener},
     measure,
     plane::{Parts, Plane},
@@ -21,7 +22,7 @@ use crate::{
         consensus::{Consensus, Leads, OpenError},
         network::Network,
     },
-    steward,
+    steward, survey,
 };
 
 /// Why a member does not start.
@@ -103,6 +104,7 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
         leads,
         judge,
         stopping: stopping.clone(),
+        lever: Lever::open(&config.data_dir),
     });
 
     // Serve first, then take part: whoever votes for us can be answered, and followers are served from the disk's Plan.
@@ -118,6 +120,7 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
     tasks.spawn(steward::watch_disk(Arc::clone(&plane)));
     tasks.spawn(steward::pulse(Arc::clone(&plane)));
     tasks.spawn(steward::settle(Arc::clone(&plane)));
+    tasks.spawn(survey::run(Arc::clone(&plane)));
     tasks.spawn(founding::add_learners(Arc::clone(&plane)));
     founding::make_group(&config, &consensus).await?;
     if let Some(world) = config.founding {

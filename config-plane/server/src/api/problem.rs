@@ -2,12 +2,16 @@
 
 use axum::{
     Json,
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use decision::Refusal;
 use plane_client::{Problem, ProblemKind};
 
 use crate::{ProposeError, raft::rpc::RpcFault};
+
+/// When to ask again where there is no leader, seconds: an election takes one or two.
+const RETRY_AFTER_S: &str = "1";
 
 /// A problem on its way out.
 #[derive(Debug)]
@@ -17,11 +21,25 @@ impl No {
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self(Problem::new(ProblemKind::Invalid, message))
     }
+
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
+        Self(Problem::new(ProblemKind::Internal, error.to_string()))
+    }
+
+    pub(super) fn not_founded() -> Self {
+        let problem = Problem::new(ProblemKind::NotFound, "this world is not founded yet, so there is no Plan");
+        Self(problem.hint("wait until a majority of the regions run"))
+    }
 }
 
 impl IntoResponse for No {
     fn into_response(self) -> Response {
-        (self.0.error.status(), Json(self.0)).into_response()
+        let kind = self.0.error;
+        let mut response = (kind.status(), Json(self.0)).into_response();
+        if matches!(kind, ProblemKind::NoQuorum | ProblemKind::NotLeader | ProblemKind::Busy) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
+        response
     }
 }
 
@@ -36,7 +54,7 @@ impl From<Refusal> for No {
 }
 
 /// The refusal's name as the log writes it.
-fn rule_of(refusal: &Refusal) -> Option<String> {
+pub(super) fn rule_of(refusal: &Refusal) -> Option<String> {
     let written = serde_json::to_value(refusal).ok()?;
     written.get("rule")?.as_str().map(str::to_owned)
 }

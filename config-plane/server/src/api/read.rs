@@ -20,10 +20,7 @@ pub(super) async fn status(State(plane): State<Arc<Plane>>) -> Json<PlaneStatus>
 }
 
 pub(super) async fn plan(State(plane): State<Arc<Plane>>) -> Result<impl IntoResponse, No> {
-    plane.plan().map(Json).ok_or_else(|| {
-        let problem = Problem::new(ProblemKind::NotFound, "this world is not founded yet, so there is no Plan");
-        No(problem.hint("wait until a majority of the regions run"))
-    })
+    plane.plan().map(Json).ok_or_else(No::not_founded)
 }
 
 pub(super) async fn plan_version(

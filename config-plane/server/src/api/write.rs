@@ -3,107 +3,194 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json,
+    Json,
     body::Bytes,
     extract::{
-        Path, Query, State,
-        rejection::{BytesRejection, JsonRejection, QueryRejection},
+        Path, State,
+        rejection::{BytesRejection, JsonRejection},
     },
     http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
 };
-use decision::{Command, Outcome, RequestId};
-use model::{PlanId, RegionName, Subject, World};
+use decision::{Command, Staging};
+use model::{GateScope, OverrideAction, PlanId, RegionName, Subject, World};
 use plane_client::{
     Problem, ProblemKind,
-    api::{Applied, SetOverride, Signed},
+    api::{
+        SetOverride,
+        human::{MoveHome, SetGate},
+    },
 };
 
-use super::{auth::Caller, problem::No};
+use super::{
+    objects::{
+        Condition,
+        change::{Done, change_world, tried},
+        etag, world_value,
+    },
+    problem::No,
+    request::{Ask, parse_id},
+    submit::submit,
+};
 use crate::plane::Plane;
 
 type Shared = State<Arc<Plane>>;
 
 pub(super) async fn set_override(
     State(plane): Shared,
-    Extension(caller): Extension<Caller>,
+    mut ask: Ask,
     body: Result<Json<SetOverride>, JsonRejection>,
-) -> Result<Json<Applied>, No> {
-    let Json(SetOverride { subject, action, reason, who, ttl_ms, request_id }) =
-        body.map_err(|e| rejected(e.status(), &e.body_text()))?;
-    let mut command = Command::set_override(subject, action, (&reason, &who), ttl_ms);
-    if let Command::SetOverride { demand_rps, .. } = &mut command {
-        *demand_rps = plane.demand().await;
+) -> Result<Response, No> {
+    let Json(word) = body.map_err(|e| rejected(e.status(), &e.body_text()))?;
+    if !word.request_id.is_empty() {
+        ask.id = parse_id(&word.request_id)?;
     }
-    propose(&plane, &caller, &request_id, command).await
+    // Only what lowers what is served is weighed against what users ask for.
+    let demand_rps = match word.action {
+        OverrideAction::Down => plane.demand().await,
+        OverrideAction::Up => Default::default(),
+    };
+    let command = Command::SetOverride {
+        subject: word.subject,
+        action: word.action,
+        reason: word.reason,
+        who: word.who,
+        lasts_ms: word.ttl_ms,
+        second: word.second,
+        staging: word.staging.map(|s| Staging { shares_permille: s.shares_permille, step_ms: s.step_ms }),
+        demand_rps,
+    };
+    submit(&plane, &ask, command).await
 }
 
 pub(super) async fn clear_override(
     State(plane): Shared,
-    Extension(caller): Extension<Caller>,
-    Path(region): Path<String>,
-    signed: Result<Query<Signed>, QueryRejection>,
-) -> Result<Json<Applied>, No> {
-    let Query(Signed { who, reason, request_id }) = signed.map_err(|e| rejected(e.status(), &e.body_text()))?;
-    let region: RegionName = region.parse().map_err(|e| No::invalid(format!("{e}")))?;
-    let command = Command::ClearOverride { subject: Subject::Region(region), reason, who };
-    propose(&plane, &caller, &request_id, command).await
+    ask: Ask,
+    Path(subject): Path<String>,
+) -> Result<Response, No> {
+    let (reason, who) = signature(&ask)?;
+    submit(&plane, &ask, Command::ClearOverride { subject: subject_of(&subject)?, reason, who }).await
 }
 
-pub(super) async fn clear_damping(
+pub(super) async fn clear_damping(State(plane): Shared, ask: Ask, Path(subject): Path<String>) -> Result<Response, No> {
+    let (reason, who) = signature(&ask)?;
+    submit(&plane, &ask, Command::ClearDamping { subject: subject_of(&subject)?, reason, who }).await
+}
+
+pub(super) async fn set_gate(
     State(plane): Shared,
-    Extension(caller): Extension<Caller>,
-    Path(subject): Path<String>,
-    signed: Result<Query<Signed>, QueryRejection>,
-) -> Result<Json<Applied>, No> {
-    let Query(Signed { who, reason, request_id }) = signed.map_err(|e| rejected(e.status(), &e.body_text()))?;
-    let subject: Subject = subject.parse().map_err(|e| No::invalid(format!("{e}")))?;
-    propose(&plane, &caller, &request_id, Command::ClearDamping { subject, reason, who }).await
+    ask: Ask,
+    Path(scope): Path<String>,
+    body: Result<Json<SetGate>, JsonRejection>,
+) -> Result<Response, No> {
+    let Json(SetGate { binds_people, ttl_ms }) = body.map_err(|e| rejected(e.status(), &e.body_text()))?;
+    let (reason, who) = signature(&ask)?;
+    let scope = scope_of(&scope)?;
+    submit(&plane, &ask, Command::SetGate { scope, binds_people, reason, who, lasts_ms: ttl_ms }).await
+}
+
+pub(super) async fn clear_gate(State(plane): Shared, ask: Ask, Path(scope): Path<String>) -> Result<Response, No> {
+    let (reason, who) = signature(&ask)?;
+    submit(&plane, &ask, Command::ClearGate { scope: scope_of(&scope)?, reason, who }).await
+}
+
+pub(super) async fn move_home(
+    State(plane): Shared,
+    ask: Ask,
+    Path(pool): Path<String>,
+    body: Result<Json<MoveHome>, JsonRejection>,
+) -> Result<Response, No> {
+    let Json(MoveHome { to, epoch }) = body.map_err(|e| rejected(e.status(), &e.body_text()))?;
+    let (reason, who) = signature(&ask)?;
+    let epoch = match epoch {
+        Some(epoch) => epoch,
+        None => {
+            let state = plane.read_state().await?;
+            // A repeated request is answered by its id; a pool without a home is refused by name.
+            state.plan().and_then(|plan| plan.homes.get(&pool)).map_or(0, |home| home.epoch)
+        }
+    };
+    submit(&plane, &ask, Command::MoveHome { pool, to, epoch, reason, who }).await
 }
 
 pub(super) async fn set_world(
     State(plane): Shared,
-    Extension(caller): Extension<Caller>,
-    signed: Result<Query<Signed>, QueryRejection>,
+    ask: Ask,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Applied>, No> {
-    let Query(Signed { who, reason, request_id }) = signed.map_err(|e| rejected(e.status(), &e.body_text()))?;
+) -> Result<Response, No> {
     let body = body.map_err(|e| rejected(e.status(), &e.body_text()))?;
-    let based_on = based_on(&headers)?;
+    let base = base_of(&headers)?;
     let world = world_in(&headers, &body)?;
-    propose(&plane, &caller, &request_id, Command::SetWorld { based_on, world, reason, who }).await
+    let based_on = match base {
+        Base::Plan(id) => id,
+        Base::Content(condition) => {
+            let edited = |now: &World| {
+                condition.check("world", &now.name, Some(&world_value(now)?))?;
+                Ok(world.clone())
+            };
+            return Ok(match change_world(&plane, &ask, edited).await? {
+                Done::Tried(preview) => Json(preview).into_response(),
+                Done::Applied(applied, plan) => {
+                    ([(header::ETAG, etag(&world_value(&plan.world)?))], Json(applied)).into_response()
+                }
+            });
+        }
+    };
+    let (reason, who) = signature(&ask)?;
+    let command = Command::SetWorld { based_on, world, reason, who };
+    if ask.dry_run {
+        let state = plane.read_state().await?;
+        return Ok(Json(tried(&plane, &state, &ask, command)?).into_response());
+    }
+    submit(&plane, &ask, command).await
 }
 
-async fn propose(plane: &Plane, caller: &Caller, request_id: &str, command: Command) -> Result<Json<Applied>, No> {
-    let id: RequestId = request_id.parse().map_err(|why| No::invalid(format!("`{request_id}`: {why}")))?;
-    let kind = command.kind();
-    let outcome = plane.propose(plane.request_with(id, command)).await?;
-    tracing::info!(%caller, kind, request = %id, ?outcome, "a request of a person");
-    match outcome {
-        Outcome::Applied(plan) => Ok(Json(Applied { plan, changed: true })),
-        Outcome::Unchanged(plan) => Ok(Json(Applied { plan, changed: false })),
-        Outcome::Refused(refusal) => Err(refusal.into()),
+fn signature(ask: &Ask) -> Result<(String, String), No> {
+    ask.signed().map(|(reason, who)| (reason.to_owned(), who.to_owned()))
+}
+
+/// A subject as addresses have it: `region/eu-west`, `pool/web/eu-west`, or a region's name alone.
+pub(super) fn subject_of(text: &str) -> Result<Subject, No> {
+    let read = match text.contains('/') {
+        true => text.parse(),
+        false => text.parse::<RegionName>().map(Subject::Region),
+    };
+    read.map_err(|e| No::invalid(e.to_string()))
+}
+
+/// `world`, or `pool/NAME`.
+fn scope_of(text: &str) -> Result<GateScope, No> {
+    match text.split_once('/') {
+        None if text == "world" => Ok(GateScope::World),
+        Some(("pool", name)) if !name.is_empty() => Ok(GateScope::Pool(name.to_owned())),
+        _ => Err(No::invalid(format!("`{text}` is not what a gate stands before: write `world` or `pool/NAME`"))),
     }
 }
 
-fn rejected(status: StatusCode, why: &str) -> No {
+pub(super) fn rejected(status: StatusCode, why: &str) -> No {
     let kind = if status == StatusCode::PAYLOAD_TOO_LARGE { ProblemKind::TooLarge } else { ProblemKind::Invalid };
     No(Problem::new(kind, why))
 }
 
-/// Which Plan the change was made from: `If-Match: "LINEAGE:VERSION"`, as a [`PlanId`] is written.
-fn based_on(headers: &HeaderMap) -> Result<PlanId, No> {
-    let hint = "send `If-Match: \"LINEAGE:VERSION\"` with the number of the Plan that you changed";
-    let wrong = |message: String| No(Problem::new(ProblemKind::Invalid, message).hint(hint));
-    let text = headers
-        .get(header::IF_MATCH)
-        .ok_or_else(|| wrong("the request does not say from which Plan it was made".into()))?;
-    let text = text.to_str().unwrap_or_default().trim_matches('"');
-    parse_plan_id(text).ok_or_else(|| wrong(format!("`{text}` is not the number of a Plan")))
+/// What a change of the whole World was made from.
+enum Base {
+    /// `If-Match: "LINEAGE:VERSION"`: from this Plan, whatever has changed in it since.
+    Plan(PlanId),
+    /// An ETag: from this World.
+    Content(Condition),
+}
+
+fn base_of(headers: &HeaderMap) -> Result<Base, No> {
+    let given = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
+    match given.and_then(|text| parse_plan_id(text.trim_matches('"'))) {
+        Some(id) => Ok(Base::Plan(id)),
+        None => Condition::of(headers).map(Base::Content),
+    }
 }
 
 /// The reverse of `PlanId`'s `Display`.
-fn parse_plan_id(text: &str) -> Option<PlanId> {
+pub(super) fn parse_plan_id(text: &str) -> Option<PlanId> {
     let (lineage, version) = text.split_once(':')?;
     Some(PlanId { lineage: u64::from_str_radix(lineage, 16).ok()?, version: version.parse().ok()? })
 }
@@ -121,6 +208,22 @@ fn world_in(headers: &HeaderMap, body: &[u8]) -> Result<World, No> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subjects_and_gates_are_read_as_addresses_have_them() {
+        let subject = |text: &str| subject_of(text).map(|subject| subject.to_string()).ok();
+        assert_eq!(subject("eu-west").as_deref(), Some("region/eu-west"));
+        assert_eq!(subject("region/eu-west").as_deref(), Some("region/eu-west"));
+        assert_eq!(subject("pool/web/eu-west").as_deref(), Some("pool/web/eu-west"));
+        for wrong in ["", "EU", "pool/web", "region/", "a/b/c/d"] {
+            assert_eq!(subject(wrong), None, "{wrong}");
+        }
+        assert_eq!(scope_of("world").ok(), Some(GateScope::World));
+        assert_eq!(scope_of("pool/web").ok(), Some(GateScope::Pool("web".into())));
+        for wrong in ["", "web", "pool/", "world/web"] {
+            assert!(scope_of(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_number_of_a_plan_is_read_as_it_is_written_and_nothing_else_is() {

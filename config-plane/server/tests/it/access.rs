@@ -106,7 +106,7 @@ async fn a_region_votes_in_its_own_name_only_and_nonsense_is_told_so() {
         (Method::POST, path::RAFT_APPEND, "nonsense", StatusCode::BAD_REQUEST, "invalid"),
         (Method::POST, path::RAFT_SNAPSHOT, "\u{0}\u{0}\u{0}\u{1}", StatusCode::BAD_REQUEST, "invalid"),
         (Method::POST, path::OVERRIDES, "{}", StatusCode::BAD_REQUEST, "invalid"),
-        (Method::PUT, path::WORLD, "{}", StatusCode::BAD_REQUEST, "invalid"),
+        (Method::PUT, path::WORLD, "{}", StatusCode::PRECONDITION_REQUIRED, "unconditional"),
         (Method::DELETE, "/v1/overrides/NoRegion?who=a&reason=b&request_id=0", "", StatusCode::BAD_REQUEST, "invalid"),
         (Method::GET, "/v1/plan/newest", "", StatusCode::BAD_REQUEST, "invalid"),
         (Method::GET, "/v1/nothing", "", StatusCode::NOT_FOUND, "not_found"),

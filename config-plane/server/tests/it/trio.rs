@@ -112,11 +112,23 @@ pub(crate) struct Trio {
 impl Trio {
     /// Three members that know of each other; none runs yet.
     pub(crate) fn seated() -> Self {
+        Self::with(&NAMES)
+    }
+
+    /// One member that runs alone, of a world that is founded.
+    pub(crate) async fn solo() -> Self {
+        let mut solo = Self::with(&NAMES[..1]);
+        solo.start(0).await;
+        solo.everywhere("the first Plan", |_| true).await;
+        solo
+    }
+
+    fn with(names: &[&'static str]) -> Self {
         let dir = Dir::new();
         let ca = WorldCa::create(&dir.path().join("pki"), "test").expect("an authority");
         let token = AdminToken::create(&dir.path().join("admin.token")).expect("a token");
         token.hash().save(&dir.path().join("admin.hash")).expect("its hash");
-        let seats: Vec<Seat> = NAMES
+        let seats: Vec<Seat> = names
             .iter()
             .map(|region| {
                 let addr = free_addr();
@@ -200,7 +212,7 @@ impl Trio {
     }
 
     pub(crate) fn running(&self) -> Vec<usize> {
-        (0..3).filter(|seat| self.seats[*seat].running.is_some()).collect()
+        (0..self.seats.len()).filter(|seat| self.seats[*seat].running.is_some()).collect()
     }
 
     /// One member's own client.

@@ -16,13 +16,13 @@ fn vector(observer: &str, seq: u64, down: &str) -> VoteVector {
     VoteVector { observer: name(observer), epoch_ms: 1, seq, votes, failing_since_ms, load_rps: Default::default() }
 }
 
-struct Observers {
+pub(crate) struct Observers {
     transports: Vec<(usize, Transport)>,
     seq: u64,
 }
 
 impl Observers {
-    fn at(trio: &Trio, seats: &[usize]) -> Self {
+    pub(crate) fn at(trio: &Trio, seats: &[usize]) -> Self {
         let transport = |seat: usize| {
             let credentials = Credentials::Identity(trio.identity(seat));
             Transport::new(&credentials, ChannelOptions::default()).expect("a transport")
@@ -31,7 +31,7 @@ impl Observers {
     }
 
     /// Each observer tells every member, and passes on what the leader answers.
-    async fn say_down(&mut self, trio: &Trio, down: &str) {
+    pub(crate) async fn say_down(&mut self, trio: &Trio, down: &str) {
         self.seq += 1;
         for (observer, transport) in &self.transports {
             for seat in trio.running() {

@@ -146,7 +146,7 @@ fn a_subject_that_flaps_stays_out_until_it_was_quiet_or_somebody_forgives_it() {
     }
     bench.decide("eu", Verdict::Down);
     let frozen = expect![
-        "damping: `region/eu` flapped (penalty 2902) and stays out until that is below 750, for 30 min more: find the cause, then `atoll override region/eu --clear-damping`"
+        "damping: `region/eu` flapped (penalty 2902) and stays out until that is below 750, for 30 min more: find the cause, then `atoll damping clear region/eu`"
     ];
     check(bench.decide("eu", Verdict::Up), frozen);
     let mut forgiven = Bench { state: bench.state.clone(), ..bench };

@@ -153,6 +153,7 @@ impl Sim {
             leads,
             judge,
             stopping,
+            lever: crate::lever::Lever::untouched(),
         });
         net.plug(id, Arc::clone(&plane), Arc::clone(&alive));
         consensus.run();

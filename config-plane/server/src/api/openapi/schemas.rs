@@ -1,0 +1,294 @@
+//! The schemas of what travels. Those of the World's parts come from the model's tables, the same that its files are checked by;
+//! the others are listed here by their keys, and a test compares them with what is really written.
+
+use model::World;
+use serde_json::{Map, Value, json};
+
+/// All schemas by name.
+pub(super) fn all() -> Map<String, Value> {
+    let mut schemas = of_the_world();
+    schemas.extend(written_here().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
+    schemas
+}
+
+/// The World, and each kind of object as its place in the World describes it.
+fn of_the_world() -> Map<String, Value> {
+    let world = World::json_schema();
+    let part = |place: &str| world.pointer(place).cloned().unwrap_or(Value::Bool(true));
+    let parts = [
+        ("Region", part("/properties/region/items")),
+        ("Check", part("/properties/check/additionalProperties")),
+        ("Pool", part("/properties/pool/additionalProperties")),
+        ("Zone", part("/properties/zone/items")),
+        ("SafetyRule", part("/properties/safety/items")),
+        ("StatePolicy", part("/properties/state")),
+        ("Automation", part("/properties/automation")),
+    ];
+    let parts = parts.into_iter().map(|(name, schema)| (name.to_owned(), schema));
+    std::iter::once(("World".to_owned(), world.clone())).chain(parts).collect()
+}
+
+const TEXT: &str = "string";
+const WHOLE: &str = "integer";
+const FLAG: &str = "boolean";
+const MANY: &str = "array";
+const THING: &str = "object";
+
+/// An object with these keys, in JSON Schema's words; `?` after a type: it may be left out or null.
+fn of(keys: &[(&str, &str)]) -> Value {
+    let schema = |kind: &str| match kind.strip_suffix('?') {
+        Some(kind) => json!({ "type": [kind, "null"] }),
+        None => json!({ "type": kind }),
+    };
+    let properties: Map<String, Value> = keys.iter().map(|(key, kind)| ((*key).to_owned(), schema(kind))).collect();
+    let required: Vec<&str> = keys.iter().filter(|(_, kind)| !kind.ends_with('?')).map(|(key, _)| *key).collect();
+    json!({ "type": "object", "properties": properties, "required": required })
+}
+
+fn list() -> Value {
+    of(&[("plan", THING), ("items", MANY)])
+}
+
+fn written_here() -> Vec<(&'static str, Value)> {
+    let mut schemas = of_changes();
+    schemas.extend(of_answers());
+    schemas
+}
+
+fn of_changes() -> Vec<(&'static str, Value)> {
+    vec![
+        ("Applied", of(&[("plan", THING), ("changed", FLAG)])),
+        (
+            "Preview",
+            of(&[
+                ("dry_run", FLAG),
+                ("plan", THING),
+                ("changes", FLAG),
+                ("made_by", "string?"),
+                ("refused", "object?"),
+                ("diff", "object?"),
+            ]),
+        ),
+        (
+            "Problem",
+            of(&[
+                ("error", TEXT),
+                ("rule", "string?"),
+                ("message", TEXT),
+                ("hint", "string?"),
+                ("leader", "string?"),
+                ("referrers", "array?"),
+            ]),
+        ),
+        (
+            "SetOverride",
+            of(&[
+                ("subject", TEXT),
+                ("action", TEXT),
+                ("reason", TEXT),
+                ("who", TEXT),
+                ("ttl_ms", WHOLE),
+                ("request_id", "string?"),
+                ("second", "string?"),
+                ("staging", "object?"),
+            ]),
+        ),
+        ("SetGate", of(&[("binds_people", "boolean?"), ("ttl_ms", WHOLE)])),
+        ("MoveHome", of(&[("to", TEXT), ("epoch", "integer?")])),
+        ("SetLever", of(&[("enabled", FLAG)])),
+        (
+            "VoteVector",
+            of(&[
+                ("observer", TEXT),
+                ("epoch_ms", WHOLE),
+                ("seq", WHOLE),
+                ("votes", THING),
+                ("failing_since_ms", "object?"),
+                ("load_rps", "object?"),
+            ]),
+        ),
+        ("VoteReceipt", of(&[("leader", "string?"), ("is_leader", FLAG), ("quorum_age_ms", "integer?")])),
+    ]
+}
+
+fn of_answers() -> Vec<(&'static str, Value)> {
+    vec![
+        ("OpenApi", of(&[("openapi", TEXT), ("info", THING), ("paths", THING), ("components", THING)])),
+        (
+            "PlaneStatus",
+            of(&[
+                ("region", TEXT),
+                ("id", WHOLE),
+                ("leader", "string?"),
+                ("term", WHOLE),
+                ("members", MANY),
+                ("quorum_age_ms", "integer?"),
+                ("plan", "object?"),
+                ("last_applied", "integer?"),
+                ("committed", "integer?"),
+            ]),
+        ),
+        (
+            "Plan",
+            of(&[
+                ("id", THING),
+                ("made_at_ms", WHOLE),
+                ("made_by", TEXT),
+                ("world", THING),
+                ("verdicts", THING),
+                ("overrides", MANY),
+                ("decisions", MANY),
+                ("gates", "array?"),
+                ("homes", "object?"),
+                ("removals", "object?"),
+            ]),
+        ),
+        ("PlanHistory", of(&[("region", TEXT), ("plans", MANY), ("worlds", MANY)])),
+        ("KeptWorld", of(&[("version", WHOLE), ("made_at_ms", WHOLE), ("made_by", TEXT), ("world", THING)])),
+        ("VotesReport", of(&[("region", TEXT), ("votes", MANY)])),
+        ("ObjectList", list()),
+        ("Overrides", list()),
+        ("Gates", list()),
+        ("Homes", list()),
+        (
+            "DecisionExplanation",
+            of(&[
+                ("version", WHOLE),
+                ("made_by", "string?"),
+                ("made_at_ms", "integer?"),
+                ("decisions", MANY),
+                ("refused", "object?"),
+            ]),
+        ),
+        (
+            "WhatIfReport",
+            of(&[
+                ("plan", THING),
+                ("down", MANY),
+                ("decided", MANY),
+                ("serving", THING),
+                ("cannot", MANY),
+                ("capacity_left_percent", "integer?"),
+            ]),
+        ),
+        ("SurveyReport", of(&[("at_ms", "integer?"), ("losses", THING)])),
+        ("LeverReport", of(&[("region", TEXT), ("stopped", "object?")])),
+        (
+            "StateSummary",
+            of(&[
+                ("region", TEXT),
+                ("id", WHOLE),
+                ("incarnation", WHOLE),
+                ("keys", WHOLE),
+                ("digest", TEXT),
+                ("version_vector", THING),
+                ("conflicts", WHOLE),
+                ("peers", MANY),
+            ]),
+        ),
+        (
+            "DnsExplanation",
+            of(&[("region", TEXT), ("plan", "object?"), ("rcode", TEXT), ("answer", MANY), ("steps", MANY)]),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{OverrideAction, Plan, PlanId, RegionName, Subject, VoteVector};
+    use plane_client::{
+        Problem, ProblemKind,
+        api::{
+            Applied, PlaneStatus, SetOverride, VoteReceipt,
+            human::{LeverReport, MoveHome, Preview, SetGate, SurveyReport, WhatIfReport},
+        },
+    };
+    use serde::Serialize;
+
+    use super::*;
+
+    /// What is written has the needed keys, and no key that its schema does not have.
+    fn check(name: &str, example: &impl Serialize) {
+        let schema = &all()[name];
+        let written = serde_json::to_value(example).unwrap();
+        let written = written.as_object().unwrap();
+        for key in written.keys() {
+            assert!(schema["properties"].get(key).is_some(), "{name} has no `{key}`");
+        }
+        for needed in schema["required"].as_array().into_iter().flatten() {
+            assert!(written.contains_key(needed.as_str().unwrap()), "{name}: `{needed}` is not written");
+        }
+    }
+
+    #[test]
+    fn schemas_have_the_keys_that_are_written() {
+        let region = RegionName::new("eu").unwrap();
+        let plan = PlanId { lineage: 1, version: 2 };
+        let world = World::parse(&World::default_toml(3, 0), "world.toml").unwrap();
+        check("World", &world);
+        check("Region", &world.regions[0]);
+        check("Check", world.checks.values().next().unwrap());
+        check("Pool", world.pools.values().next().unwrap());
+        check("Zone", &world.zones[0]);
+        check("Automation", &world.automation);
+        check("StatePolicy", &world.state);
+        check("Plan", &Plan::new(plan, 1, "test", world));
+        check("Applied", &Applied { plan, changed: true });
+        let problem = Problem { referrers: ["pool web".to_owned()].into(), ..Problem::new(ProblemKind::Refused, "no") };
+        check("Problem", &problem.hint("h").rule("r"));
+        let refused = Some(Problem::new(ProblemKind::Refused, "no"));
+        let diff = Some(json!({}));
+        check("Preview", &Preview { dry_run: true, plan, changes: true, made_by: Some("x".into()), refused, diff });
+        let subject = Subject::Region(region.clone());
+        check(
+            "SetOverride",
+            &SetOverride {
+                subject,
+                action: OverrideAction::Down,
+                reason: "r".into(),
+                who: "w".into(),
+                ttl_ms: 1,
+                request_id: "1".into(),
+                second: Some("s".into()),
+                staging: None,
+            },
+        );
+        check("SetGate", &SetGate { binds_people: true, ttl_ms: 1 });
+        check("MoveHome", &MoveHome { to: region.clone(), epoch: Some(1) });
+        check("VoteReceipt", &VoteReceipt { leader: None, is_leader: false, quorum_age_ms: None });
+        let votes = Default::default();
+        let load_rps = [(region.clone(), 1)].into();
+        let failing_since_ms = Default::default();
+        check(
+            "VoteVector",
+            &VoteVector { observer: region.clone(), epoch_ms: 1, seq: 1, votes, failing_since_ms, load_rps },
+        );
+        check(
+            "WhatIfReport",
+            &WhatIfReport {
+                plan,
+                down: vec![],
+                decided: vec![],
+                serving: Default::default(),
+                cannot: vec![],
+                capacity_left_percent: None,
+            },
+        );
+        check("SurveyReport", &SurveyReport::default());
+        check("LeverReport", &LeverReport { region: region.clone(), stopped: None });
+        check(
+            "PlaneStatus",
+            &PlaneStatus {
+                region,
+                id: 1,
+                leader: None,
+                term: 1,
+                members: vec![],
+                quorum_age_ms: None,
+                plan: None,
+                last_applied: None,
+                committed: None,
+            },
+        );
+    }
+}
