@@ -1,5 +1,6 @@
 //! The decision tables of `testdata/`, run against the real judge and the real state machine, and a law over random worlds.
 
+mod invariants;
 mod stage;
 mod table;
 

@@ -81,7 +81,7 @@ pub(super) fn expire(plan: &Plan, now_ms: u64, entry: Entry<'_>) -> Option<Plan>
     }
     let mut next = plan.clone();
     if entry.is_guarded() {
-        end_words(&mut next, &ends, entry.now_ms(plan));
+        end_words(&mut next, &ends, now_ms);
     } else {
         next.overrides.retain(|o| !ends.contains(&o.subject));
     }

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Decision, OverrideAction, Verdict, Vote, VoteVector};
+use model::{Decision, OverrideAction, Subject, Verdict, Vote, VoteVector, World};
 
 use crate::{
-    Command, Input, Judge, Now, Outcome, PlaneState, Standing, serving_members,
-    testkit::{founded, name, plan, request, say, subject},
+    Command, Demand, Input, Judge, Now, Outcome, PlaneState, Standing, serving_members,
+    testkit::{LINEAGE, name, plan, request, say, world},
 };
 
 const STEP_MS: u64 = 10;
-const VOTE_PERIOD_MS: u64 = 200;
 /// The wall clock's start; the monotonic one starts at 0.
 pub(super) const EPOCH_MS: u64 = 1_000_000;
 
@@ -21,10 +20,17 @@ pub(super) enum Say {
 }
 
 pub(super) struct Stage {
-    now_ms: u64,
+    pub(super) now_ms: u64,
+    /// How far the wall clock stepped.
+    pub(super) stepped_ms: i64,
+    /// From one round of votes to the next. A test of hours takes a long one, below the life of a vote.
+    pub(super) vote_period_ms: u64,
     regions: Vec<String>,
     silent: BTreeSet<String>,
+    /// By observer, then by region or `pool/POOL/REGION`.
     opinions: BTreeMap<String, BTreeMap<String, Vote>>,
+    /// What the gateways say that they carry.
+    pub(super) load_rps: Demand,
     seq: u64,
     pub(super) judge: Judge,
     pub(super) state: PlaneState,
@@ -38,14 +44,25 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(regions: &[&str]) -> Self {
+        Self::of(world(regions))
+    }
+
+    pub(super) fn of(world: World) -> Self {
+        let regions = world.regions.iter().map(|region| region.name.to_string()).collect();
+        let mut state = PlaneState::new();
+        let founded = state.apply(1, &request(1, Command::Found { world, lineage: LINEAGE }));
+        assert!(matches!(founded, Outcome::Applied(_)), "{founded:?}");
         let mut stage = Self {
             now_ms: 0,
-            regions: regions.iter().map(ToString::to_string).collect(),
+            stepped_ms: 0,
+            vote_period_ms: 200,
+            regions,
             silent: BTreeSet::new(),
             opinions: BTreeMap::new(),
+            load_rps: Demand::new(),
             seq: 0,
             judge: Judge::new(),
-            state: founded(regions),
+            state,
             index: 1,
             proposals_get_lost: false,
             story: Vec::new(),
@@ -57,7 +74,7 @@ impl Stage {
     }
 
     fn now(&self) -> Now {
-        Now { mono_ms: self.now_ms, wall_ms: EPOCH_MS + self.now_ms }
+        Now { mono_ms: self.now_ms, wall_ms: (EPOCH_MS + self.now_ms).saturating_add_signed(self.stepped_ms) }
     }
 
     pub(super) fn say(&mut self, observer: &str, say: &Say) {
@@ -77,13 +94,27 @@ impl Stage {
         if let Command::SetOverride { lasts_ms, .. } = &mut command {
             *lasts_ms = for_ms;
         }
-        self.apply(command);
+        self.person(command);
+    }
+
+    /// A command of a person; the judge sees the Plan that it makes.
+    pub(super) fn person(&mut self, command: Command) -> Outcome {
+        let outcome = self.apply(command);
         self.tell(Input::Plan(plan(&self.state)));
+        outcome
+    }
+
+    /// A new leader: the same votes and the same log, by way of a snapshot.
+    pub(super) fn restart(&mut self) {
+        self.state = serde_json::from_str(&serde_json::to_string(&self.state).unwrap()).unwrap();
+        self.judge = Judge::new();
+        self.tell(Input::Plan(plan(&self.state)));
+        self.tell(Input::Leading(true));
     }
 
     pub(super) fn run_until(&mut self, until_ms: u64) {
         while self.now_ms < until_ms {
-            if self.now_ms.is_multiple_of(VOTE_PERIOD_MS) {
+            if self.now_ms.is_multiple_of(self.vote_period_ms) {
                 self.seq += 1;
                 for vector in self.vectors() {
                     self.tell(Input::Votes(vector));
@@ -99,16 +130,18 @@ impl Stage {
     fn vectors(&self) -> Vec<VoteVector> {
         let speaking = self.regions.iter().filter(|region| !self.silent.contains(*region));
         let vector = |observer: &String| {
-            let opinion = |about: &String| {
-                self.opinions.get(observer).and_then(|said| said.get(about)).copied().unwrap_or(Vote::Up)
+            let opinion = |about: &Subject| {
+                let said = self.opinions.get(observer);
+                let own = said.and_then(|said| said.get(&about.to_string().replace("region/", "")));
+                own.copied().unwrap_or(Vote::Up)
             };
             VoteVector {
                 observer: name(observer),
                 epoch_ms: 1,
                 seq: self.seq,
-                votes: self.regions.iter().map(|about| (subject(about), opinion(about))).collect(),
+                votes: plan(&self.state).verdicts.keys().map(|about| (about.clone(), opinion(about))).collect(),
                 failing_since_ms: BTreeMap::new(),
-                load_rps: BTreeMap::new(),
+                load_rps: self.load_rps.clone(),
             }
         };
         speaking.map(vector).collect()
@@ -132,7 +165,7 @@ impl Stage {
     fn apply(&mut self, command: Command) -> Outcome {
         self.index += 1;
         let mut entry = request(self.index, command);
-        entry.proposed_at_ms = EPOCH_MS + self.now_ms;
+        entry.proposed_at_ms = self.now().wall_ms;
         let outcome = self.state.apply(self.index, &entry);
         match &outcome {
             Outcome::Applied(id) => self.tell_story(id.version),
@@ -151,7 +184,7 @@ impl Stage {
             self.story.push(format!(
                 "t={} {} {:?}, {} of {} needed: {}",
                 self.now_ms,
-                decision.subject.region(),
+                short(&decision.subject),
                 decision.to,
                 decision.evidence.needed,
                 decision.evidence.qualified,
@@ -171,13 +204,16 @@ impl Stage {
     pub(super) fn unsteady(&self) -> Vec<String> {
         let standings = self.judge.standings(self.now());
         let told = standings.iter().filter_map(|(about, (tally, standing))| {
-            let region = about.region();
+            let region = short(about);
             match standing {
                 Standing::Steady if tally.is_suspect() => Some(format!("{region} suspect, {} Down", tally.down)),
                 Standing::Steady => None,
                 Standing::Blind => Some(format!("{region} blind, {} of {}", tally.qualified, tally.sight)),
                 Standing::Leaning { to, .. } => Some(format!("{region} leaning {to:?}")),
-                Standing::HeldBack { to, .. } => Some(format!("{region} {to:?} held back by a guard")),
+                Standing::HeldBack { to, refusal } => {
+                    let rule = refusal.to_string();
+                    Some(format!("{region} {to:?} held back: {}", rule.split(':').next().unwrap_or_default()))
+                }
             }
         });
         told.collect()
@@ -186,12 +222,29 @@ impl Stage {
     /// The verdicts beneath what serves, if they say something else.
     pub(super) fn hidden(&self) -> Vec<String> {
         let plan = plan(&self.state);
-        let hidden = plan
-            .verdicts
-            .iter()
-            .filter(|(about, state)| plan.serving(about.region()).serves == (state.verdict == Verdict::Down));
-        hidden.map(|(about, state)| format!("{} {:?} beneath an override", about.region(), state.verdict)).collect()
+        let hidden = plan.verdicts.iter().filter(|(about, state)| {
+            plan.override_on(about).is_some_and(|word| (word.share_permille == 0) != (state.verdict == Verdict::Down))
+        });
+        hidden.map(|(about, state)| format!("{} {:?} beneath an override", short(about), state.verdict)).collect()
     }
+
+    /// The members that are sent less than all of their share.
+    pub(super) fn shares(&self) -> Vec<String> {
+        let plan = plan(&self.state);
+        let told = plan.world.pools.iter().flat_map(|(pool, members)| {
+            let plan = &plan;
+            members.members.iter().filter_map(move |region| {
+                let share = plan.serving_in(pool, region).share_permille;
+                (0 < share && share < 1000).then(|| format!("{pool} sends {region} {} %", share / 10))
+            })
+        });
+        told.collect()
+    }
+}
+
+/// A region by its name alone.
+fn short(about: &Subject) -> String {
+    about.to_string().replace("region/", "")
 }
 
 fn word(vote: Vote) -> &'static str {
