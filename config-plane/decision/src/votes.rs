@@ -241,3 +241,6 @@ fn is_vouched_for(subject: &Subject, blamer: &VoteVector, fresh: &Fresh<'_>) -> 
     let good = opinions.iter().filter(|vote| matches!(vote, Vote::Up | Vote::Degraded)).count();
     2 * good > opinions.len()
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,3 +37,8 @@ fn replay(text: &str, golden: &ExpectFile) {
 fn the_same_log_gives_bit_equal_state_log_of_generation_0() {
     replay(include_str!("../../../testdata/log-0.txt"), &expect_file!["../../../testdata/log-0.txt"]);
 }
+
+#[test]
+fn the_same_log_gives_bit_equal_state_log_of_generation_1() {
+    replay(include_str!("../../../testdata/log-1.txt"), &expect_file!["../../../testdata/log-1.txt"]);
+}
