@@ -17,6 +17,7 @@
 //! - One proposal is under way at a time. After a refusal or a lost answer the judge waits, twice as long each time, or until a
 //!   new Plan comes: no storm.
 
+mod proposing;
 mod standing;
 
 use std::{
@@ -24,13 +25,9 @@ use std::{
     sync::Arc,
 };
 
-use model::{Evidence, Plan, PlanId, RegionName, Subject, SubjectState, Verdict, VoteVector};
+use model::{Plan, PlanId, RegionName, Subject, SubjectState, Verdict, VoteVector};
 
-use crate::{
-    Change, Command, Demand, Now, Outcome, Penalty, Refusal, Tally, Timing, VoteBook,
-    guards::{self, Wish, expirable, openable},
-    pace::Pace,
-};
+use crate::{Command, Demand, Now, Outcome, Penalty, Refusal, Tally, Timing, VoteBook, pace::Pace};
 
 pub use standing::Standing;
 
@@ -240,90 +237,6 @@ impl Judge {
         }
         brewing
     }
-
-    fn propose(&mut self, now: Now, plan: &Plan, timing: &Timing, brewing: bool) {
-        self.held_back.clear();
-        let together_ms = self.together_ms(now, timing, brewing);
-        if together_ms.is_none_or(|at| at <= now.mono_ms) {
-            let changes = self.admissible(now, plan);
-            if !changes.is_empty() {
-                let falling = self.falling_beside(&changes);
-                let command = Command::Decide { based_on: plan.id, changes, falling, now_ms: now.wall_ms };
-                return self.put_under_way(now, command);
-            }
-        }
-        if !expirable(plan, now.wall_ms).is_empty() || openable(plan, now.wall_ms).next().is_some() {
-            return self.put_under_way(now, Command::ExpireOverrides { now_ms: now.wall_ms });
-        }
-        if let Some(command) = self.steps(now, plan) {
-            return self.put_under_way(now, command);
-        }
-        let dues = self.leanings.values().map(Leaning::due_ms);
-        let in_mono = |at_ms: u64| now.mono_ms.saturating_add(at_ms.saturating_sub(now.wall_ms));
-        let ends = plan.overrides.iter().map(|o| o.expires_at_ms).chain(plan.gates.iter().map(|g| g.expires_at_ms));
-        let steps = guards::next_due_ms(plan).map(|at_ms| in_mono(at_ms).max(self.steps_again_ms));
-        let all = dues.chain(ends.map(in_mono)).chain(together_ms).chain(steps);
-        self.wake_at_ms = all.filter(|at| *at > now.mono_ms).min();
-    }
-
-    /// The command that takes ramps and drains further, if one is due and not halted.
-    fn steps(&mut self, now: Now, plan: &Plan) -> Option<Command> {
-        let due_ms = guards::next_due_ms(plan)?;
-        if now.mono_ms < self.steps_again_ms {
-            return None;
-        }
-        let demand_rps = self.book.demand(plan);
-        if !guards::due_steps(plan, now.wall_ms, &demand_rps).is_empty() {
-            return Some(Command::Advance { now_ms: now.wall_ms, demand_rps });
-        }
-        if due_ms <= now.wall_ms {
-            self.steps_again_ms = now.mono_ms.saturating_add(Self::STEPS_PAUSE_MS);
-        }
-        None
-    }
-
-    /// Until when a due Down waits for what is brewing; none if nothing waits.
-    fn together_ms(&self, now: Now, timing: &Timing, brewing: bool) -> Option<u64> {
-        let downs = self.leanings.values().filter(|leaning| leaning.to == Verdict::Down);
-        let first_due = downs.map(Leaning::due_ms).filter(|due| *due <= now.mono_ms).min()?;
-        brewing.then(|| first_due.saturating_add(timing.hold_ms))
-    }
-
-    /// The due changes that the guards let through together: returns first, since they can only widen a pool.
-    fn admissible(&mut self, now: Now, plan: &Plan) -> Vec<Change> {
-        let mut due: Vec<(&Subject, &Leaning)> =
-            self.leanings.iter().filter(|(_, leaning)| leaning.due_ms() <= now.mono_ms).collect();
-        due.sort_by_key(|(_, leaning)| leaning.to == Verdict::Down);
-        let demand_rps = if due.is_empty() { BTreeMap::new() } else { self.book.demand(plan) };
-        let mut changes = Vec::new();
-        for (subject, leaning) in due {
-            let Some(state) = plan.verdicts.get(subject) else { continue };
-            changes.push(change(subject, state.verdict, leaning, &demand_rps));
-            let falling = self.falling_beside(&changes);
-            let wish = Wish { changes: &changes, falling: &falling, now_ms: now.wall_ms };
-            if let Err(refusal) = guards::check_decision(plan, wish) {
-                changes.pop();
-                self.held_back.insert(subject.clone(), refusal);
-            }
-        }
-        changes
-    }
-
-    /// What a quorum calls Down besides these changes, due or not, and since when.
-    fn falling_beside(&self, changes: &[Change]) -> BTreeMap<Subject, u64> {
-        let falls = self.leanings.iter().filter(|(_, leaning)| leaning.to == Verdict::Down);
-        falls
-            .filter(|(subject, _)| changes.iter().all(|change| change.subject != **subject))
-            .map(|(subject, leaning)| (subject.clone(), leaning.since.wall_ms))
-            .collect()
-    }
-
-    fn put_under_way(&mut self, now: Now, command: Command) {
-        let until_ms = now.mono_ms.saturating_add(Self::PATIENCE_MS);
-        self.outputs.push_back(command);
-        self.under_way = Some(UnderWay { made: None, until_ms });
-        self.wake_at_ms = Some(until_ms);
-    }
 }
 
 /// How long a quorum must stand before it is acted on.
@@ -333,23 +246,6 @@ fn hold_ms(timing: &Timing, state: &SubjectState, to: Verdict, now: Now) -> u64 
         (Verdict::Down, _) => timing.up_hold_after(Penalty::of(state, now.wall_ms).flaps()),
         (_, Verdict::Degraded) => timing.degraded_hold_ms,
         (_, Verdict::Up) => timing.up_hold_ms,
-    }
-}
-
-fn change(subject: &Subject, from: Verdict, leaning: &Leaning, demand_rps: &Demand) -> Change {
-    let tally = &leaning.tally;
-    Change {
-        subject: subject.clone(),
-        from,
-        to: leaning.to,
-        evidence: Evidence {
-            votes: tally.votes.clone(),
-            needed: tally.high(),
-            qualified: tally.qualified,
-            first_probe_ms: tally.first_probe_ms,
-            quorum_at_ms: leaning.since.wall_ms,
-            demand_rps: demand_rps.clone(),
-        },
     }
 }
 

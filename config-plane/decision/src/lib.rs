@@ -11,10 +11,14 @@
 //! No clock, no randomness, no socket, no task in here: time and request ids are arguments. So a decision can be run again
 //! from its inputs, on the live state's copy (`what-if`), or a million times in a test.
 //!
+//! Where to read on: `judge.rs` and `timing.rs` for when something is decided, `guards.rs` for what never is, `damping.rs` for what
+//! flaps, `guards/steps.rs` for what goes step by step, `state.rs` for how a Plan is made, `what_if.rs` for what would come of it.
+//!
 //! The split that matters: the [`Judge`] may be stale, wrong or absent, and nothing breaks, because the guards are asked
 //! again inside [`PlaneState::apply`], on every member, at the one place where a Plan can change.
 
 mod damping;
+mod family;
 mod guards;
 mod judge;
 mod now;
@@ -32,12 +36,13 @@ mod what_if;
 mod worlds;
 
 pub use damping::Penalty;
+pub use family::Family;
 pub use guards::{Capacity, Wish, capacity_left, check_decision, expirable, openable};
 pub use judge::{Input, Judge, Standing};
 pub use now::Now;
 pub use probe::{Finding, Observer, ProbeMachine};
 pub use quorum::Quorum;
-pub use refusal::{Family, Refusal};
+pub use refusal::Refusal;
 pub use request::{Change, Command, Demand, Outcome, Request, RequestId, Staging};
 pub use serving::{emptied_pool, serving_members};
 pub use state::{PlaneState, RefusedRequest};

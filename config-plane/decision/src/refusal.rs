@@ -3,6 +3,8 @@
 use model::{GateScope, PlanId, RegionName, Subject, Verdict};
 use serde::{Deserialize, Serialize};
 
+use crate::Family;
+
 /// The first guard that refused a request.
 ///
 /// Adding a variant is a change of the log's format: an older member must be able to read what a newer leader recorded.
@@ -335,25 +337,6 @@ pub enum Refusal {
         /// Where it is.
         home: RegionName,
     },
-}
-
-/// An address family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// IPv4: what A answers name.
-    V4,
-    /// IPv6: what AAAA answers name.
-    V6,
-}
-
-impl std::fmt::Display for Family {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        })
-    }
 }
 
 fn behind(scope: &GateScope) -> String {

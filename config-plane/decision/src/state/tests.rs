@@ -1,9 +1,11 @@
 //! What each command does, and every refusal in its own words. The laws are in `tests/laws.rs`.
 
+mod bench;
 mod exhaustive;
 mod golden;
 mod guarded;
 mod laws;
+mod stepwise;
 
 use expect_test::{Expect, expect};
 use model::{OverrideAction, Vote};
