@@ -257,7 +257,8 @@ mod tests {
 
     #[test]
     fn an_answer_to_sums_that_were_made_again_is_not_taken_for_the_answer_to_the_new_ones() {
-        let comparing = |until_ms| Comparing { since: VersionVector::default(), vv: VersionVector::default(), until_ms };
+        let comparing =
+            |until_ms| Comparing { since: VersionVector::default(), vv: VersionVector::default(), until_ms };
         let mut ladder = Ladder::default();
         let answered = |ladder: &mut Ladder| ladder.answered(7).map(|comparing| comparing.until_ms);
         assert_eq!(answered(&mut ladder), None, "to nothing");
