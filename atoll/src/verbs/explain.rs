@@ -102,7 +102,11 @@ fn in_words(explanation: &Explanation, place: &str) -> anyhow::Result<String> {
         Why::Verdict => "on the quorum's verdict",
         Why::Override => "on a human's word",
     };
-    writeln!(text, "{} ({place}) is {named}, {word}.", explanation.region)?;
+    let share = match explanation.serving.share_permille {
+        0 | 1000 => String::new(),
+        permille => format!(" to {} % of its users", f64::from(permille) / 10.0),
+    };
+    writeln!(text, "{} ({place}) is {named}{share}, {word}.", explanation.region)?;
     if let Some(verdict) = &explanation.verdict {
         writeln!(text, "verdict {:?} since {} (plan {})", verdict.verdict, clock(verdict.since_ms)?, verdict.version)?;
     }
