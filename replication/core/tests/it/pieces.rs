@@ -2,17 +2,7 @@
 
 use replication_core::{CatchUp, Gone, Partition, VersionVector};
 
-use crate::support::{Region, START_MS, sync};
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-}
+use crate::support::{Dice, Region, START_MS, sync};
 
 /// One random command among few keys, so that they meet.
 fn act(region: &mut Region, dice: &mut Dice) {

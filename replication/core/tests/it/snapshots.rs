@@ -5,17 +5,7 @@ use std::collections::HashSet;
 
 use replication_core::{CatchUp, Partition};
 
-use crate::support::{Region, START_MS, replica};
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-}
+use crate::support::{Dice, Region, START_MS, replica};
 
 /// One random command on one of a few keys of every type, small ones and large ones; in half of them removes leave marks.
 fn act(region: &mut Region, dice: &mut Dice) {
