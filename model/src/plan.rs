@@ -134,6 +134,13 @@ pub struct Serving {
     pub why: Why,
 }
 
+impl Serving {
+    /// Whether it is sent all of its normal share: neither drained in steps nor on the way back.
+    pub fn is_whole(&self) -> bool {
+        self.serves && self.share_permille == WHOLE
+    }
+}
+
 /// Whose word decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

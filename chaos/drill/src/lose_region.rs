@@ -257,23 +257,32 @@ impl<S: Stage> Run<'_, S> {
         }
     }
 
-    /// Waits for the decision that brings the victim back, so that its flaps are seen too.
+    /// Waits for the decision that brings the victim back, so that its flaps are seen too, and for the end of its ramp: until
+    /// then the next drill would find a region that most users are kept from.
     async fn until_back(&mut self, ground: &Ground) {
         let give_up = tokio::time::Instant::now() + self.terms.converged_within;
-        let subject = Subject::Region(self.terms.region.clone());
         while tokio::time::Instant::now() < give_up {
-            let decisions = self.decisions_since(ground.decisions_before).await.unwrap_or_default();
-            if decisions.iter().any(|d| d.subject == subject && d.to == Verdict::Up) {
-                self.stage.say(&format!("failback {} is named in answers again", self.terms.region));
+            if self.has_all_users(ground.decisions_before).await.unwrap_or(false) {
+                self.stage.say(&format!("failback {} is named to all its users again", self.terms.region));
                 return;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         let what = format!(
-            "{} serves but no decision brought it back within {:?}",
+            "{} serves but is not named to all its users again within {:?}",
             self.terms.region, self.terms.converged_within
         );
         self.failures.push(Failure::new(Outcome::Fail, what));
+    }
+
+    /// Whether a decision after `version` brought the victim back, and it has its whole share.
+    async fn has_all_users(&self, version: u64) -> anyhow::Result<bool> {
+        let victim = &self.terms.region;
+        let survivor = self.survivors().next().context("nobody survived")?;
+        let plan = self.stage.plan(&survivor.name).await?;
+        let subject = Subject::Region(victim.clone());
+        let decided = plan.decisions.iter().any(|d| d.version > version && d.subject == subject && d.to == Verdict::Up);
+        Ok(decided && plan.serving(victim).is_whole())
     }
 
     async fn decisions_since(&self, version: u64) -> anyhow::Result<Vec<Decision>> {
