@@ -48,7 +48,7 @@ pub(crate) struct Filled {
     /// All partitions, in order.
     pub(crate) partitions: Vec<Partition>,
     /// The last stamp of any change.
-    pub(crate) last: Hlc,
+    pub(crate) last_seen: Hlc,
     /// The last stamp of a change made here.
     pub(crate) last_local: Hlc,
 }
@@ -79,12 +79,12 @@ pub(crate) fn fill<R>(
         });
     }
     let outcome = outcome?;
-    let last = lanes.iter().map(|lane| lane.last).max().unwrap_or(Hlc::ZERO);
+    let last_seen = lanes.iter().map(|lane| lane.last_seen).max().unwrap_or(Hlc::ZERO);
     let last_local = lanes.iter().map(|lane| lane.last_local).max().unwrap_or(Hlc::ZERO);
     let mut shares: Vec<_> = lanes.into_iter().map(|lane| lane.partitions.into_iter()).collect();
     let count = shares.len();
     let partitions = (0..usize::from(PARTITIONS)).filter_map(|id| shares[id % count].next()).collect();
-    Ok((outcome, Filled { partitions, last, last_local }))
+    Ok((outcome, Filled { partitions, last_seen, last_local }))
 }
 
 /// With a thread for each lane, beside the reader.
@@ -226,7 +226,7 @@ struct Lane {
     partitions: Vec<Partition>,
     /// The pieces of a partition so far, and where the last of them stood.
     assembly: Option<(CatchUp, Place, Arc<Path>)>,
-    last: Hlc,
+    last_seen: Hlc,
     last_local: Hlc,
     fault: Option<Fault>,
 }
@@ -234,7 +234,7 @@ struct Lane {
 impl Lane {
     fn new(index: usize, count: usize, me: ReplicaId) -> Self {
         let partitions = (index as u16..PARTITIONS).step_by(count).map(|id| Partition::new(id, me)).collect();
-        Self { count, me, partitions, assembly: None, last: Hlc::ZERO, last_local: Hlc::ZERO, fault: None }
+        Self { count, me, partitions, assembly: None, last_seen: Hlc::ZERO, last_local: Hlc::ZERO, fault: None }
     }
 
     fn run(mut self, loads: &Receiver<Load>) -> Self {
@@ -288,8 +288,8 @@ impl Lane {
 
     fn delta(&mut self, payload: &Bytes) -> Result<(), String> {
         let (delta, _) = Delta::decode_within(payload).map_err(|e| e.to_string())?.ok_or("a delta that is cut off")?;
-        self.last = self.last.max(delta.hlc);
-        if delta.replica == self.me {
+        self.last_seen = self.last_seen.max(delta.hlc);
+        if delta.replica.region == self.me.region {
             self.last_local = self.last_local.max(delta.hlc);
         }
         match self.partition(delta.partition)?.merge(&delta) {

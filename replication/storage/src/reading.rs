@@ -34,6 +34,8 @@ pub(crate) struct Replay {
     pub(crate) marks: Marks,
     /// The stamp of the last change made here.
     pub(crate) last_local: Hlc,
+    /// The latest stamp of all changes, whoever made them: no more to be trusted than when they came.
+    pub(crate) last_seen: Hlc,
 }
 
 /// Reads a directory. `known` is the identity that was found in it; `me` is who reads, through so many `lanes`.
@@ -56,9 +58,10 @@ pub(crate) fn read(
         Ok((last, marks, before, replayed))
     })?;
     let (last, mut marks, before, replayed) = read;
-    marks.last = marks.last.max(filled.last);
+    marks.last = marks.last.max(filled.last_local);
     // A checkpoint does not tell changes made here from others; none of them was made after its last stamp.
-    let replay = Replay { partitions: filled.partitions, marks, last_local: before.max(filled.last_local) };
+    let last_local = before.max(filled.last_local);
+    let replay = Replay { partitions: filled.partitions, marks, last_local, last_seen: filled.last_seen };
     let reached = Reached::load(files, dir)?;
     let in_doubt = doubt(files, known, &replayed, last, reached);
     let sync_lost = !power_failed && reached.is_some_and(|reached| reached.sync_lost);

@@ -123,11 +123,10 @@ pub(crate) fn open(config: StoreConfig) -> Result<(Inner, RecoveryReport), OpenE
         took: started.elapsed(),
     };
     let journal = Journal::resume(setting(&config, me), &replayed, report.in_doubt.is_some(), sync_lost)?;
-    let resume = if known.is_none() || doubtful {
-        beyond_the_past(replay.marks.last, config.clock.now_ms())
-    } else {
-        replay.marks.last
-    };
+    let wall_ms = config.clock.now_ms();
+    // Others' stamps are followed as far as when they came, no further: what their clocks are ahead is not our past.
+    let past = replay.marks.last.max(replay.last_seen.adoptable(wall_ms));
+    let resume = if known.is_none() || doubtful { beyond_the_past(past, wall_ms) } else { past };
     Ok((assemble(config, hold, identity, journal, replay, last.unwrap_or_default(), resume), report))
 }
 

@@ -247,3 +247,25 @@ fn a_region_whose_clock_is_90_s_ahead_loses_nothing_and_drags_nobody_along() {
     assert_eq!(get(&ahead, "k").as_deref(), Some("replaced"));
     assert_eq!(right.digest(), ahead.digest());
 }
+
+/// Found by a simulation: stamps read from the journal were followed without a limit, and what was then called complete lay
+/// beyond what a region that has lost its disk can know of.
+#[test]
+fn a_start_follows_the_stamps_of_others_no_further_than_their_arrival_did() {
+    let dirs = [TempDir::new(), TempDir::new()];
+    let at = |dir: &Path, region, ms| StoreConfig { clock: Hand::at(ms).clock(), ..config(dir, region) };
+    for ahead_ms in [400, 9_000, 90_000] {
+        let dirs = dirs.each_ref().map(|dir| dir.join(ahead_ms.to_string()));
+        let ahead = open_with(at(&dirs[1], 2, NOON + ahead_ms)).0;
+        run(&ahead, &set("k", "from the future"));
+        let right = open_with(at(&dirs[0], 1, NOON)).0;
+        deltas(&ahead, 0).into_iter().for_each(|delta| assert!(matches!(right.offer(delta), Offer::Applied)));
+        right.write_pending().unwrap();
+        drop(right);
+        let (right, report) = open_with(at(&dirs[0], 1, NOON));
+        assert_eq!((report.in_doubt, report.records), (None, 1));
+        run(&right, &set("mine", "v"));
+        let stamp = right.last_write_hlc();
+        assert!(stamp.ms() <= NOON + replication_core::AHEAD_MS, "{ahead_ms} ms ahead: {stamp}");
+    }
+}
