@@ -83,6 +83,7 @@ impl Inner {
             (slot.partition.snapshot_piece(cursor, PIECE_BYTES), began.elapsed())
         });
         self.counters.longest_piece_us.fetch_max(held.as_micros() as u64, Ordering::Relaxed);
+        cursor.let_go();
         piece
     }
 

@@ -35,6 +35,8 @@ pub struct SnapshotCursor {
     end: u32,
     /// The large key in `slot` that was begun.
     large: Option<Large>,
+    /// Large keys that are done: what was remembered of them, until [`Self::let_go`].
+    spent: Vec<Large>,
     /// No piece was made yet: an empty partition that has a context is one piece too.
     fresh: bool,
 }
@@ -52,12 +54,20 @@ struct Found {
     left: usize,
 }
 
+impl SnapshotCursor {
+    /// Frees what keys that are done have left behind. The dots of a million elements take milliseconds to free, so this is
+    /// for the time between two pieces, when nobody waits for the partition.
+    pub fn let_go(&mut self) {
+        self.spent.clear();
+    }
+}
+
 impl Partition {
     /// Begins a snapshot of the state as it is now.
     pub fn begin_snapshot(&self) -> SnapshotCursor {
         let (slot, end) = (0, self.keys.slots());
         let (maker, vv, early) = (self.me, self.vv.clone(), self.early_dots());
-        SnapshotCursor { maker, vv, early, slot, end, large: None, fresh: true }
+        SnapshotCursor { maker, vv, early, slot, end, large: None, spent: Vec::new(), fresh: true }
     }
 
     /// The next piece, of about `max_bytes`; `None` when there is none any more. A piece may be empty.
@@ -91,7 +101,8 @@ impl Partition {
                 }
             };
             if passed {
-                (cursor.slot, cursor.large) = (cursor.slot + 1, None);
+                cursor.spent.extend(cursor.large.take());
+                cursor.slot += 1;
             }
         }
         cursor.fresh = false;
