@@ -3,12 +3,14 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::UdpSocket,
     sync::{mpsc, watch},
@@ -23,13 +25,25 @@ use crate::{
 const DATAGRAM: usize = 65_536;
 /// Datagrams on the way in one direction; a wire that holds more drops, as a router's queue does.
 const IN_FLIGHT: usize = 8192;
+/// What the system may hold for a socket, each way.
+const SOCKET_BYTES: usize = 4 << 20;
 /// Dialling sockets that one path remembers.
 const FLOWS: usize = 256;
 /// A flow without a datagram for this long is forgotten.
 const FLOW_IDLE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn bind(at: SocketAddr) -> anyhow::Result<UdpSocket> {
-    UdpSocket::bind(at).await.with_context(|| format!("WAN path: cannot bind {at}/udp"))
+    socket(at).with_context(|| format!("WAN path: cannot bind {at}/udp"))
+}
+
+/// With room for what comes while this process waits for a processor: a wire does not lose packets because somebody else computes.
+fn socket(at: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
+    let _ = socket.set_recv_buffer_size(SOCKET_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BYTES);
+    socket.set_nonblocking(true)?;
+    socket.bind(&at.into())?;
+    UdpSocket::from_std(socket.into())
 }
 
 pub(crate) async fn serve(socket: UdpSocket, target: SocketAddr, pair: Pair, mut closing: watch::Receiver<bool>) {
@@ -72,9 +86,9 @@ impl Drop for Flow {
 }
 
 impl Flow {
-    async fn open(near: Arc<UdpSocket>, client: SocketAddr, target: SocketAddr, pair: &Pair) -> std::io::Result<Self> {
+    async fn open(near: Arc<UdpSocket>, client: SocketAddr, target: SocketAddr, pair: &Pair) -> io::Result<Self> {
         let any: IpAddr = if target.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-        let far = Arc::new(UdpSocket::bind((any, 0)).await?);
+        let far = Arc::new(socket((any, 0).into())?);
         far.connect(target).await?;
         let forth = Wire::start(pair.forth.clone(), far.clone(), None);
         let mut back = Wire::start(pair.back.clone(), near, Some(client));

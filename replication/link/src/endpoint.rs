@@ -1,13 +1,19 @@
 //! The QUIC endpoint: one UDP socket for dialling and listening, TLS 1.3 with certificates on both sides.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
 
 use pki::{ClientAuth, Identity, Principal};
 use quinn::{
-    ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig, VarInt,
+    ClientConfig, Connection, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use rustls::pki_types::CertificateDer;
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{StartError, congestion::LinkCongestion};
 
@@ -20,6 +26,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const WINDOW: u32 = 8 << 20;
 /// One for each lane.
 const STREAMS: u32 = 3;
+/// What the system may hold of a link's packets, each way.
+const SOCKET_BYTES: usize = 4 << 20;
 /// First guess of a round trip: a packet lost while connecting is sent again after three of these.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 
@@ -35,9 +43,22 @@ pub(crate) fn bind(listen: SocketAddr, identity: &Identity) -> Result<Endpoint, 
     let tls = identity.client_config(&ALPN.map(|(_, name)| name)).map_err(|e| StartError::Tls(e.to_string()))?;
     let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).map_err(unusable)?));
     client.transport_config(transport);
-    let mut endpoint = Endpoint::server(server, listen).map_err(|source| StartError::Bind { listen, source })?;
+    let bound = socket(listen)
+        .and_then(|socket| Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime)));
+    let mut endpoint = bound.map_err(|source| StartError::Bind { listen, source })?;
     endpoint.set_default_client_config(client);
     Ok(endpoint)
+}
+
+/// The system's usual 208 KiB hold some ninety packets: fewer than a peer may send in one go, so a moment in which this process
+/// is not scheduled would look like a narrow path, and a link over a long one would take seconds to grow out of that again. Where
+/// the system allows less (`net.core.rmem_max`), it gives what it allows.
+fn socket(listen: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
+    let _ = socket.set_recv_buffer_size(SOCKET_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BYTES);
+    socket.bind(&listen.into())?;
+    Ok(socket.into())
 }
 
 fn transport() -> TransportConfig {
