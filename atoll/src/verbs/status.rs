@@ -143,7 +143,7 @@ fn divergent(state: &StateSummary) -> BTreeMap<RegionName, Vec<DivergentBucket>>
 }
 
 fn healthy(status: &Status) -> bool {
-    let well = |region: &RegionStatus| region.reachable && region.serves && region.divergent_buckets == 0;
+    let well = |region: &RegionStatus| region.reachable && region.serves && region.why != Why::Capacity && region.divergent_buckets == 0;
     status.quorum && status.regions.iter().all(well)
 }
 
@@ -188,9 +188,10 @@ fn show_divergent(region: &RegionName, peer: &RegionName, buckets: &[DivergentBu
 fn cells(region: &RegionStatus, paint: Paint) -> Vec<String> {
     let dash = || "–".to_owned();
     let answers = match (region.serves, region.why) {
+        (true, Why::Capacity) => paint.bad("in part"),
         (true, _) => paint.good("named"),
         (false, Why::Override) => paint.warn("drained"),
-        (false, Why::Verdict) => paint.bad("left out"),
+        (false, Why::Verdict | Why::Capacity) => paint.bad("left out"),
     };
     let verdict = match region.verdict {
         Some(Verdict::Up) => paint.good("up"),
