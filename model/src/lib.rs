@@ -28,7 +28,7 @@ pub use diff::{DiffGroup, NameCounts, WorldDiff};
 pub use errors::{KeyPath, Place, WorldError, WorldErrors};
 pub use name::{NameError, RegionName, Subject};
 pub use overrides::{Gate, GateScope, Override, OverrideAction, Stages};
-pub use plan::{Decision, Evidence, Home, Plan, PlanId, Serving, SubjectState, Verdict, Why};
+pub use plan::{Decision, Evidence, Home, Kept, Plan, PlanId, Serving, SubjectState, Verdict, Why};
 pub use state_policy::{Conflicts, Durability, PrefixPolicy, StatePolicy};
 pub use token::Token;
 pub use vote::{Vote, VoteVector};

@@ -54,6 +54,22 @@ pub struct SubjectState {
     /// When the penalty was last reckoned, Unix milliseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub penalty_at_ms: u64,
+    /// The part that it keeps of its users although it is Down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
+}
+
+/// A part of its users that a subject keeps although it is Down, since the others could not carry them: to send them there as well
+/// would take the others down too, and serve nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// Which part of its normal share, per mille.
+    pub permille: u32,
+    /// What its region was asked for when it fell, reckoned to a whole share, requests per second.
+    pub asked_rps: u32,
+    /// When it was last cut, Unix milliseconds.
+    pub at_ms: u64,
 }
 
 /// All of a share, per mille.
@@ -72,7 +88,16 @@ fn is_zero(n: &u64) -> bool {
 impl SubjectState {
     /// A verdict without a history.
     pub fn new(verdict: Verdict, since_ms: u64, version: u64) -> Self {
-        Self { verdict, since_ms, version, ramp_permille: WHOLE, ramp_at_ms: 0, penalty: 0, penalty_at_ms: 0 }
+        Self {
+            verdict,
+            since_ms,
+            version,
+            ramp_permille: WHOLE,
+            ramp_at_ms: 0,
+            penalty: 0,
+            penalty_at_ms: 0,
+            kept: None,
+        }
     }
 }
 
@@ -139,6 +164,11 @@ impl Serving {
     pub fn is_whole(&self) -> bool {
         self.serves && self.share_permille == WHOLE
     }
+
+    /// Whether users that are sent there are served, as far as the Plan knows: named, and not only for want of room elsewhere.
+    pub fn is_alive(&self) -> bool {
+        self.serves && self.why != Why::Capacity
+    }
 }
 
 /// Whose word decides.
@@ -149,6 +179,8 @@ pub enum Why {
     Verdict,
     /// A human's override.
     Override,
+    /// The quorum's verdict is Down, and the others cannot carry all of its users ([`Kept`]).
+    Capacity,
 }
 
 /// The whole of what a follower needs: it asks nobody anything else.
@@ -211,7 +243,8 @@ impl Plan {
     }
 
     /// The same for a region as a member of a pool: it serves if both the region and the member do, with the product of their
-    /// shares. Whose word it is: the one that keeps it out; an override if one of the two is overridden.
+    /// shares. Whose word it is: the one that keeps it out; want of room, if that alone keeps one of the two in; an override if one of the two is
+    /// overridden.
     /// In a pool without automation only overrides count.
     pub fn serving_in(&self, pool: &str, region: &RegionName) -> Serving {
         if self.world.pools.get(pool).is_some_and(|pool| !pool.automation) {
@@ -227,6 +260,7 @@ impl Plan {
         let why = match (whole.serves, member.serves) {
             (false, true) => whole.why,
             (true, false) => member.why,
+            (true, true) if whole.why == Why::Capacity || member.why == Why::Capacity => Why::Capacity,
             _ if whole.why == Why::Override => Why::Override,
             _ => member.why,
         };
@@ -252,7 +286,11 @@ impl Plan {
             let share_permille = if o.action == OverrideAction::Up { WHOLE } else { o.share_permille };
             return Serving { serves: share_permille > 0, share_permille, why: Why::Override };
         }
-        let share_permille = self.verdicts.get(subject).map_or(WHOLE, |state| match state.verdict {
+        let state = self.verdicts.get(subject);
+        if let Some(kept) = state.filter(|state| state.verdict == Verdict::Down).and_then(|state| state.kept) {
+            return Serving { serves: kept.permille > 0, share_permille: kept.permille, why: Why::Capacity };
+        }
+        let share_permille = state.map_or(WHOLE, |state| match state.verdict {
             Verdict::Up => state.ramp_permille,
             Verdict::Degraded => state.ramp_permille.min(self.world.automation.degraded_percent.saturating_mul(10)),
             Verdict::Down => 0,

@@ -144,7 +144,7 @@ impl Region {
         let (demote, demoted) = watch::channel(Default::default());
         let views = Views::default();
         let publisher = publish(Publishing::new(config.region.clone()), plans.clone(), demoted, views.clone());
-        let dns = Arc::new(dns_server::start(DnsConfig::new(config.listen.dns), views.clone())?);
+        let dns = Arc::new(dns_server::start(DnsConfig::new(config.listen.dns), views.clone(), heard(&follower))?);
 
         let store = state::open(&config, own_id(&world, &config)?, fetch_state).await?;
         let member = Arc::new(OnceLock::new());
@@ -324,6 +324,12 @@ fn plane_config(
         timing: RaftTiming::for_rtt(config.round_trip_ms),
         routes,
     })
+}
+
+/// For how long the follower has not heard of a quorum, for whoever asks DNS.
+fn heard(follower: &FollowerHandle) -> dns_server::Heard {
+    let heard = follower.heard();
+    Arc::new(move || heard.silent_for(Instant::now()))
 }
 
 /// Joins two watch channels; ends when either side is gone.

@@ -101,6 +101,7 @@ fn in_words(explanation: &Explanation, place: &str) -> anyhow::Result<String> {
     let word = match explanation.serving.why {
         Why::Verdict => "on the quorum's verdict",
         Why::Override => "on a human's word",
+        Why::Capacity => "though its verdict is Down: the others cannot carry them",
     };
     let share = match explanation.serving.share_permille {
         0 | 1000 => String::new(),

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use model::{Plan, PlanId, RegionName, Subject, Verdict, Why};
 use plane_client::{
     PlaneClient,
-    api::{DivergentBucket, PlaneStatus, StateSummary},
+    api::{Concern, DivergentBucket, PlaneStatus, StateSummary},
 };
 use serde::Serialize;
 
@@ -29,6 +29,16 @@ struct Status {
     leader: Option<RegionName>,
     quorum: bool,
     regions: Vec<RegionStatus>,
+    /// What people should look at, the gravest first.
+    concerns: Vec<Told>,
+}
+
+/// A concern, and whose members tell of it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Told {
+    #[serde(flatten)]
+    concern: Concern,
+    told_by: Vec<RegionName>,
 }
 
 /// One region's line.
@@ -104,12 +114,24 @@ async fn collect(client: &PlaneClient) -> anyhow::Result<Status> {
     let newest = answers.values().filter_map(|a| a.status.as_ref()).max_by_key(|status| status.term);
     let quorum = answers.values().filter_map(|a| a.status.as_ref()?.quorum_age_ms).any(|age| age < QUORUM_FRESH_MS);
     Ok(Status {
+        concerns: concerns(answers.values().filter_map(|a| a.status.as_ref())),
         world: plan.world.name.clone(),
         plan: plan.id,
         leader: newest.and_then(|status| status.leader.clone()).filter(|_| quorum),
         quorum,
         regions: plan.world.regions.iter().map(|region| line(&plan, &region.name, answers.get(&region.name))).collect(),
     })
+}
+
+/// Each concern once, with all who tell of it.
+fn concerns<'a>(told: impl Iterator<Item = &'a PlaneStatus>) -> Vec<Told> {
+    let mut all: BTreeMap<&Concern, Vec<RegionName>> = BTreeMap::new();
+    for status in told {
+        for concern in &status.concerns {
+            all.entry(concern).or_default().push(status.region.clone());
+        }
+    }
+    all.into_iter().map(|(concern, told_by)| Told { concern: concern.clone(), told_by }).collect()
 }
 
 fn line(plan: &Plan, name: &RegionName, answers: Option<&Answers>) -> RegionStatus {
@@ -143,7 +165,9 @@ fn divergent(state: &StateSummary) -> BTreeMap<RegionName, Vec<DivergentBucket>>
 }
 
 fn healthy(status: &Status) -> bool {
-    let well = |region: &RegionStatus| region.reachable && region.serves && region.divergent_buckets == 0;
+    let well = |region: &RegionStatus| {
+        region.reachable && region.serves && region.why != Why::Capacity && region.divergent_buckets == 0
+    };
     status.quorum && status.regions.iter().all(well)
 }
 
@@ -162,6 +186,9 @@ fn show(status: &Status, json: bool) -> anyhow::Result<()> {
         table.row(cells(region, paint));
     }
     output::say(table.to_string());
+    if !status.concerns.is_empty() {
+        output::say(format!("\n{}", concerns_table(&status.concerns, paint)));
+    }
     for region in &status.regions {
         if let Some(reason) = &region.override_reason {
             output::say(format!(
@@ -177,6 +204,15 @@ fn show(status: &Status, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn concerns_table(concerns: &[Told], paint: Paint) -> Table {
+    let mut table = Table::new(&["CONCERN", "TOLD BY", "WHAT"]);
+    for Told { concern, told_by } in concerns {
+        let told_by: Vec<&str> = told_by.iter().map(RegionName::as_str).collect();
+        table.row(vec![paint.bad(concern.kind.as_str()), told_by.join(", "), concern.message.clone()]);
+    }
+    table
+}
+
 fn show_divergent(region: &RegionName, peer: &RegionName, buckets: &[DivergentBucket]) {
     output::say(format!("\n{region} and {peer} have seen the same and hold different things (please report it):"));
     for bucket in buckets {
@@ -188,9 +224,10 @@ fn show_divergent(region: &RegionName, peer: &RegionName, buckets: &[DivergentBu
 fn cells(region: &RegionStatus, paint: Paint) -> Vec<String> {
     let dash = || "–".to_owned();
     let answers = match (region.serves, region.why) {
+        (true, Why::Capacity) => paint.bad("in part"),
         (true, _) => paint.good("named"),
         (false, Why::Override) => paint.warn("drained"),
-        (false, Why::Verdict) => paint.bad("left out"),
+        (false, Why::Verdict | Why::Capacity) => paint.bad("left out"),
     };
     let verdict = match region.verdict {
         Some(Verdict::Up) => paint.good("up"),
@@ -216,4 +253,45 @@ fn cells(region: &RegionStatus, paint: Paint) -> Vec<String> {
         region.digest.as_ref().map_or_else(dash, |digest| digest.chars().take(8).collect()),
         if lag.is_empty() { dash() } else { lag.join("  ") },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use plane_client::api::ConcernKind;
+
+    use super::*;
+
+    #[test]
+    fn a_concern_is_shown_once_with_all_who_tell_of_it_and_the_gravest_first() {
+        let status = |region: &str, concerns: &[(ConcernKind, &str)]| PlaneStatus {
+            region: region.parse().expect("a name"),
+            id: 1,
+            leader: None,
+            term: 1,
+            members: vec![],
+            quorum_age_ms: None,
+            plan: None,
+            last_applied: None,
+            committed: None,
+            concerns: concerns
+                .iter()
+                .map(|(kind, message)| Concern { kind: *kind, message: (*message).into() })
+                .collect(),
+        };
+        let loss = (ConcernKind::Loss, "the loss of eu-west could not be carried: nobody left");
+        let all = [status("us-east", &[loss]), status("eu-west", &[loss, (ConcernKind::Disk, "slow")])];
+        let told = concerns(all.iter());
+        assert_eq!(
+            serde_json::to_value(&told).expect("JSON"),
+            serde_json::json!([
+                { "kind": "disk", "message": "slow", "told_by": ["eu-west"] },
+                { "kind": "loss", "message": loss.1, "told_by": ["us-east", "eu-west"] },
+            ])
+        );
+        let table = concerns_table(&told, Paint::for_stdout()).to_string();
+        assert!(
+            table.lines().nth(2).is_some_and(|line| line.contains("us-east, eu-west") && line.contains(loss.1)),
+            "{table}"
+        );
+    }
 }

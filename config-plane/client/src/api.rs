@@ -117,6 +117,65 @@ pub struct PlaneStatus {
     pub last_applied: Option<u64>,
     /// Index of the last log entry that it knows to be committed.
     pub committed: Option<u64>,
+    /// What people should look at. What is only for a leader to know is told by the leader alone.
+    #[serde(default)]
+    pub concerns: Vec<Concern>,
+}
+
+/// Something that people should look at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Concern {
+    /// Of what kind.
+    pub kind: ConcernKind,
+    /// What it is, and what to do about it.
+    pub message: String,
+}
+
+/// Kinds of concerns, the gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConcernKind {
+    /// The member takes no part in the plane any more.
+    Stopped,
+    /// The disk of its log does not answer.
+    Disk,
+    /// Automation is stopped on it by hand.
+    AutomationStopped,
+    /// Too few observers have an opinion of a subject: its verdict is frozen.
+    Blind,
+    /// Subjects fell together: their verdicts are frozen.
+    CommonMode,
+    /// A region is Down, and the others cannot carry all of its users.
+    Capacity,
+    /// A guard holds back what a quorum of the observers wants.
+    HeldBack,
+    /// A subject flapped, and stays out until it was quiet.
+    Damping,
+    /// The loss of a region could not be carried.
+    Loss,
+    /// A member lacks much of the log.
+    Lagging,
+    /// Round trips have outgrown raft's settings.
+    RoundTrip,
+}
+
+impl ConcernKind {
+    /// In one or two words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Disk => "disk",
+            Self::AutomationStopped => "automation stopped",
+            Self::Blind => "blind",
+            Self::CommonMode => "common mode",
+            Self::Capacity => "capacity",
+            Self::HeldBack => "held back",
+            Self::Damping => "damping",
+            Self::Loss => "loss",
+            Self::Lagging => "lagging",
+            Self::RoundTrip => "round trip",
+        }
+    }
 }
 
 /// What is known of the Plans that went before: `GET /v1/plan/history`.

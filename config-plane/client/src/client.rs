@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    Answer, Call, CallError, ChannelOptions, ClientError, Credentials, Endpoint, Transport,
+    Answer, Call, CallError, ChannelOptions, ClientError, Credentials, Endpoint, EventReader, Transport,
     api::{
         Applied, DnsExplanation, DnsQuestion, KeptWorld, PlanHistory, PlaneStatus, Signed, StateSummary, VoteReceipt,
         VotesReport, path,
@@ -122,6 +122,11 @@ impl PlaneClient {
     pub fn only(&self, region: &RegionName) -> Option<Self> {
         let endpoint = self.endpoints.iter().find(|e| e.name.as_ref() == Some(region))?;
         Some(Self::over(self.transport.clone(), vec![endpoint.clone()]).patience(self.patience))
+    }
+
+    /// Events of whichever member answers, after a Plan that is known or from now on.
+    pub fn events(&self, after: Option<PlanId>) -> EventReader {
+        EventReader::over(self.transport.clone(), self.endpoints.clone(), after)
     }
 
     /// A client of each of the endpoints alone, in their order: for what concerns one member and nobody else.

@@ -59,20 +59,28 @@ impl EventStream {
     /// The next event; signs of life are read over. No deadline. Cancelling loses nothing.
     pub async fn next(&mut self) -> Result<Event, FollowError> {
         loop {
-            while let Some(text) = take_message(&mut self.unread) {
-                if let Some(event) = parse(&text) {
-                    return Ok(event);
-                }
-            }
-            if self.unread.len() > EVENT_MOST {
-                return Err(FollowError::Ended(format!("an event is longer than {EVENT_MOST} bytes")));
-            }
-            match self.body.frame().await {
-                Some(Ok(frame)) => self.unread.extend(frame.data_ref().into_iter().flatten()),
-                Some(Err(e)) => return Err(FollowError::Ended(in_full(&e))),
-                None => return Err(FollowError::Ended("the member closed it".into())),
+            if let Some(event) = self.step().await? {
+                return Ok(event);
             }
         }
+    }
+
+    /// The next event, or whatever else came that shows that the stream lives. No deadline. Cancelling loses nothing.
+    pub(crate) async fn step(&mut self) -> Result<Option<Event>, FollowError> {
+        while let Some(text) = take_message(&mut self.unread) {
+            if let Some(event) = parse(&text) {
+                return Ok(Some(event));
+            }
+        }
+        if self.unread.len() > EVENT_MOST {
+            return Err(FollowError::Ended(format!("an event is longer than {EVENT_MOST} bytes")));
+        }
+        match self.body.frame().await {
+            Some(Ok(frame)) => self.unread.extend(frame.data_ref().into_iter().flatten()),
+            Some(Err(e)) => return Err(FollowError::Ended(in_full(&e))),
+            None => return Err(FollowError::Ended("the member closed it".into())),
+        }
+        Ok(None)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The client against a real server of its own: axum over TLS and HTTP/2 on a port of the loopback.
 
 mod calls;
+mod events;
 mod frames;
 mod objects;
 mod plane;

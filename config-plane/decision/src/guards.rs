@@ -11,7 +11,7 @@
 //! | damping | has the subject been quiet for long enough? | returns | – | – | here |
 //! | never the last | does somebody serve each pool, over each address family that it has, and does every safety rule hold? | yes | yes | **yes** | `left` |
 //! | `min_healthy` | are as many members left as the pool wants? | yes | – | – | `left` |
-//! | capacity | can what is left carry what users ask for? | yes | drains | – | `capacity` |
+//! | capacity | can what is left carry what users ask for? If not, only what fits is taken out | yes | drains | – | `capacity` |
 //! | velocity | does automation hold out more than it may, lately or in this hour? | removals | – | – | `velocity` |
 //! | common mode | did too much fall at once to be believed? | removals | – | – | `common_mode` |
 //! | homes | a home moves by command only, with a new epoch | never | yes | yes | `state/homes` |
@@ -44,6 +44,9 @@ pub(crate) use velocity::note_removals;
 pub(crate) use words::{check_lifetime, check_signature, check_staging, expirable_of_old, is_broken_glass};
 pub use words::{expirable, openable};
 
+/// The generation of guards that takes out as much as the others can carry, where all of it is too much.
+pub(crate) const CUTS_TO_FIT: u32 = 2;
+
 /// What automation wishes, and what it sees besides.
 #[derive(Debug, Clone, Copy)]
 pub struct Wish<'a> {
@@ -53,6 +56,8 @@ pub struct Wish<'a> {
     pub falling: &'a BTreeMap<Subject, u64>,
     /// The judge's clock, Unix milliseconds.
     pub now_ms: u64,
+    /// The generation of guards that it is judged by, 1 at least ([`crate::Request::GENERATION`]).
+    pub generation: u32,
 }
 
 /// Whether a decision may be made on this Plan: every guard but the fence, in order.
@@ -66,7 +71,7 @@ pub fn check_decision(plan: &Plan, wish: Wish<'_>) -> Result<(), Refusal> {
         check_damping(plan, change, wish.now_ms)?;
     }
     let before = sketch(plan);
-    let after = changed(&before, wish);
+    let after = decided(&before, wish);
     left::check(&before, &after)?;
     left::check_min_healthy(&before, &after)?;
     capacity::check(&before, &after, &demand_of(wish.changes))?;
@@ -197,12 +202,16 @@ pub(crate) fn sketch(plan: &Plan) -> Plan {
     }
 }
 
-fn changed(before: &Plan, wish: Wish<'_>) -> Plan {
+/// What a decision makes of a [`sketch`]. From generation 2 on, what falls keeps the users whom the others cannot carry.
+pub(crate) fn decided(before: &Plan, wish: Wish<'_>) -> Plan {
+    let demand_rps = demand_of(wish.changes);
     let mut after = before.clone();
-    for change in wish.changes {
-        if let Some(state) = before.verdicts.get(&change.subject) {
-            let next = next_state(state, change.to, wish.now_ms, before);
-            after.verdicts.insert(change.subject.clone(), next);
+    for Change { subject, to, .. } in wish.changes {
+        let Some(state) = before.verdicts.get(subject) else { continue };
+        after.verdicts.insert(subject.clone(), next_state(state, *to, wish.now_ms, before));
+        if wish.generation >= CUTS_TO_FIT && state.verdict != *to && *to == Verdict::Down {
+            let kept = capacity::kept(before, &after, subject, &demand_rps, wish.now_ms);
+            capacity::keep(&mut after, subject, kept);
         }
     }
     after
@@ -217,7 +226,10 @@ pub(crate) fn next_state(was: &SubjectState, to: Verdict, now_ms: u64, plan: &Pl
             (next.ramp_permille, next.ramp_at_ms) = (1000, 0);
         }
         (Verdict::Down, _) => {
-            (next.ramp_permille, next.ramp_at_ms) = (first_ramp_permille(&plan.world.automation, 0), now_ms);
+            let sent_permille = was.kept.map_or(0, |kept| kept.permille);
+            (next.ramp_permille, next.ramp_at_ms) =
+                (first_ramp_permille(&plan.world.automation, sent_permille), now_ms);
+            next.kept = None;
         }
         _ => {}
     }

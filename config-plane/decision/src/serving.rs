@@ -2,10 +2,10 @@
 
 use model::{Plan, RegionName};
 
-/// The members of a pool that the Plan names in answers, in the pool's order. Empty for an unknown pool.
+/// The members of a pool that serve the users whom the Plan sends them, in the pool's order. Empty for an unknown pool.
 pub fn serving_members<'p>(plan: &'p Plan, pool: &str) -> Vec<&'p RegionName> {
     let members = plan.world.pools.get(pool).map(|p| p.members.as_slice()).unwrap_or_default();
-    members.iter().filter(|m| plan.serving_in(pool, m).serves).collect()
+    members.iter().filter(|m| plan.serving_in(pool, m).is_alive()).collect()
 }
 
 /// The first pool (by name) that the step from `before` to `after` would leave without a serving member.

@@ -160,7 +160,7 @@ impl PlaneState {
                 guards::check_signature(reason, who)?;
                 self.set_world(plan, world, (reason, who), entry)
             }
-            Command::Advance { now_ms, demand_rps } => Ok(advance::advance(plan, *now_ms, demand_rps)),
+            Command::Advance { now_ms, demand_rps } => Ok(advance::advance(plan, *now_ms, demand_rps, entry)),
             Command::SetGate { scope, binds_people, reason, who, lasts_ms } => {
                 guards::check_signature(reason, who)?;
                 words::set_gate(plan, (scope, *binds_people), (reason, who), *lasts_ms, entry)

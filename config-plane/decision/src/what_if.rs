@@ -55,6 +55,13 @@ pub enum Cannot {
         /// What the guard would say.
         refusal: Refusal,
     },
+    /// It would be left out as far as the others can carry its users, and keep the rest.
+    Shed {
+        /// What died.
+        subject: Subject,
+        /// How many of its users it would keep, percent.
+        kept_percent: u32,
+    },
     /// A human's word would keep it in answers.
     Overridden {
         /// What died.
@@ -76,6 +83,12 @@ impl fmt::Display for Cannot {
                 write!(f, "{subject} would stay in answers: {qualified} observers would see it, and {sight} must")
             }
             Self::Refused { subject, refusal } => write!(f, "{subject} would stay in answers: {refusal}"),
+            Self::Shed { subject, kept_percent } => {
+                write!(
+                    f,
+                    "{kept_percent} % of the users of {subject} would stay with it: the others could not carry them"
+                )
+            }
             Self::Overridden { subject, who } => {
                 write!(f, "{subject} would stay in answers: {who} keeps it there with an override")
             }
@@ -186,8 +199,8 @@ fn still_named(
         let kept = word.action == OverrideAction::Up;
         return kept.then(|| Cannot::Overridden { subject, who: word.who.clone() });
     }
-    if plan.verdicts.get(&subject).is_some_and(|state| state.verdict == Verdict::Down) {
-        return None;
+    if let Some(state) = plan.verdicts.get(&subject).filter(|state| state.verdict == Verdict::Down) {
+        return state.kept.map(|kept| Cannot::Shed { subject, kept_percent: kept.permille / 10 });
     }
     match standing {
         Standing::HeldBack { refusal, .. } => Some(Cannot::Refused { subject, refusal: refusal.clone() }),

@@ -7,7 +7,7 @@ use model::{Plan, RegionName, VoteVector};
 use plane_client::api::{PlaneStatus, VoteReceipt, VotesReport, human::SurveyReport};
 use tokio::{sync::watch, task::JoinSet};
 
-use crate::{ProposeError, plane::Plane};
+use crate::{ProposeError, concerns, plane::Plane};
 
 /// How long raft may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
@@ -37,10 +37,10 @@ impl PlaneHandle {
         self.plane.consensus.sight().stopped
     }
 
-    /// What an operator should know of: round trips that raft's settings do not suit, a disk that does not answer, and
-    /// [`PlaneHandle::fault`]. Empty on a good day.
+    /// What an operator should know of this member: round trips that raft's settings do not suit, a disk that does not answer, a
+    /// lever that is pulled, and [`PlaneHandle::fault`]. Empty on a good day.
     pub fn concerns(&self) -> Vec<String> {
-        self.plane.concerns()
+        concerns::own(&self.plane).into_iter().map(|concern| concern.message).collect()
     }
 
     /// The round trip to each member that answers, by its region: the median of the last 32 pulses.

@@ -13,8 +13,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use decision::{Command, Demand, Input, Judge, Outcome, Timing};
-use model::{RegionName, Vote, VoteVector};
+use decision::{Command, Demand, Input, Judge, Outcome, Standing, Tally, Timing};
+use model::{RegionName, Subject, Vote, VoteVector};
 use plane_client::api::{ObserverVotes, VotesReport};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -154,6 +154,11 @@ impl View {
     /// What users ask of the regions now.
     pub(crate) fn demand(&self) -> Demand {
         self.judge.demand()
+    }
+
+    /// Where every subject stands.
+    pub(crate) fn standings(&self, now: decision::Now) -> BTreeMap<Subject, (Tally, Standing)> {
+        self.judge.standings(now)
     }
 
     /// Who said what, and whether it counts.

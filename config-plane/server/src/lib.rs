@@ -16,6 +16,7 @@
 
 mod api;
 mod clock;
+mod concerns;
 mod config;
 mod founding;
 mod handle;

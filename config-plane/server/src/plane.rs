@@ -19,7 +19,7 @@ use crate::{
     api::Followers,
     clock::{Clock, millis},
     history::History,
-    judging::Message,
+    judging::{Message, View},
     lever::Lever,
     raft::{
         codec,
@@ -122,16 +122,6 @@ impl Plane {
         })
     }
 
-    /// What an operator should know of and nobody else says.
-    pub(crate) fn concerns(&self) -> Vec<String> {
-        let sight = self.consensus.sight();
-        let stalled = self.consensus.disk_stalled_for();
-        let patience = Duration::from_millis(self.timing.election_max_ms);
-        let disk = (stalled > patience)
-            .then(|| format!("the disk of the plane's log has not answered for {} ms", stalled.as_millis()));
-        self.impatience(&sight.voters).into_iter().chain(disk).chain(sight.stopped).collect()
-    }
-
     /// Whether this member's judge may propose: it leads, it knows all that was decided before, and nobody has stopped it by hand.
     pub(crate) fn may_propose(&self) -> bool {
         self.leads.borrow().ready && self.lever.pulled().is_none()
@@ -180,6 +170,13 @@ impl Plane {
         *heard = (*heard).max(at);
     }
 
+    /// What the judge holds. `None` while the member shuts down.
+    pub(crate) async fn view(&self) -> Option<View> {
+        let (reply, view) = oneshot::channel();
+        self.judge.send(Message::Look(reply)).await.ok()?;
+        view.await.ok()
+    }
+
     /// Hands votes to the judge. A full inbox drops them: the next vector says the same and more.
     pub(crate) fn take_votes(&self, vector: VoteVector) -> VoteReceipt {
         if self.judge.try_send(Message::Votes(vector)).is_err() {
@@ -190,19 +187,13 @@ impl Plane {
 
     /// The votes that the judge holds. `None` while the member shuts down.
     pub(crate) async fn votes_report(&self) -> Option<VotesReport> {
-        let (reply, view) = oneshot::channel();
-        self.judge.send(Message::Look(reply)).await.ok()?;
-        Some(view.await.ok()?.report(self.region.clone(), self.clock.now()))
+        Some(self.view().await?.report(self.region.clone(), self.clock.now()))
     }
 
     /// What users ask of the regions now, as far as the votes tell: what the capacity guard weighs a drain against. Unknown, and
     /// so not weighed, while the member shuts down.
     pub(crate) async fn demand(&self) -> Demand {
-        let (reply, view) = oneshot::channel();
-        if self.judge.send(Message::Look(reply)).await.is_err() {
-            return Demand::new();
-        }
-        view.await.map(|view| view.demand()).unwrap_or_default()
+        self.view().await.map(|view| view.demand()).unwrap_or_default()
     }
 
     fn receipt(&self) -> VoteReceipt {
@@ -228,6 +219,7 @@ impl Plane {
             plan: self.plan().map(|plan| plan.id),
             last_applied: sight.last_applied,
             committed: sight.committed,
+            concerns: Vec::new(),
         }
     }
 }

@@ -28,6 +28,9 @@ pub use counters::DnsCounters;
 /// The View in force, shared between who publishes it and the sockets.
 pub type Views = Arc<ArcSwapOption<View>>;
 
+/// For how long no quorum of the plane was heard of; none if it was not since the start. Asked for `plan.atoll` alone.
+pub type Heard = Arc<dyn Fn() -> Option<Duration> + Send + Sync>;
+
 /// Where and within what bounds to serve.
 #[derive(Debug, Clone, Copy)]
 pub struct DnsConfig {
@@ -72,10 +75,10 @@ pub struct DnsHandle {
 }
 
 /// Binds both sockets and begins to answer. To be called inside a tokio runtime.
-pub fn start(config: DnsConfig, views: Views) -> Result<DnsHandle, BindError> {
+pub fn start(config: DnsConfig, views: Views, heard: Heard) -> Result<DnsHandle, BindError> {
     let sockets = bind::bind(config.listen)?;
     let counters = Arc::new(counters::Shared::default());
-    let answerer = Answerer { views, counters: counters.clone() };
+    let answerer = Answerer { views, heard, counters: counters.clone() };
     let udp = udp::Server::start(sockets.udp, answerer.clone())
         .map_err(|source| BindError::new(sockets.local_addr, Transport::Udp, source))?;
     let tcp = tokio::spawn(tcp::accept(sockets.tcp, config.tcp, answerer));
@@ -116,6 +119,7 @@ impl Drop for DnsHandle {
 #[derive(Clone)]
 struct Answerer {
     views: Views,
+    heard: Heard,
     counters: Arc<counters::Shared>,
 }
 
@@ -124,7 +128,7 @@ impl Answerer {
     fn answer(&self, query: &[u8], from: SocketAddr, transport: Transport, out: &mut Vec<u8>) -> bool {
         let view = self.views.load();
         let outcome: Outcome<'_> = match view.as_deref() {
-            Some(view) => answer(view, query, from.ip(), transport, out),
+            Some(view) => answer(view, query, from.ip(), transport, &*self.heard, out),
             None => refuse(query, transport, out),
         };
         self.counters.count(transport, &outcome);

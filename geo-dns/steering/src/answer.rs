@@ -1,6 +1,6 @@
 //! The whole server as one function: bytes in, bytes out.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use model::RegionName;
 
@@ -51,6 +51,11 @@ impl Outcome<'_> {
     }
 }
 
+/// For how long no quorum of the plane was heard of; none if it was not since the start.
+///
+/// A question, since time is not the core's: it is put only for the one name whose answer tells it, so that all others pay nothing.
+pub type Heard<'h> = &'h dyn Fn() -> Option<Duration>;
+
 /// Answers a packet. `client` is the address it came from. The answer replaces what is in `out`; if the outcome has no
 /// rcode, `out` is empty and nothing is to be sent.
 pub fn answer<'v>(
@@ -58,6 +63,7 @@ pub fn answer<'v>(
     query: &[u8],
     client: IpAddr,
     transport: Transport,
+    heard: Heard<'_>,
     out: &mut Vec<u8>,
 ) -> Outcome<'v> {
     let (asked, question) = match read(query) {
@@ -75,9 +81,9 @@ pub fn answer<'v>(
             write(&decision, name, asked, transport, out)
         }
         (CLASS_CH, rtype) => {
-            let set = about_itself(view, question.name.as_wire());
-            match set.filter(|_| matches!(rtype, Rtype::TXT | Rtype::ANY)) {
-                Some(set) => write_identity(set, asked, transport, out),
+            let is_text = matches!(rtype, Rtype::TXT | Rtype::ANY);
+            match is_text.then(|| about_itself(view, question.name.as_wire(), heard)).flatten() {
+                Some(set) => write_identity(&set, asked, transport, out),
                 None => fault(asked, Rcode::Refused, transport, out),
             }
         }
@@ -146,11 +152,12 @@ fn write<'v>(
     }
 }
 
-/// What a server is asked of itself in class CH: which version it runs, and who it is.
-fn about_itself<'v>(view: &'v View, name: &[u8]) -> Option<&'v RrSet> {
+/// What a server is asked of itself in class CH: which version it runs, who it is, and how old its Plan may be.
+fn about_itself<'v>(view: &'v View, name: &[u8], heard: Heard<'_>) -> Option<Cow<'v, RrSet>> {
     match name {
-        b"\x07version\x04bind\0" | b"\x07version\x06server\0" => Some(&view.identity.version),
-        b"\x02id\x06server\0" | b"\x08hostname\x04bind\0" => Some(&view.identity.region),
+        b"\x07version\x04bind\0" | b"\x07version\x06server\0" => Some(Cow::Borrowed(&view.identity.version)),
+        b"\x02id\x06server\0" | b"\x08hostname\x04bind\0" => Some(Cow::Borrowed(&view.identity.region)),
+        b"\x04plan\x05atoll\0" => Some(Cow::Owned(view.freshness(heard()))),
         _ => None,
     }
 }

@@ -275,6 +275,7 @@ fn standing(standing: Standing) -> &'static str {
         Standing::Judged(Verdict::Up) => "up",
         Standing::Judged(Verdict::Degraded) => "degraded",
         Standing::Judged(Verdict::Down) => "down",
+        Standing::Kept => "down, kept in part",
         Standing::Demoted(_) => "demoted",
         Standing::Overridden { serves: true } => "override up",
         Standing::Overridden { serves: false } => "override down",
@@ -329,6 +330,7 @@ fn share(member: &Member, client: IpAddr) -> String {
     let why = match member.standing {
         Standing::Judged(Verdict::Degraded) => "it is degraded",
         Standing::Overridden { .. } => "an override says so",
+        Standing::Kept => "it is down and the others cannot carry all",
         _ => "it is on its way back",
     };
     let (permille, number) = (member.share.permille(), member.share.number(ClientNetwork::of(client)));

@@ -27,7 +27,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Outcome, Transport, answer, refuse};
+pub use answer::{Heard, Outcome, Transport, answer, refuse};
 pub use explain::{Clamp, ExplainAnswer, ExplainError, MemberExplained, PlaceExplained, SteeringExplained, explain};
 pub use rr::{Rcode, Rtype};
 pub use view::{CompileError, View, ViewInputs};

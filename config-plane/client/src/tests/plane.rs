@@ -45,6 +45,7 @@ fn status(region: &str) -> PlaneStatus {
         plan: Some(PLAN),
         last_applied: Some(42),
         committed: Some(42),
+        concerns: vec![],
     }
 }
 

@@ -4,6 +4,7 @@
 //!   member only is an outage to whoever has IPv6 only. A name's answers are its pool's members, so this holds by name.
 //! - A pool (or family) of one member that it already had is let through: it has nobody to fail over to, fail-open answers name
 //!   the same address as before, and refusing would keep a dead region in every other pool for its sake.
+//! - A member that is Down and keeps some users for want of room elsewhere serves nobody, and does not count.
 //! - Every safety rule of the World holds.
 //! - Automation leaves `min_healthy` members.
 
@@ -27,7 +28,7 @@ fn check_family(before: &Plan, after: &Plan, pool: &str, family: Family) -> Resu
     let members = addressed(&after.world, after.world.pools.get(pool), family);
     let was = addressed(&before.world, before.world.pools.get(pool), family);
     let alone = members.len() == 1 && members == was;
-    let serves = |plan: &Plan, members: &[&RegionName]| members.iter().any(|m| plan.serving_in(pool, m).serves);
+    let serves = |plan: &Plan, members: &[&RegionName]| members.iter().any(|m| plan.serving_in(pool, m).is_alive());
     let was_empty = !was.is_empty() && !serves(before, &was);
     if members.is_empty() || alone || was_empty || serves(after, &members) {
         return Ok(());
@@ -59,8 +60,8 @@ fn check_rule(before: &Plan, after: &Plan, rule: &SafetyRule) -> Result<(), Refu
 
 fn serving_of(plan: &Plan, rule: &SafetyRule) -> u32 {
     let serves = |region: &&RegionName| match &rule.pool {
-        Some(pool) => plan.serving_in(pool, region).serves,
-        None => plan.serving(region).serves,
+        Some(pool) => plan.serving_in(pool, region).is_alive(),
+        None => plan.serving(region).is_alive(),
     };
     count(rule.regions.iter().filter(serves))
 }

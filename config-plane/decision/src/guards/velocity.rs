@@ -21,7 +21,7 @@ pub(super) fn check(before: &Plan, after: &Plan, wish: Wish<'_>) -> Result<(), R
         return Ok(());
     }
     for (name, pool) in &after.world.pools {
-        let newly_out = |m: &RegionName| before.serving_in(name, m).serves && !after.serving_in(name, m).serves;
+        let newly_out = |m: &RegionName| before.serving_in(name, m).is_alive() && !after.serving_in(name, m).is_alive();
         if pool.members.iter().any(newly_out) {
             check_pool(after, (name, pool), wish.now_ms)?;
         }
@@ -61,8 +61,8 @@ fn is_out_since(plan: &Plan, pool: &str, member: &RegionName, since_ms: u64) -> 
         state.is_some_and(|state| state.since_ms > since_ms)
     };
     let own = RegionName::new(pool).ok().map(|pool| Subject::Member { pool, region: member.clone() });
-    !serving.serves
-        && serving.why == Why::Verdict
+    !serving.is_alive()
+        && serving.why != Why::Override
         && (fell(&Subject::Region(member.clone())) || own.is_some_and(|subject| fell(&subject)))
 }
 

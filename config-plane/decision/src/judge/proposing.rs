@@ -8,7 +8,7 @@ use model::{Evidence, Plan, Subject, Verdict};
 
 use super::{Judge, Leaning, UnderWay};
 use crate::{
-    Change, Command, Demand, Now, Timing,
+    Change, Command, Demand, Now, Request, Timing,
     guards::{self, Wish, expirable, openable},
 };
 
@@ -45,7 +45,7 @@ impl Judge {
             return None;
         }
         let demand_rps = self.book.demand(plan);
-        if !guards::due_steps(plan, now.wall_ms, &demand_rps).is_empty() {
+        if !guards::due_steps(plan, now.wall_ms, &demand_rps, Request::GENERATION).is_empty() {
             return Some(Command::Advance { now_ms: now.wall_ms, demand_rps });
         }
         if due_ms <= now.wall_ms {
@@ -72,7 +72,8 @@ impl Judge {
             let Some(state) = plan.verdicts.get(subject) else { continue };
             changes.push(change(subject, state.verdict, leaning, &demand_rps));
             let falling = self.falling_beside(&changes);
-            let wish = Wish { changes: &changes, falling: &falling, now_ms: now.wall_ms };
+            let generation = Request::GENERATION;
+            let wish = Wish { changes: &changes, falling: &falling, now_ms: now.wall_ms, generation };
             if let Err(refusal) = guards::check_decision(plan, wish) {
                 changes.pop();
                 self.held_back.insert(subject.clone(), refusal);

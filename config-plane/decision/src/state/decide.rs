@@ -15,15 +15,17 @@ pub(super) fn decide(
     entry: Entry<'_>,
 ) -> Step {
     let now_ms = if now_ms == 0 { entry.now_ms(plan) } else { now_ms };
-    check(plan, changes, falling, now_ms, entry)?;
+    let wish = guards::Wish { changes, falling, now_ms, generation: entry.generation };
+    check(plan, wish, entry)?;
+    let decided = guards::decided(&guards::sketch(plan), wish).verdicts;
     let changes: Vec<&Change> = changes.iter().filter(|change| change.from != change.to).collect();
     if changes.is_empty() {
         return Ok(None);
     }
     let mut next = plan.clone();
     for change in &changes {
-        let state = match plan.verdicts.get(&change.subject) {
-            Some(was) if entry.is_guarded() => guards::next_state(was, change.to, now_ms, plan),
+        let state = match decided.get(&change.subject) {
+            Some(state) if entry.is_guarded() => state.clone(),
             _ => SubjectState::new(change.to, now_ms, entry.index),
         };
         next.verdicts.insert(change.subject.clone(), SubjectState { version: entry.index, ..state });
@@ -35,22 +37,26 @@ pub(super) fn decide(
         let removals = changes.iter().filter(|change| change.to == Verdict::Down).count();
         guards::note_removals(&mut next.removals, u32::try_from(removals).unwrap_or(u32::MAX), now_ms);
     }
-    let words: Vec<String> = changes.iter().map(|c| format!("{} {:?}", c.subject, c.to)).collect();
+    let words: Vec<String> = changes.iter().map(|change| in_words(change, &next)).collect();
     next.made_by = format!("decided: {}", words.join(", "));
     Ok(Some(next))
 }
 
-fn check(
-    plan: &Plan,
-    changes: &[Change],
-    falling: &BTreeMap<Subject, u64>,
-    now_ms: u64,
-    entry: Entry<'_>,
-) -> Result<(), Refusal> {
+fn check(plan: &Plan, wish: guards::Wish<'_>, entry: Entry<'_>) -> Result<(), Refusal> {
     if entry.is_guarded() {
-        guards::check_decision(plan, guards::Wish { changes, falling, now_ms })
+        guards::check_decision(plan, wish)
     } else {
-        guards::check_decision_of_old(plan, changes)
+        guards::check_decision_of_old(plan, wish.changes)
+    }
+}
+
+fn in_words(change: &Change, next: &Plan) -> String {
+    let (subject, to) = (&change.subject, change.to);
+    match next.verdicts.get(subject).and_then(|state| state.kept) {
+        Some(kept) => {
+            format!("{subject} {to:?}, keeping {} % of its users, whom the others cannot carry", kept.permille / 10)
+        }
+        None => format!("{subject} {to:?}"),
     }
 }
 

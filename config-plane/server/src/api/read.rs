@@ -13,10 +13,11 @@ use plane_client::{
 };
 
 use super::problem::No;
-use crate::plane::Plane;
+use crate::{concerns, plane::Plane};
 
 pub(super) async fn status(State(plane): State<Arc<Plane>>) -> Json<PlaneStatus> {
-    Json(plane.status())
+    let concerns = concerns::all(&plane).await;
+    Json(PlaneStatus { concerns, ..plane.status() })
 }
 
 pub(super) async fn plan(State(plane): State<Arc<Plane>>) -> Result<impl IntoResponse, No> {

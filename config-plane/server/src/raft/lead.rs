@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use openraft::async_runtime::WatchReceiver;
 
-use super::consensus::Consensus;
+use super::{consensus::Consensus, types::LogId};
 
 /// How long raft may take to take in a wish. Its core waits for the disk in rare moments, and then for as long as that takes.
 const WISH_WITHIN: Duration = Duration::from_millis(100);
@@ -65,6 +65,15 @@ impl Consensus {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let matched = metrics.replication.and_then(|matched| matched.get(&member).copied().flatten());
         matched.is_some() && matched >= metrics.local_committed
+    }
+
+    /// How many committed entries each of the others lacks, as far as a leader knows; nobody else knows.
+    pub(crate) fn behind(&self) -> Vec<(u64, u64)> {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let committed = metrics.local_committed.map_or(0, |id| id.index);
+        let matched = metrics.replication.unwrap_or_default();
+        let behind = |id: Option<LogId>| committed.saturating_sub(id.map_or(0, |id| id.index));
+        matched.into_iter().map(|(member, id)| (member, behind(id))).filter(|(member, _)| *member != self.own).collect()
     }
 
     /// Of the other voters the one that has most of the log and answered last; none unless this member leads.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use model::{OverrideAction, Subject};
-use plane_client::{Because, ChannelOptions, Credentials, Event, EventStream, Transport};
+use model::{OverrideAction, PlanId, Subject};
+use plane_client::{Because, ChannelOptions, Credentials, Event, EventReader, EventStream, PlaneClient, Transport};
 
 use crate::trio::{NAMES, Trio, name};
 
@@ -26,9 +26,24 @@ async fn next(stream: &mut EventStream) -> Event {
     }
 }
 
+/// Name and id of the next event that is not about what could be lost.
+async fn next_of(reader: &mut EventReader) -> (String, Option<String>) {
+    loop {
+        let event = tokio::time::timeout(WITHIN, reader.next()).await.expect("in time").expect("an event");
+        if event.name != "alarm" {
+            return (event.name, event.id);
+        }
+    }
+}
+
+fn plan_id(text: &str) -> Option<PlanId> {
+    let (lineage, version) = text.split_once(':')?;
+    Some(PlanId { lineage: u64::from_str_radix(lineage, 16).ok()?, version: version.parse().ok()? })
+}
+
 #[tokio::test]
 async fn a_change_is_told_everywhere_and_a_reader_that_was_away_gets_what_it_missed() {
-    let trio = Trio::founded().await;
+    let mut trio = Trio::founded().await;
     let mut stream = open(&trio, 1, None).await;
     let first = next(&mut stream).await;
     assert_eq!(first.name, "plan", "where things stand comes first");
@@ -58,6 +73,20 @@ async fn a_change_is_told_everywhere_and_a_reader_that_was_away_gets_what_it_mis
     for seat in 0..3 {
         assert_eq!(resumed(seat).await, ["override set", "plan -", "override ended", "plan -"], "member {seat}");
     }
-    let mut stranger = open(&trio, 0, Some("1")).await;
+    // The same, by a reader that goes on with another member when the one it reads from is killed.
+    let credentials = Credentials::Token { ca: trio.ca.ca_pem_path(), token: trio.token.clone() };
+    let reader = PlaneClient::new((0..3).map(|seat| trio.endpoint(seat)).collect(), &credentials).expect("a client");
+    let mut reader = reader.events(first.id.as_deref().and_then(plan_id));
+    let mut told = Vec::new();
+    while told.last() != Some(&("plan".to_owned(), Some(drained.plan.to_string()))) {
+        told.push(next_of(&mut reader).await);
+    }
+    trio.kill(0);
+    while told.last() != Some(&("plan".to_owned(), Some(back.plan.to_string()))) {
+        told.push(next_of(&mut reader).await);
+    }
+    let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["override", "plan", "override", "plan"]);
+    let mut stranger = open(&trio, 1, Some("1")).await;
     assert_eq!([next(&mut stranger).await.name, next(&mut stranger).await.name], ["gap", "plan"]);
 }

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use model::{GateScope, OverrideAction, Subject, Verdict};
-use plane_client::{Because, ClientError, Word, api::human::Staging};
+use plane_client::{
+    Because, ClientError, Word,
+    api::{ConcernKind, human::Staging},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -71,6 +74,68 @@ async fn a_refusal_is_explained_by_its_place_in_the_log_and_a_dry_run_leaves_no_
     .await;
     assert_eq!((refused.rule.as_deref(), refused.kind.as_str()), (Some("last_member"), "set_override"));
     assert!(matches!(trio.client.explain_decision(1 << 40).await, Err(ClientError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn two_people_break_the_glass_for_capacity_and_for_nothing_else() {
+    let trio = Trio::solo().await;
+    let plan = trio.plan(0).expect("founded");
+    let mut world = plan.world.clone();
+    world.regions.iter_mut().for_each(|region| region.capacity_rps = Some(100));
+    trio.client.set_world(&world, plan.id, BECAUSE).await.expect("taken");
+    // 180 of the 200 of two regions may be used, and 195 are asked for.
+    Observers::at(&trio, &[0]).say_carried(&trio, 65).await;
+    let drain =
+        |region_name: &str, second: Option<&str>| Word { second: second.map(Into::into), ..word(region(region_name)) };
+    let by = |second: Option<&'static str>, region_name: &'static str| {
+        let (client, word) = (&trio.client, drain(region_name, second));
+        async move { client.say(&word, BECAUSE).await }
+    };
+    assert_eq!(rule(by(None, NAMES[1]).await), "capacity", "one person");
+    for same in ["ops", " OPS "] {
+        assert_eq!(rule(by(Some(same), NAMES[1]).await), "one_person", "`{same}` is the first one again");
+    }
+    assert_eq!(rule(by(Some(""), NAMES[1]).await), "unsigned");
+    assert_eq!(trio.plan(0).expect("founded").overrides, [], "nothing has come of it");
+
+    let first = by(Some("ola"), NAMES[1]).await.expect("capacity is not asked").plan;
+    let plan = trio.plan(0).expect("founded");
+    assert_eq!(plan.id, first);
+    assert_eq!(plan.override_on(&region(NAMES[1])).and_then(|o| o.second.as_deref()), Some("ola"), "it says who");
+    assert!(plan.made_by.contains("glass broken with ola"), "{}", plan.made_by);
+    // A second region within the windows of velocity and common mode, which bind automation alone.
+    by(Some("ola"), NAMES[2]).await.expect("nor are velocity and common mode");
+    assert_eq!(rule(by(Some("ola"), NAMES[0]).await), "last_member", "the last one stays, whoever signs");
+
+    for drained in &NAMES[1..] {
+        trio.client.clear_override_of(&region(drained), BECAUSE).await.expect("taken back");
+    }
+    let scope = GateScope::World;
+    trio.client.close_gate(&scope, true, BECAUSE, HOUR).await.expect("closed");
+    assert_eq!(rule(by(Some("ola"), NAMES[1]).await), "gate", "a gate that binds people binds two as well");
+}
+
+#[tokio::test]
+async fn the_status_tells_what_people_should_look_at() {
+    let trio = Trio::solo().await;
+    let kinds = || async { trio.only(0).status().await.expect("it answers").concerns };
+    let blind = until("it is blind without votes", || async {
+        let told = kinds().await;
+        told.into_iter().find(|concern| concern.kind == ConcernKind::Blind)
+    })
+    .await;
+    assert!(blind.message.contains("its verdict is frozen"), "{blind:?}");
+    for drained in &NAMES[..2] {
+        trio.client.say(&word(region(drained)), BECAUSE).await.expect("taken");
+    }
+    trio.only(0).set_node_automation(false, BECAUSE).await.expect("stopped");
+    until("the survey finds the loss", || async {
+        let told = kinds().await;
+        let lost = told.iter().any(|c| c.kind == ConcernKind::Loss && c.message.contains(NAMES[2]));
+        let stopped = told.iter().any(|c| c.kind == ConcernKind::AutomationStopped && c.message.contains("ops"));
+        (lost && stopped).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -32,10 +32,25 @@ impl Observers {
 
     /// Each observer tells every member, and passes on what the leader answers.
     pub(crate) async fn say_down(&mut self, trio: &Trio, down: &str) {
+        self.say(trio, |observer, seq| vector(observer, seq, down)).await;
+    }
+
+    /// Each observer tells every member that all are up, and that each gateway carries so much.
+    pub(crate) async fn say_carried(&mut self, trio: &Trio, each_rps: u32) {
+        let load_rps: BTreeMap<_, _> = NAMES.iter().map(|text| (name(text), each_rps)).collect();
+        let carried = |observer: &str, seq| VoteVector {
+            failing_since_ms: BTreeMap::new(),
+            load_rps: load_rps.clone(),
+            ..vector(observer, seq, "nobody")
+        };
+        self.say(trio, carried).await;
+    }
+
+    async fn say(&mut self, trio: &Trio, of: impl Fn(&str, u64) -> VoteVector) {
         self.seq += 1;
         for (observer, transport) in &self.transports {
             for seat in trio.running() {
-                let vector = vector(NAMES[*observer], self.seq, down);
+                let vector = of(NAMES[*observer], self.seq);
                 let told = PlaneClient::vote(transport, &trio.endpoint(seat), &vector, Duration::from_secs(2)).await;
                 trio.handle(*observer).note_leader_report(&told.expect("a receipt"));
             }

@@ -39,7 +39,7 @@ fn stage_with(first: Option<Plan>, change: impl FnOnce(&mut Publishing)) -> Stag
     let mut publishing = Publishing { geo: Arc::new(Geo::empty()), ..Publishing::new(region("us-east")) };
     change(&mut publishing);
     let publisher = publish(publishing, plans_seen, demoted_seen, views.clone());
-    let server = start(DnsConfig::new("127.0.0.1:0".parse().unwrap()), views.clone()).unwrap();
+    let server = start(DnsConfig::new("127.0.0.1:0".parse().unwrap()), views.clone(), never_heard()).unwrap();
     Stage { plans, demoted, views, publisher, server }
 }
 

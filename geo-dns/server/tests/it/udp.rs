@@ -38,15 +38,18 @@ async fn without_a_plan_names_are_refused() {
 async fn a_port_in_use_is_an_error_that_says_what_to_do() {
     let first = serve(None);
     let addr = first.local_addr();
-    let error = start(DnsConfig::new(addr), Views::default()).unwrap_err().to_string();
+    let error = start(DnsConfig::new(addr), Views::default(), never_heard()).unwrap_err().to_string();
     assert!(error.starts_with(&format!("cannot serve DNS on {addr} (UDP): Address already in use")), "{error}");
     assert!(error.contains(&format!("`ss -lunp 'sport = :{}'`", addr.port())), "{error}");
 
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let error = start(DnsConfig::new(tcp.local_addr().unwrap()), Views::default()).unwrap_err().to_string();
+    let error =
+        start(DnsConfig::new(tcp.local_addr().unwrap()), Views::default(), never_heard()).unwrap_err().to_string();
     assert!(error.contains("(TCP): Address already in use") && error.contains("`ss -ltnp "), "{error}");
 
-    let error = start(DnsConfig::new("192.0.2.77:0".parse().unwrap()), Views::default()).unwrap_err().to_string();
+    let error = start(DnsConfig::new("192.0.2.77:0".parse().unwrap()), Views::default(), never_heard())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("192.0.2.77 is not an address of this machine"), "{error}");
 }
 
@@ -57,7 +60,7 @@ async fn a_server_that_stops_gives_its_port_back() {
     ask_udp(addr, &query(1, "www.shop.test.", RecordType::A));
     let stream = std::net::TcpStream::connect(addr).unwrap();
     server.shutdown().await;
-    let again = start(DnsConfig::new(addr), Views::default()).unwrap();
+    let again = start(DnsConfig::new(addr), Views::default(), never_heard()).unwrap();
     assert_eq!(again.local_addr(), addr);
     drop(stream);
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use dns_server::{DnsConfig, DnsHandle, Views, start};
+use dns_server::{DnsConfig, DnsHandle, Heard, Views, start};
 use hickory_proto::{
     op::{Message, MessageType, OpCode, Query},
     rr::{Name, RecordType},
@@ -64,6 +64,11 @@ fn check() -> model::Check {
     model::Check { kind, timeout_ms: 400, ..model::Check::default() }
 }
 
+/// For servers that never heard of a quorum.
+pub(crate) fn never_heard() -> Heard {
+    Arc::new(|| None)
+}
+
 /// A server on any port of 127.0.0.1.
 pub(crate) fn serve(plan: Option<Plan>) -> DnsHandle {
     serve_with(plan, |_| ())
@@ -75,7 +80,7 @@ pub(crate) fn serve_with(plan: Option<Plan>, change: impl FnOnce(&mut DnsConfig)
     views.store(plan.map(|plan| Arc::new(View::compile(&plan, &inputs).unwrap())));
     let mut config = DnsConfig::new("127.0.0.1:0".parse().unwrap());
     change(&mut config);
-    start(config, views).unwrap()
+    start(config, views, never_heard()).unwrap()
 }
 
 pub(crate) fn query(id: u16, name: &str, rtype: RecordType) -> Vec<u8> {

@@ -37,6 +37,8 @@ pub(crate) enum Standing {
     Judged(Verdict),
     /// The quorum's verdict lets it serve, but this server hears no plane and its own region's probes see the member down.
     Demoted(Verdict),
+    /// The quorum's verdict is Down, and a part of its clients is sent there all the same, since the others cannot carry them.
+    Kept,
     /// A human's word: named or left out.
     Overridden {
         /// The word.
@@ -48,10 +50,15 @@ impl Standing {
     /// Whether the Plan would have it named.
     pub(crate) fn serves(self) -> bool {
         match self {
-            Self::NotJudged => true,
+            Self::NotJudged | Self::Kept => true,
             Self::Judged(verdict) | Self::Demoted(verdict) => verdict != Verdict::Down,
             Self::Overridden { serves } => serves,
         }
+    }
+
+    /// Whether it may be named to clients outside of its share.
+    pub(crate) fn takes_others(self) -> bool {
+        self.healthy() && self != Self::Kept
     }
 
     /// Whether it is named as long as there is a better one or none at all.
@@ -109,7 +116,7 @@ fn steady_ms(standing: Standing, check: &Check) -> Option<u64> {
     let probes = match standing {
         Standing::NotJudged | Standing::Overridden { .. } => return None,
         Standing::Judged(Verdict::Up | Verdict::Degraded) => check.down_after,
-        Standing::Judged(Verdict::Down) | Standing::Demoted(_) => check.up_after,
+        Standing::Judged(Verdict::Down) | Standing::Kept | Standing::Demoted(_) => check.up_after,
     };
     Some(check.interval_ms.saturating_mul(probes.into()))
 }
@@ -127,6 +134,9 @@ fn standing(
     }
     if check.is_none() {
         return Standing::NotJudged;
+    }
+    if serving.why == Why::Capacity {
+        return if serving.serves { Standing::Kept } else { Standing::Judged(Verdict::Down) };
     }
     let verdict = if serving.serves { colour(region, pool, plan) } else { Verdict::Down };
     if verdict != Verdict::Down && demoted.contains(&region.name) {

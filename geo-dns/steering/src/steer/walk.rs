@@ -61,9 +61,9 @@ type MayBeNamed = fn(&Member) -> bool;
 /// Who may be named, from the first resort to the last, and whether shares count.
 const PASSES: [(Basis, bool, MayBeNamed); 7] = [
     (Basis::Healthy, true, |m| m.standing.healthy() && !m.stands_by),
-    (Basis::Healthy, false, |m| m.standing.healthy() && !m.stands_by),
+    (Basis::Healthy, false, |m| m.standing.takes_others() && !m.stands_by),
     (Basis::Standby, true, |m| m.standing.healthy() && m.stands_by),
-    (Basis::Standby, false, |m| m.standing.healthy() && m.stands_by),
+    (Basis::Standby, false, |m| m.standing.takes_others() && m.stands_by),
     (Basis::DemotionIgnored, false, |m| m.standing.serves() && !m.stands_by),
     (Basis::DemotionIgnored, false, |m| m.standing.serves()),
     (Basis::FailOpen, false, |_| true),

@@ -1,6 +1,6 @@
 //! Headers, EDNS, truncation: RFC 1035, 6891, 7871, 8906 in bytes.
 
-use std::net::IpAddr;
+use std::{cell::Cell, net::IpAddr, time::Duration};
 
 use expect_test::expect;
 use hickory_proto::op::Message;
@@ -14,7 +14,7 @@ const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 fn answer_udp(packet: &[u8]) -> Option<(Rcode, Vec<u8>)> {
     let view = view(&plan());
     let mut out = vec![0xff; 7];
-    let rcode = answer(&view, packet, CLIENT, Transport::Udp, &mut out).rcode;
+    let rcode = answer(&view, packet, CLIENT, Transport::Udp, &|| None, &mut out).rcode;
     assert_eq!(rcode.is_none(), out.is_empty(), "silence is an empty answer");
     rcode.map(|rcode| (rcode, out))
 }
@@ -235,6 +235,8 @@ fn the_server_says_who_it_is() {
         "VERSION.server TXT ch edns=1232",
         "id.server TXT ch",
         "hostname.bind ANY ch",
+        "plan.atoll TXT ch",
+        "plan.atoll TXT",
         "version.bind A ch",
         "authors.bind TXT ch",
         "version.bind TXT",
@@ -255,6 +257,11 @@ fn the_server_says_who_it_is() {
         > hostname.bind ANY ch
         No Error aa
         hostname.bind. 0 TXT us-east
+        > plan.atoll TXT ch
+        No Error aa
+        plan.atoll. 0 TXT plan abc:42 no quorum was heard since the start
+        > plan.atoll TXT
+        Query Refused
         > version.bind A ch
         Query Refused
         > authors.bind TXT ch
@@ -289,4 +296,31 @@ fn without_a_plan_every_name_is_refused() {
     assert_eq!(show(&out), "Query Refused\n");
     assert_eq!(refuse(&[1, 2], Transport::Udp, &mut out).rcode, None);
     assert!(out.is_empty());
+}
+
+#[test]
+fn a_server_tells_how_old_the_planes_word_is_and_asks_for_it_only_then() {
+    let view = view(&plan());
+    let told = |question: &str, heard: Option<Duration>| {
+        let (line, asked, mut out) = (line(question), Cell::new(0), Vec::new());
+        let ask = || {
+            asked.set(asked.get() + 1);
+            heard
+        };
+        answer(&view, &line.packet, line.client, line.transport, &ask, &mut out);
+        (show(&out), asked.get())
+    };
+    let seconds = |n: u64| Some(Duration::from_millis(n * 1000 + 999));
+    for (heard, says) in [
+        (seconds(0), "plan abc:42 a quorum was heard 0 s ago"),
+        (seconds(86_400), "plan abc:42 a quorum was heard 86400 s ago"),
+        (None, "plan abc:42 no quorum was heard since the start"),
+    ] {
+        let (text, asked) = told("Plan.Atoll TXT ch", heard);
+        assert!(text.contains(says), "{text}");
+        assert_eq!(asked, 1);
+    }
+    for other in ["www.shop.test A", "version.bind TXT ch", "plan.atoll A ch", "plan.atoll TXT"] {
+        assert_eq!(told(other, seconds(1)).1, 0, "{other}");
+    }
 }

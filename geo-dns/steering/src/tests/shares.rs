@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use model::{Location, Override, OverrideAction, Plan, Region, RegionName, Subject, SubjectState, Verdict};
+use model::{Kept, Location, Override, OverrideAction, Plan, Region, RegionName, Subject, SubjectState, Verdict};
 use proptest::prelude::*;
 
 use super::{
@@ -44,6 +44,29 @@ fn the_portion_that_is_sent_to_a_member_is_its_share() {
         let portion = sent as f64 / 20.0;
         assert!((portion - f64::from(permille)).abs() < 12.0, "{portion:.1} of 1000 for a share of {permille}");
     }
+}
+
+#[test]
+fn a_member_that_is_down_keeps_its_part_of_the_clients_and_is_sent_nobody_else() {
+    let mut plan = plan();
+    plan.verdicts.insert(
+        Subject::Region(region_name("eu-west")),
+        SubjectState {
+            kept: Some(Kept { permille: 200, asked_rps: 100, at_ms: 0 }),
+            ..SubjectState::new(Verdict::Down, 0, 1)
+        },
+    );
+    // Nobody is in the share of the others, so that only a walk without shares finds anybody.
+    for region in ["us-east", "ap-south"] {
+        ramp(&mut plan, region, 1);
+    }
+    let view = view(&plan);
+    let kept = crowd().filter(|client| named(&view, "fo.shop.test A", *client) == "eu-west").count() / 20;
+    assert!(kept.abs_diff(200) < 15, "{kept} of 1000");
+    let told = explain(&view, "www.shop.test", "87.32.10.1".parse().unwrap(), Rtype::A);
+    let told = told.unwrap().steering.unwrap();
+    let eu = told.members.iter().find(|member| member.region.as_str() == "eu-west").expect("a member");
+    assert_eq!(eu.standing, "down, kept in part");
 }
 
 #[test]

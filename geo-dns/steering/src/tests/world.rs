@@ -221,7 +221,7 @@ pub(crate) fn line(text: &str) -> Line {
 pub(crate) fn ask<'v>(view: &'v View, question: &str) -> (Outcome<'v>, Vec<u8>) {
     let line = line(question);
     let mut out = Vec::new();
-    let outcome = answer(view, &line.packet, line.client, line.transport, &mut out);
+    let outcome = answer(view, &line.packet, line.client, line.transport, &|| None, &mut out);
     (outcome, out)
 }
 

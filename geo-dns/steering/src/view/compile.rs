@@ -83,11 +83,15 @@ pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileE
 }
 
 fn identity(plan: &Plan, region: &RegionName) -> Identity {
-    let text = |text: String| RrSet { rtype: Rtype::TXT, ttl: 0, rdata: vec![text_data(&text)] };
     Identity {
-        version: text(format!("atoll {} plan {}", env!("CARGO_PKG_VERSION"), plan.id)),
-        region: text(region.to_string()),
+        version: text_set(&format!("atoll {} plan {}", env!("CARGO_PKG_VERSION"), plan.id)),
+        region: text_set(region.as_str()),
     }
+}
+
+/// One TXT record that nobody may keep.
+pub(super) fn text_set(text: &str) -> RrSet {
+    RrSet { rtype: Rtype::TXT, ttl: 0, rdata: vec![text_data(text)] }
 }
 
 /// TXT data: strings of at most 255 bytes, of which there is at least one.

@@ -10,6 +10,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use model::{Plan, PlanId, RegionName};
@@ -82,6 +83,15 @@ impl View {
     /// Regions left out by the server itself.
     pub fn demoted(&self) -> &BTreeSet<RegionName> {
         &self.demoted
+    }
+
+    /// `plan.atoll` in class CH: the Plan's number, and how old the plane's word on it is.
+    pub(crate) fn freshness(&self, heard: Option<Duration>) -> RrSet {
+        let heard = match heard {
+            Some(ago) => format!("a quorum was heard {} s ago", ago.as_secs()),
+            None => "no quorum was heard since the start".to_owned(),
+        };
+        compile::text_set(&format!("plan {} {heard}", self.plan))
     }
 
     /// The innermost zone that a name lies in.

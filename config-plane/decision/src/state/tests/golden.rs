@@ -42,3 +42,8 @@ fn the_same_log_gives_bit_equal_state_log_of_generation_0() {
 fn the_same_log_gives_bit_equal_state_log_of_generation_1() {
     replay(include_str!("../../../testdata/log-1.txt"), &expect_file!["../../../testdata/log-1.txt"]);
 }
+
+#[test]
+fn the_same_log_gives_bit_equal_state_log_of_generation_2() {
+    replay(include_str!("../../../testdata/log-2.txt"), &expect_file!["../../../testdata/log-2.txt"]);
+}

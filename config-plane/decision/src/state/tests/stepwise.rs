@@ -56,8 +56,10 @@ fn a_staged_drain_steps_when_due_and_stands_still_while_a_receiver_is_unwell_or_
         bench.told(Command::Advance { now_ms, demand_rps: demand(each) })
     };
     check(advance(bench.after(9_999), 60), expect!["unchanged"]);
-    check(advance(bench.after(1), 75), expect!["unchanged"]);
-    check(advance(&mut bench, 60), expect!["advanced: region/eu is drained to 10 %"]);
+    check(advance(bench.after(1), 79), expect!["unchanged"]);
+    check(advance(&mut bench, 75), expect!["advanced: region/eu is drained to 34 %"]);
+    check(advance(bench.after(9_999), 60), expect!["unchanged"]);
+    check(advance(bench.after(1), 60), expect!["advanced: region/eu is drained to 10 %"]);
     bench.decide("us", Verdict::Degraded);
     check(advance(bench.after(10_000), 60), expect!["unchanged"]);
     bench.decide("us", Verdict::Up);

@@ -5,7 +5,7 @@
 //! event: override, gate, home     what people said, and what became of it
 //! event: plan      id: LINEAGE:VERSION      last of each change; a reader that resumes after it has seen all of the above
 //! event: gap               the reader asked for more than is kept: look at /v1/plan
-//! event: alarm             a loss that could not be carried, or could be again
+//! event: alarm             a loss that could not be carried, or could be again; of every region to a reader that resumes
 //! : alive                  every ten seconds, whatever happens
 //! ```
 //!
@@ -88,6 +88,8 @@ struct Feed {
     after: Option<PlanId>,
     /// The Plan told last.
     told: Option<Arc<Plan>>,
+    /// Whether the reader resumes, and has not been told yet where the regions stand.
+    resumed: bool,
     /// The survey told last.
     surveyed: Arc<SurveyReport>,
     /// What one change still has to say.
@@ -106,6 +108,7 @@ impl Feed {
             survey,
             stopping: plane.stopping.clone(),
             plane,
+            resumed: after.is_some(),
             after,
             told: None,
             surveyed: Arc::default(),
@@ -133,7 +136,7 @@ impl Feed {
                 changed = self.survey.changed() => {
                     if changed.is_err() { return None }
                     let now = self.survey.borrow_and_update().clone();
-                    self.ready.extend(story::alarms(&self.surveyed, &now));
+                    self.tell_alarms(&now);
                     self.surveyed = now;
                 }
                 () = sleep_until(self.due) => {
@@ -142,6 +145,20 @@ impl Feed {
                 }
                 () = asked_to_stop(&mut self.stopping) => return None,
             }
+        }
+    }
+
+    /// A reader that resumes may know of an alarm that has ended meanwhile, so it is told first where every region stands.
+    fn tell_alarms(&mut self, now: &SurveyReport) {
+        let plan = self.plans.borrow().clone().filter(|_| self.resumed && now.at_ms.is_some());
+        match plan {
+            Some(plan) => {
+                self.resumed = false;
+                let regions = plan.world.regions.iter().map(|region| &region.name);
+                self.ready.extend(regions.map(|region| story::alarm(region, now)));
+            }
+            None if self.resumed => {}
+            None => self.ready.extend(story::alarms(&self.surveyed, now)),
         }
     }
 
@@ -157,7 +174,12 @@ impl Feed {
             return true;
         }
         match self.after.take() {
-            Some(after) if after >= newest.id => self.told = Some(newest),
+            // It was told more elsewhere than is known here: nothing to tell before this member has caught up with it.
+            Some(after) if after > newest.id => {
+                self.after = Some(after);
+                return false;
+            }
+            Some(after) if after == newest.id => self.told = Some(newest),
             Some(after) => match self.plane.history.exactly(after) {
                 Some(known) => self.told = Some(known),
                 None => {

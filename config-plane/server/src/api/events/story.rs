@@ -1,7 +1,7 @@
 //! What is told of a change: two Plans go in, events come out. Pure.
 
 use axum::body::Bytes;
-use model::{Gate, Override, Plan, PlanId};
+use model::{Gate, Override, Plan, PlanId, RegionName};
 use plane_client::api::human::SurveyReport;
 use serde_json::{Value, json};
 
@@ -71,25 +71,29 @@ fn gates(before: &Plan, after: &Plan) -> Vec<Event> {
     closed.chain(before.gates.iter().filter(is_open).map(|gate| told("opened", gate))).collect()
 }
 
+fn cannot(report: &SurveyReport, region: &RegionName) -> Vec<String> {
+    report.losses.get(region).map(|loss| loss.cannot.clone()).unwrap_or_default()
+}
+
+/// What a survey says of a region.
+pub(super) fn alarm(region: &RegionName, now: &SurveyReport) -> Event {
+    let cannot = cannot(now, region);
+    let data = json!({ "region": region, "carried": cannot.is_empty(), "cannot": cannot, "at_ms": now.at_ms });
+    Event::new("alarm", data)
+}
+
 /// Regions of which a survey says something else than the one before.
 pub(super) fn alarms(before: &SurveyReport, now: &SurveyReport) -> Vec<Event> {
-    let cannot =
-        |report: &SurveyReport, region| report.losses.get(region).map(|loss| loss.cannot.clone()).unwrap_or_default();
     let mut regions: Vec<_> = before.losses.keys().chain(now.losses.keys()).collect();
     regions.sort();
     regions.dedup();
-    let news = regions.into_iter().filter_map(|region| {
-        let (was, is) = (cannot(before, region), cannot(now, region));
-        (was != is).then(|| {
-            Event::new("alarm", json!({ "region": region, "carried": is.is_empty(), "cannot": is, "at_ms": now.at_ms }))
-        })
-    });
-    news.collect()
+    let news = regions.into_iter().filter(|region| cannot(before, region) != cannot(now, region));
+    news.map(|region| alarm(region, now)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use model::{OverrideAction, RegionName, Subject, World};
+    use model::{OverrideAction, Subject, World};
     use plane_client::api::human::LossReport;
 
     use super::*;

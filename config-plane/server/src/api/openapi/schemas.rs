@@ -126,6 +126,7 @@ fn of_answers() -> Vec<(&'static str, Value)> {
                 ("plan", "object?"),
                 ("last_applied", "integer?"),
                 ("committed", "integer?"),
+                ("concerns", MANY),
             ]),
         ),
         (
@@ -288,6 +289,7 @@ mod tests {
                 plan: None,
                 last_applied: None,
                 committed: None,
+                concerns: vec![],
             },
         );
     }

@@ -1,0 +1,117 @@
+//! A DNS server that stands still while the world goes on: what it believes when it goes on as well.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use model::PlanId;
+
+use crate::{
+    clients::ask_itself,
+    world::{SOON, Scratch, Up, free_net, pause, signal, until},
+};
+
+/// The number in `atoll VERSION plan LINEAGE:VERSION`.
+fn served(dns: SocketAddr) -> Option<PlanId> {
+    let text = ask_itself(dns, "version.bind.")?;
+    let number = text.trim_matches('"').rsplit_once("plan ")?.1;
+    let (lineage, version) = number.split_once(':')?;
+    Some(PlanId { lineage: u64::from_str_radix(lineage, 16).ok()?, version: version.parse().ok()? })
+}
+
+/// The Plan in a follower's file. It is replaced as a whole, so that whoever reads it finds the one or the other.
+fn on_disk(file: &Path) -> PlanId {
+    let text = std::fs::read_to_string(file).expect("a Plan on disk");
+    let (_, json) = text.split_once('\n').expect("a head and a Plan");
+    let plan: serde_json::Value = serde_json::from_str(json).expect("the Plan is whole");
+    serde_json::from_value(plan["id"].clone()).expect("its number")
+}
+
+/// The version in `… (plan LINEAGE:VERSION)`, which ends what a verb says of a change.
+fn version_in(said: &str) -> u64 {
+    let number = said.trim_end().trim_end_matches(')').rsplit(|c: char| !c.is_ascii_digit()).next();
+    number.and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("no version: {said}"))
+}
+
+/// A region that is stopped for a while. It goes on whatever happens, or the world could not be stopped.
+struct Stopped(u32);
+
+impl Stopped {
+    fn new(pid: u32) -> Self {
+        signal(pid, "STOP");
+        let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        until("it stands still", SOON, || state().rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')));
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal(self.0, "CONT");
+    }
+}
+
+/// What one server told and kept, as often as one can look, and the proof that none of it ever went back.
+struct Watched {
+    dns: SocketAddr,
+    file: PathBuf,
+    told: PlanId,
+    kept: PlanId,
+    answers: u32,
+}
+
+impl Watched {
+    fn look(&mut self) {
+        if let Some(now) = served(self.dns) {
+            assert!(now >= self.told, "it served {now} after it had served {}", self.told);
+            (self.told, self.answers) = (now, self.answers + 1);
+        }
+        let now = on_disk(&self.file);
+        assert!(now >= self.kept, "it wrote {now} over {}", self.kept);
+        self.kept = now;
+    }
+}
+
+/// The outage of October 2025 in small: who slept over two changes wakes up with an old one in hand.
+#[test]
+fn a_dns_server_that_is_stopped_across_two_changes_never_goes_back() {
+    let scratch = Scratch::new("stopped");
+    let data = scratch.0.join("w");
+    let up = Up::start(&data, &["--net", &free_net().to_string()]);
+    let (us, eu) = (up.region("us-east").clone(), up.region("eu-west").clone());
+    let file = data.join("regions/eu-west/follower/plan");
+    let start = served(eu.dns).expect("it serves");
+    let mut eu_now = Watched { dns: eu.dns, kept: on_disk(&file), file, told: start, answers: 0 };
+    for round in 0..3 {
+        // A change that is just on its way to it when it is stopped.
+        up.ok(&["gate", "close", "--pool", "web", "--reason", "a round begins", "--for", "1h"]);
+        let before = eu_now.told;
+        let stopped = Stopped::new(eu.pid);
+        up.ok(&["gate", "open", "--pool", "web", "--reason", "the first change"]);
+        let newest = version_in(&up.ok(&["drain", "ap-south", "--reason", "the second change"]));
+        assert!(newest >= before.version + 2, "{before} and then {newest}");
+        until("the others go on", SOON, || served(us.dns).is_some_and(|now| now.version >= newest));
+        drop(stopped);
+        let deadline = Instant::now() + SOON;
+        // A while longer: what is older must not come late either.
+        let mut quiet_since = None;
+        while quiet_since.is_none_or(|since: Instant| since.elapsed() < Duration::from_secs(3)) {
+            assert!(
+                Instant::now() < deadline,
+                "round {round}: it does not hear of {newest}: {} {}",
+                eu_now.told,
+                eu_now.kept
+            );
+            eu_now.look();
+            if quiet_since.is_none() && eu_now.told.version >= newest && eu_now.kept.version >= newest {
+                quiet_since = Some(Instant::now());
+            }
+            pause();
+        }
+        up.ok(&["undrain", "ap-south"]);
+    }
+    assert!(eu_now.answers > 100, "{} answers", eu_now.answers);
+    until("all serve the same", SOON, || served(eu.dns) == served(us.dns));
+}
