@@ -3,12 +3,15 @@
 //! ```text
 //! cargo run --release -p bench -- redis-protocol     the Redis protocol port beside redis-server
 //! cargo run --release -p bench -- state              the same, and memory, recovery, replication
+//! cargo run --release -p bench -- plane              a change's way to every follower beside etcd's; what an idle member costs
 //! ```
 //! Goes in: the programs of the peers, as they are installed. Comes out: what a unit of work costs each of them in CPU time,
 //! the ratio, and whether it keeps the bar. Both sides run in the same minutes on the same cores, so what else the machine
 //! does weighs on both. How figures are made: README.md.
 
+mod figure;
 mod machine;
+mod plane;
 mod proc;
 mod redis_protocol;
 mod state;
@@ -34,6 +37,11 @@ enum Bench {
     RedisProtocol(RedisProtocolArgs),
     /// The same, and what state costs in memory, in recovery, and on the way to another region
     State(StateArgs),
+    /// A change's way to every follower of the config plane beside etcd's put-to-watch, and what an idle member costs
+    Plane(PlaneArgs),
+    /// A member of the Atoll side of `plane`: serves until its stdin ends
+    #[command(hide = true)]
+    ServePlane(plane::ServeArgs),
     /// The Atoll side of `redis-protocol`: serves until its stdin ends
     #[command(hide = true)]
     ServeRedisProtocol {
@@ -88,6 +96,44 @@ pub(crate) struct StateArgs {
     rtt_ms: f64,
 }
 
+/// What `plane` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct PlaneArgs {
+    /// What to measure
+    #[arg(long, value_delimiter = ',', default_value = "latency,idle")]
+    parts: Vec<PlanePart>,
+    /// How often each case of the latency is measured; figures are medians over runs
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// Writes of each run on each side, one after another
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(3..=100_000))]
+    writes: u64,
+    /// Watchers of the second case; the first has one for each member
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(4..=90))]
+    watchers: u16,
+    /// Names in the World of the idle members
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=10_000))]
+    names: u64,
+    /// Seconds of the quiet day, and of the busy one
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(10..=3600))]
+    seconds: u64,
+    /// Print JSON to stdout instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Also write the report to this file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// What `plane` can measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanePart {
+    /// From a write to the last follower that has it, beside etcd
+    Latency,
+    /// What a member costs that has nothing to do
+    Idle,
+}
+
 /// What `state` can measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
@@ -120,6 +166,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().bench {
         Bench::RedisProtocol(args) => redis_protocol::run(&args),
         Bench::State(args) => state::run(&args),
+        Bench::Plane(args) => plane::run(&args),
+        Bench::ServePlane(args) => plane::serve(&args),
         Bench::ServeRedisProtocol { dir } => redis_protocol::serve(&dir),
     };
     match result {

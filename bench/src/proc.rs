@@ -1,4 +1,4 @@
-//! What the kernel says in `/proc`: CPU time of a process and of the machine, load, allowed CPUs.
+//! What the kernel says in `/proc`: CPU time and memory of a process, CPU time of the machine, load, allowed CPUs.
 //!
 //! The parsers take text, so that they can be tried without a machine that happens to be in the right state.
 
@@ -70,6 +70,16 @@ fn parse_cpus(list: &str) -> Option<Vec<usize>> {
         cpus.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
     }
     Some(cpus)
+}
+
+/// Resident memory of a process.
+pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("VmRSS:")).with_context(|| format!("{path} has no VmRSS"))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().with_context(|| format!("{path}: {line:?}"))?;
+    Ok(kib << 10)
 }
 
 #[cfg(test)]

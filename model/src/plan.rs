@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Gate, Override, OverrideAction, RegionName, Subject, Vote, World};
+use crate::{Gate, Override, OverrideAction, RegionName, SharedWorld, Subject, Vote};
 
 /// The number of a Plan. Ordered: a higher lineage beats any version of a lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -193,7 +193,7 @@ pub struct Plan {
     /// What made it, in words for `plan history`.
     pub made_by: String,
     /// The desired configuration.
-    pub world: World,
+    pub world: SharedWorld,
     /// Verdict by subject. Every subject of the World has one.
     pub verdicts: BTreeMap<Subject, SubjectState>,
     /// Overrides in force. Expiry is a replicated command, so an override listed here is in force, whatever a clock says.
@@ -216,12 +216,12 @@ impl Plan {
     pub const DECISIONS_KEPT: usize = 32;
 
     /// A Plan of that World in which nothing has happened yet.
-    pub fn new(id: PlanId, made_at_ms: u64, made_by: impl Into<String>, world: World) -> Self {
+    pub fn new(id: PlanId, made_at_ms: u64, made_by: impl Into<String>, world: impl Into<SharedWorld>) -> Self {
         Self {
             id,
             made_at_ms,
             made_by: made_by.into(),
-            world,
+            world: world.into(),
             verdicts: BTreeMap::new(),
             overrides: Vec::new(),
             decisions: Vec::new(),

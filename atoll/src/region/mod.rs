@@ -219,7 +219,7 @@ fn known_world(
     founding: Option<&World>,
     config: &RegionConfig,
 ) -> anyhow::Result<World> {
-    let last = plans.borrow().as_ref().map(|plan| plan.world.clone());
+    let last = plans.borrow().as_ref().map(|plan| World::clone(&plan.world));
     last.or_else(|| founding.cloned()).with_context(|| {
         format!(
             "region {} has no Plan yet, and the World to found, {}, cannot be read",

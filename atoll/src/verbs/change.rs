@@ -126,7 +126,7 @@ pub(crate) async fn change(
 
 /// What would change; an error if no DNS server could serve it.
 fn propose(plan: &Plan, wanted: &World) -> anyhow::Result<Proposal> {
-    let after = Plan { world: wanted.clone(), ..plan.clone() };
+    let after = Plan { world: wanted.clone().into(), ..plan.clone() };
     if let Some(region) = wanted.regions.first() {
         // What cannot be compiled in one region cannot in any: regions differ in what is near, not in what is there.
         View::compile(&after, &ViewInputs::new(region.name.clone()))

@@ -20,10 +20,10 @@ use anyhow::Context;
 use self::{
     cases::{CASES, Case, WARM_UP},
     load::Sample,
-    report::{Row, Settings, Surroundings, Versions},
+    report::{Row, Settings, Versions},
 };
 pub(crate) use self::{
-    report::Report,
+    report::{Report, Surroundings},
     serve::serve,
     servers::{Process, Scratch, Server},
 };
@@ -88,7 +88,8 @@ pub(crate) fn report(args: &RedisProtocolArgs) -> anyhow::Result<Report> {
     })
 }
 
-fn warnings(machine: &Machine, load: f64, unpinned: Option<&str>) -> Vec<String> {
+/// What is to be said of the moment before anything is measured.
+pub(crate) fn warnings(machine: &Machine, load: f64, unpinned: Option<&str>) -> Vec<String> {
     let mut warnings = Vec::new();
     if load > QUIET_LOAD_PER_CORE * machine.cores as f64 {
         let cores = machine.cores;
@@ -101,7 +102,8 @@ fn warnings(machine: &Machine, load: f64, unpinned: Option<&str>) -> Vec<String>
     warnings
 }
 
-fn disturbed(others_cores: f64) -> Option<String> {
+/// What is to be said of a machine that others used while it was measured.
+pub(crate) fn disturbed(others_cores: f64) -> Option<String> {
     (others_cores > QUIET_OTHERS_CORES)
         .then(|| format!("not a quiet moment: others used {others_cores:.2} cores while this was measured"))
 }

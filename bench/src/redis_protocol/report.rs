@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::cases::{CLIENTS, KEYS, VALUE_BYTES};
-use crate::{machine::Machine, stats::Spread};
+use crate::{figure::columns, machine::Machine, stats::Spread};
 
 /// Everything that was found. Serialised, it is the output of `--json`.
 #[derive(Debug, Serialize)]
@@ -133,18 +133,6 @@ impl Row {
             format!("{:.0}k / {:.0}k", self.atoll_ops_per_s / 1e3, self.redis_ops_per_s / 1e3),
         ]
     }
-}
-
-/// Columns as wide as their widest cell, two spaces apart, nothing at the ends of lines.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in rows {
-        let line: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        let _ = writeln!(text, "{}", line.join("  ").trim_end());
-    }
-    text
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::{
     env::current_exe,
-    fs,
     io::{Read, Write},
     net::TcpStream,
     thread,
@@ -12,7 +11,7 @@ use std::{
 use anyhow::{Context, ensure};
 
 use super::{Bar, Figure};
-use crate::redis_protocol::Server;
+use crate::{proc::resident_bytes, redis_protocol::Server};
 
 /// Bytes of each key, and of each value.
 const KEY_BYTES: usize = 16;
@@ -62,13 +61,4 @@ fn set_all(stream: &mut TcpStream, keys: std::ops::Range<u64>) -> anyhow::Result
         ensure!(replies.chunks(5).all(|reply| reply == b"+OK\r\n"), "a SET was refused");
     }
     Ok(())
-}
-
-fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let line =
-        text.lines().find_map(|line| line.strip_prefix("VmRSS:")).with_context(|| format!("{path} has no VmRSS"))?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().with_context(|| format!("{path}: {line:?}"))?;
-    Ok(kib << 10)
 }

@@ -3,7 +3,7 @@
 //! Law: a frame that is announced longer than [`MOST`] is never buffered. A frame that cannot be decoded costs only itself:
 //! the next one is read as if nothing had happened.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -28,13 +28,14 @@ pub enum FrameError {
 
 /// A message as bytes.
 pub fn encode(message: &Follow) -> Result<Bytes, FrameError> {
-    let json = serde_json::to_vec(message).map_err(|e| FrameError::Undecodable(e.to_string()))?;
-    let length = u32::try_from(json.len()).ok().filter(|n| *n as usize <= MOST);
-    let length = length.ok_or(FrameError::TooLong(json.len()))?;
-    let mut frame = BytesMut::with_capacity(4 + json.len());
-    frame.put_u32(length);
-    frame.put_slice(&json);
-    Ok(frame.freeze())
+    // Written where it stays: a Plan may be megabytes.
+    let mut frame = vec![0; 4];
+    serde_json::to_writer(&mut frame, message).map_err(|e| FrameError::Undecodable(e.to_string()))?;
+    let length = frame.len() - 4;
+    let head = u32::try_from(length).ok().filter(|_| length <= MOST).ok_or(FrameError::TooLong(length))?;
+    frame[..4].copy_from_slice(&head.to_be_bytes());
+    frame.shrink_to_fit();
+    Ok(frame.into())
 }
 
 /// The content of a whole frame: what follows its length.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use model::{Evidence, GateScope, OverrideAction, PlanId, RegionName, Subject, Verdict, World};
+use model::{Evidence, GateScope, OverrideAction, PlanId, RegionName, SharedWorld, Subject, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::Refusal;
@@ -107,7 +107,7 @@ pub enum Command {
     /// Make the world: its first Plan. Refused ever after.
     Found {
         /// The desired configuration.
-        world: World,
+        world: SharedWorld,
         /// A number drawn when the world is made; it tells this world's Plans from any other's.
         lineage: u64,
     },
@@ -167,7 +167,7 @@ pub enum Command {
         /// The Plan that the change was made from: compare and set.
         based_on: PlanId,
         /// The new configuration, whole.
-        world: World,
+        world: SharedWorld,
         /// Why; 1 to 200 characters.
         reason: String,
         /// Who; 1 to 200 characters.

@@ -47,7 +47,7 @@ pub(crate) fn request(n: u64, command: Command) -> Request {
 /// A founded state at index 1.
 pub(crate) fn founded(regions: &[&str]) -> PlaneState {
     let mut state = PlaneState::new();
-    let outcome = state.apply(1, &request(1, Command::Found { world: world(regions), lineage: LINEAGE }));
+    let outcome = state.apply(1, &request(1, Command::Found { world: world(regions).into(), lineage: LINEAGE }));
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
     state
 }

@@ -7,10 +7,9 @@
 use std::{
     collections::VecDeque,
     io::{self, Write},
-    sync::Arc,
 };
 
-use model::{Plan, World};
+use model::{Plan, SharedWorld, World};
 use serde::{Deserialize, Serialize};
 
 /// Who made a World, and when.
@@ -42,7 +41,7 @@ struct PastWorld {
     head: WorldHead,
     /// Size as JSON.
     bytes: usize,
-    world: Arc<World>,
+    world: SharedWorld,
 }
 
 impl Worlds {
@@ -60,7 +59,7 @@ impl Worlds {
         if let Some(before) = before {
             let head = self.present.take().unwrap_or_else(|| WorldHead::of(before));
             let bytes = json_bytes(&before.world);
-            self.past.push_back(PastWorld { head, bytes, world: Arc::new(before.world.clone()) });
+            self.past.push_back(PastWorld { head, bytes, world: before.world.clone() });
         }
         self.present = Some(WorldHead::of(after));
         while self.past.len() > Self::KEPT || (self.past.len() > 1 && self.bytes() > Self::BYTES_KEPT) {

@@ -44,7 +44,7 @@ pub(crate) async fn found(plane: Arc<Plane>, world: World) {
     // High bits stay free, so that a restore from backup always finds a higher lineage.
     // 52 bits are plenty, and every JSON reader keeps them exact.
     let lineage = u64::from_be_bytes(lineage) >> 12;
-    let Ok(request) = plane.request(Command::Found { world, lineage }) else { return };
+    let Ok(request) = plane.request(Command::Found { world: world.into(), lineage }) else { return };
     let mut plans = plane.consensus.plans();
     let mut leads = plane.leads.clone();
     while plans.borrow_and_update().is_none() {

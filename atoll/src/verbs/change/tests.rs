@@ -34,7 +34,7 @@ impl Plane for Fake {
             return Err(ClientError::Refused { rule: Some("stale".into()), message: "fence".into(), hint: None });
         }
         plan.id.version += 1;
-        plan.world = world.clone();
+        plan.world = world.clone().into();
         Ok(Applied { plan: plan.id, changed: true })
     }
 }
@@ -123,7 +123,7 @@ async fn a_verdict_in_between_does_not_stop_a_change_that_still_is_what_was_agre
 #[tokio::test]
 async fn a_world_that_somebody_else_changed_is_not_overwritten_and_the_change_is_told() {
     let other: fn(&mut Plan) = |plan| {
-        plan.world = world(&[("place = \"Dublin\"", "place = \"Cork\"")]);
+        plan.world = world(&[("place = \"Dublin\"", "place = \"Cork\"")]).into();
         plan.made_by = "world changed by bob: a move".into();
     };
     let (conflict, version) = ends(&Fake::new(&[other]), &world(&[TTL]), &YES, None).await;

@@ -79,7 +79,7 @@ fn the_fence_refuses_what_was_made_from_another_plan() {
         ],
     );
     check(
-        |apply| apply(&|_| Command::Found { world: world(&TRIO), lineage: 9 }),
+        |apply| apply(&|_| Command::Found { world: world(&TRIO).into(), lineage: 9 }),
         expect!["this world was founded already, with lineage a7011: change it with `atoll apply`"],
     );
 }
@@ -92,7 +92,7 @@ fn nothing_but_founding_is_possible_before_founding() {
     }
     let mut wrong = world(&TRIO);
     wrong.regions[1].id = 1;
-    let outcome = state.apply(2, &request(2, Command::Found { world: wrong, lineage: LINEAGE }));
+    let outcome = state.apply(2, &request(2, Command::Found { world: wrong.into(), lineage: LINEAGE }));
     assert!(matches!(outcome, Outcome::Refused(Refusal::InvalidWorld { .. })), "{outcome:?}");
     assert!(state.plan().is_none());
 }
@@ -258,7 +258,7 @@ fn a_pool_of_one_holds_no_other_pool_back() {
     wide.pools.insert("eu-only".into(), pool(&["eu"]));
     let set = |state: &PlaneState, world: World| Command::SetWorld {
         based_on: plan(state).id,
-        world,
+        world: world.into(),
         reason: "a test".into(),
         who: "the test".into(),
     };
@@ -278,7 +278,7 @@ fn a_new_world_keeps_verdicts_and_numbers() {
             for (region, id) in next.regions.iter_mut().zip(ids) {
                 region.id = *id;
             }
-            Command::SetWorld { based_on: plan(s).id, world: next, reason: "growth".into(), who: "maria".into() }
+            Command::SetWorld { based_on: plan(s).id, world: next.into(), reason: "growth".into(), who: "maria".into() }
         }
     };
     check(|apply| apply(&set(&TRIO, &[1, 2, 3])), expect!["plan a7011:1 still stands"]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{Plan, PlanId, RegionName, Subject, SubjectState, Verdict, World};
+use model::{Plan, PlanId, RegionName, SharedWorld, Subject, SubjectState, Verdict, World};
 
 use super::{Entry, PlaneState, Step, homes};
 use crate::{Refusal, guards};
@@ -11,7 +11,7 @@ use crate::{Refusal, guards};
 const WORLD_ERRORS_KEPT: usize = 20;
 
 impl PlaneState {
-    pub(super) fn found(&self, world: &World, lineage: u64, entry: Entry<'_>) -> Step {
+    pub(super) fn found(&self, world: &SharedWorld, lineage: u64, entry: Entry<'_>) -> Step {
         if let Some(plan) = &self.plan {
             return Err(Refusal::AlreadyFounded { lineage: plan.id.lineage });
         }
@@ -24,7 +24,13 @@ impl PlaneState {
         Ok(Some(plan))
     }
 
-    pub(super) fn set_world(&self, plan: &Plan, world: &World, (reason, who): (&str, &str), entry: Entry<'_>) -> Step {
+    pub(super) fn set_world(
+        &self,
+        plan: &Plan,
+        world: &SharedWorld,
+        (reason, who): (&str, &str),
+        entry: Entry<'_>,
+    ) -> Step {
         check_world(world)?;
         self.check_ids(&plan.world, world)?;
         if plan.world == *world {

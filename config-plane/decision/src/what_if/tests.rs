@@ -85,7 +85,7 @@ fn weighed() -> PlaneState {
     wide.pools.insert("api".into(), model::Pool { check: Some("inner".into()), ..crate::testkit::pool(&["eu", "us"]) });
     wide.regions.iter_mut().for_each(|region| region.check = Some("gateway".into()));
     let mut state = PlaneState::new();
-    let outcome = state.apply(1, &request(1, Command::Found { world: wide, lineage: LINEAGE }));
+    let outcome = state.apply(1, &request(1, Command::Found { world: wide.into(), lineage: LINEAGE }));
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
     state
 }

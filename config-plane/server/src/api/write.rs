@@ -138,7 +138,7 @@ pub(super) async fn set_world(
         }
     };
     let (reason, who) = signature(&ask)?;
-    let command = Command::SetWorld { based_on, world, reason, who };
+    let command = Command::SetWorld { based_on, world: world.into(), reason, who };
     if ask.dry_run {
         let state = plane.read_state().await?;
         return Ok(Json(tried(&plane, &state, &ask, command)?).into_response());

@@ -9,20 +9,23 @@
 //! failed nothing more is written: memory is ahead of the disk then, and only a restart may say what is true.
 //! Reading happens once, in [`Disk::open`]; afterwards the log lives in memory as well (`log_store.rs`).
 //!
+//! The committed index is nobody's to wait for, and it changes with every entry: in a transaction of its own it would keep the next
+//! entry waiting for two syncs. So it rides along with the next change, or goes by itself once it has waited for [`ASIDE_MOST`].
+//!
 //! How long the write under way has been taking can be asked at any time ([`Disk::stalled_for`]): a leader whose disk does not
 //! answer has to hand over (`watchdog.rs`).
 
 use std::{
     io,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
 use tokio::{
     sync::{mpsc, oneshot},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 use super::file::{Change, DiskError, File, Found};
@@ -30,11 +33,15 @@ use super::file::{Change, DiskError, File, Found};
 /// Changes that may wait for the thread. Their senders wait when it is full.
 const QUEUE: usize = 256;
 
+/// How long the committed index waits for a change to ride along with.
+const ASIDE_MOST: Duration = Duration::from_millis(100);
+
 /// Called once the change is durable, or has failed.
 type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 enum Op {
-    Write(Change, Done),
+    /// A change, and the committed index that was aside when it was queued: entries that it names are in the queue before it.
+    Write(Change, Option<Change>, Done),
     Close(oneshot::Sender<()>),
 }
 
@@ -43,6 +50,15 @@ enum Op {
 pub(crate) struct Disk {
     ops: mpsc::Sender<Op>,
     busy: Busy,
+    aside: Arc<Mutex<Aside>>,
+}
+
+/// The newest record of the committed index that is not queued yet.
+#[derive(Default)]
+struct Aside {
+    record: Option<Vec<u8>>,
+    /// Whether somebody waits to queue it by itself.
+    is_due: bool,
 }
 
 /// Since when a write is under way.
@@ -113,7 +129,7 @@ impl Disk {
 
     fn queue() -> (Self, mpsc::Receiver<Op>) {
         let (ops, queue) = mpsc::channel(QUEUE);
-        (Self { ops, busy: Busy::default() }, queue)
+        (Self { ops, busy: Busy::default(), aside: Arc::default() }, queue)
     }
 
     /// How long the write under way has been taking; zero while none is.
@@ -127,7 +143,33 @@ impl Disk {
         change: Change,
         done: impl FnOnce(io::Result<()>) + Send + 'static,
     ) -> io::Result<()> {
-        self.ops.send(Op::Write(change, Box::new(done))).await.map_err(|_| closed())
+        let aside = self.aside().record.take().map(Change::Committed);
+        self.ops.send(Op::Write(change, aside, Box::new(done))).await.map_err(|_| closed())
+    }
+
+    fn aside(&self) -> MutexGuard<'_, Aside> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a record of the committed index with the next change, or by itself before long. A failure is not lost: it fails every
+    /// later change too.
+    pub(crate) fn put_aside(&self, committed: Vec<u8>) {
+        let mut aside = self.aside();
+        aside.record = Some(committed);
+        if !std::mem::replace(&mut aside.is_due, true) {
+            let disk = self.clone();
+            tokio::spawn(async move {
+                sleep(ASIDE_MOST).await;
+                disk.aside().is_due = false;
+                disk.queue_aside().await;
+            });
+        }
+    }
+
+    async fn queue_aside(&self) {
+        let Some(record) = self.aside().record.take() else { return };
+        // A log that is closed has taken it before.
+        let _ = self.ops.send(Op::Write(Change::Committed(record), None, Box::new(drop))).await;
     }
 
     /// Queues a change and waits until it is durable.
@@ -140,6 +182,7 @@ impl Disk {
 
     /// Writes what is queued, closes the file and releases its lock. Later changes fail.
     pub(crate) async fn close(&self) {
+        self.queue_aside().await;
         let (tell, told) = oneshot::channel();
         if self.ops.send(Op::Close(tell)).await.is_ok() {
             // An error means that the thread has ended already, which is what is wanted.
@@ -170,16 +213,16 @@ impl Writer {
         let mut writes = Vec::with_capacity(batch.len());
         for op in batch.drain(..) {
             match op {
-                Op::Write(change, done) => writes.push((change, done)),
+                Op::Write(change, aside, done) => writes.push((change, aside, done)),
                 Op::Close(tell) => closing = Some(tell),
             }
         }
         if !writes.is_empty() {
             self.busy.begin();
-            self.commit(writes.iter().map(|(change, _)| change));
+            self.commit(writes.iter().flat_map(|(change, aside, _)| [change].into_iter().chain(aside)));
         }
         self.busy.end();
-        for (_, done) in writes {
+        for (_, _, done) in writes {
             done(self.broken.as_ref().map_or(Ok(()), |why| Err(io::Error::other(why.clone()))));
         }
         let Some(tell) = closing else { return true };

@@ -4,7 +4,7 @@
 //! - the log has no holes, and its writes reach the disk in the order in which they were asked for;
 //! - an entry can be read as soon as `append` returns, and its callback is called only when it is durable;
 //! - a vote is durable before `save_vote` returns: a member never votes twice in a term, even across a crash;
-//! - the committed index is written without anybody waiting for it. If a crash loses it, the member comes back a little older
+//! - the committed index is written without anybody waiting for it, with what comes next. If a crash loses it, the member comes back a little older
 //!   and learns it again from the leader.
 //!
 //! The whole log fits in memory: it holds what came since the last snapshot and little more (`timing.rs`).
@@ -142,8 +142,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.memory().committed = committed;
         let Some(committed) = committed else { return Ok(()) };
         let bytes = codec::seal(&WireLogId::from(committed))?;
-        // Nobody waits, but a failure is not lost: the disk thread fails every later change too.
-        self.disk.submit(Change::Committed(bytes), drop).await
+        self.disk.put_aside(bytes);
+        Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {

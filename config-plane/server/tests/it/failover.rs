@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use model::{OverrideAction, Plan, Subject};
+use model::{OverrideAction, Plan, Subject, World};
 use plane_client::{Because, Call, ChannelOptions, Credentials, Transport, api::path};
 use plane_server::ProposeError;
 
@@ -228,7 +228,7 @@ async fn a_damaged_log_is_refused_by_name_and_its_member_learns_everything_again
 async fn a_world_that_was_replaced_is_kept_by_every_member_over_a_restart_and_can_be_put_back() {
     let mut trio = Trio::founded().await;
     let founded = trio.everywhere("the first Plan", |_| true).await;
-    let was = trio.plan(0).expect("founded").world.clone();
+    let was = World::clone(&trio.plan(0).expect("founded").world);
     let mut other = was.clone();
     other.profile = model::Profile::Fast;
     let changed = trio.client.set_world(&other, founded, BECAUSE).await.expect("taken").plan;

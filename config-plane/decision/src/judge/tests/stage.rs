@@ -50,7 +50,7 @@ impl Stage {
     pub(super) fn of(world: World) -> Self {
         let regions = world.regions.iter().map(|region| region.name.to_string()).collect();
         let mut state = PlaneState::new();
-        let founded = state.apply(1, &request(1, Command::Found { world, lineage: LINEAGE }));
+        let founded = state.apply(1, &request(1, Command::Found { world: world.into(), lineage: LINEAGE }));
         assert!(matches!(founded, Outcome::Applied(_)), "{founded:?}");
         let mut stage = Self {
             now_ms: 0,

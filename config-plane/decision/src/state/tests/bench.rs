@@ -21,7 +21,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn of(world: model::World) -> Self {
         let mut bench = Self { state: PlaneState::new(), index: 0, now_ms: APART_MS };
-        let founded = bench.told(Command::Found { world, lineage: LINEAGE });
+        let founded = bench.told(Command::Found { world: world.into(), lineage: LINEAGE });
         assert!(founded.starts_with("world `test` founded"), "{founded}");
         bench
     }

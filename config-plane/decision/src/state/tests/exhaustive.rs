@@ -53,7 +53,7 @@ fn base() -> PlaneState {
     let regions = BOUND.map(name).to_vec();
     wide.safety.push(SafetyRule { name: "two".into(), at_least: 2, regions, pool: Some("web".into()) });
     let mut state = PlaneState::new();
-    let outcome = state.apply(1, &request(1, Command::Found { world: wide, lineage: LINEAGE }));
+    let outcome = state.apply(1, &request(1, Command::Found { world: wide.into(), lineage: LINEAGE }));
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
     state
 }

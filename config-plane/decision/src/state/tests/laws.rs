@@ -41,7 +41,7 @@ fn homely() -> World {
 
 fn settled() -> PlaneState {
     let mut state = PlaneState::new();
-    let outcome = state.apply(1, &request(1, Command::Found { world: homely(), lineage: LINEAGE }));
+    let outcome = state.apply(1, &request(1, Command::Found { world: homely().into(), lineage: LINEAGE }));
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
     state
 }
@@ -78,7 +78,12 @@ fn command_of(state: &PlaneState, kind: u8, region: &str, age: u64) -> Command {
         _ => {
             let mut world = homely();
             world.name = format!("world {region}");
-            Command::SetWorld { based_on: plan(state).id, world, reason: "a test".into(), who: "the test".into() }
+            Command::SetWorld {
+                based_on: plan(state).id,
+                world: world.into(),
+                reason: "a test".into(),
+                who: "the test".into(),
+            }
         }
     };
     if let Command::Decide { based_on, .. } | Command::SetWorld { based_on, .. } = &mut command {

@@ -117,7 +117,7 @@ fn a_home_moves_by_command_alone_with_a_new_epoch_each_time() {
         next.name = format!("with {home}");
         next.pools.get_mut("ledger").unwrap().home = Some(name(home));
         let (reason, who) = because();
-        Command::SetWorld { based_on: plan(&bench.state).id, world: next, reason, who }
+        Command::SetWorld { based_on: plan(&bench.state).id, world: next.into(), reason, who }
     };
     check(bench.told(set(&bench, "us")), expect!["world changed by maria: a storm"]);
     assert_eq!(home(&bench), ("us".into(), 4), "writing down where it is moves nothing");

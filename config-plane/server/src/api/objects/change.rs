@@ -46,7 +46,7 @@ pub(crate) async fn change_world(
                 let plan = state.plan().ok_or_else(No::not_founded)?;
                 let world = edit(&plan.world)?;
                 let (reason, who) = (reason.to_owned(), who.to_owned());
-                let command = Command::SetWorld { based_on: plan.id, world, reason, who };
+                let command = Command::SetWorld { based_on: plan.id, world: world.into(), reason, who };
                 if ask.dry_run {
                     return tried(plane, &state, ask, command).map(Done::Tried);
                 }

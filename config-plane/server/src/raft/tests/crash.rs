@@ -255,6 +255,28 @@ async fn a_reopened_store_has_everything_and_its_commit_index() {
     assert_eq!(store.read_committed().await.expect("reads"), Some(log_id(4, 7)));
 }
 
+/// What follows it takes it along: `live` shows that.
+#[tokio::test]
+async fn a_commit_index_that_nothing_follows_is_written_by_itself() {
+    let drive = Drive::default();
+    let (disk, mut store) = open(&drive);
+    append(&mut store, vec![blank(1, 1)]).await.expect("durable");
+    store.save_committed(Some(log_id(1, 1))).await.expect("put aside");
+    let written = async {
+        loop {
+            let (revived, mut found) = open(&drive.after_power_loss(0));
+            let committed = found.read_committed().await.expect("reads");
+            revived.close().await;
+            if committed == Some(log_id(1, 1)) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), written).await.expect("it is on disk before long");
+    disk.close().await;
+}
+
 #[tokio::test]
 async fn the_file_of_another_region_is_refused() {
     let drive = Drive::default();

@@ -102,7 +102,7 @@ impl Sim {
         sim.plane(1).consensus.initialise(nodes).await.expect("a group");
         sim.leader(Duration::from_secs(10)).await;
         let world = World::parse(&World::default_toml(3, 0), "world.toml").expect("valid");
-        sim.propose(1, request(0, Command::Found { world, lineage: 7 })).await.expect("founded");
+        sim.propose(1, request(0, Command::Found { world: world.into(), lineage: 7 })).await.expect("founded");
         sim
     }
 
