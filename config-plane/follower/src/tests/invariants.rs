@@ -240,7 +240,7 @@ fn answers(plan: &Plan) -> Vec<Vec<u8>> {
     let ask = |name: &[u8], rtype: u8| {
         let query = [b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0".as_slice(), name, &[0, rtype, 0, 1]].concat();
         let mut out = Vec::new();
-        steering::answer(&view, &query, [127, 0, 0, 1].into(), steering::Transport::Udp, &mut out);
+        steering::answer(&view, &query, [127, 0, 0, 1].into(), steering::Transport::Udp, &|| None, &mut out);
         out
     };
     let names: [&[u8]; 4] =
