@@ -39,7 +39,7 @@ pub(crate) async fn all(plane: &Plane) -> Vec<Concern> {
 pub(crate) fn own(plane: &Plane) -> Vec<Concern> {
     let sight = plane.consensus.sight();
     let stalled = plane.consensus.disk_stalled_for();
-    let patience = Duration::from_millis(plane.timing.election_max_ms);
+    let patience = plane.timing.disk_patience();
     let disk = (stalled > patience)
         .then(|| format!("the disk of the plane's log has not answered for {} ms", stalled.as_millis()));
     let lever = plane.lever.pulled().map(|pulled| {

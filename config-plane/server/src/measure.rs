@@ -77,7 +77,7 @@ mod tests {
 
     fn chosen(distances_ms: &[u64], voters: usize) -> Result<u64, String> {
         let distances = distances_ms.iter().copied().map(Duration::from_millis).collect();
-        let chosen = choose(RaftTiming::for_rtt(1), distances, Some(Duration::ZERO), voters);
+        let chosen = choose(RaftTiming::for_rtt(50), distances, Some(Duration::ZERO), voters);
         chosen.map(|timing| timing.heartbeat_ms).map_err(|e| e.to_string())
     }
 

@@ -34,7 +34,7 @@ const WITHIN: Duration = Duration::from_secs(3);
 
 /// Watches the disk until the member stops.
 pub(crate) async fn watch_disk(plane: Arc<Plane>) {
-    let patience = Duration::from_millis(plane.timing.election_max_ms);
+    let patience = plane.timing.disk_patience();
     let mut watchdog = Watchdog::new(patience);
     let started = Instant::now();
     let mut looks = interval(patience / 8);

@@ -50,7 +50,7 @@ async fn when_the_leader_is_killed_another_takes_over_in_time_and_the_dead_one_c
     let next = trio.leader().await;
     let leaderless = killed.elapsed();
     assert_ne!(next, dead);
-    assert!(leaderless < Duration::from_millis(2600 + 1400), "a LAN's timing promises 2.6 s; it took {leaderless:?}");
+    assert!(leaderless < Duration::from_millis(2600 + 1400), "this timing promises 2.6 s; it took {leaderless:?}");
 
     let survivor = trio.running()[0];
     trio.only(survivor).set_override(&region("eu-west"), OverrideAction::Down, BECAUSE, HOUR).await.expect("taken");

@@ -164,7 +164,7 @@ impl Trio {
             identity: Arc::clone(&self.seats[seat].identity),
             token_hash: Some(self.dir.path().join("admin.hash")),
             founding: Some(world()),
-            timing: RaftTiming::for_rtt(1),
+            timing: RaftTiming::for_rtt(50),
             routes: axum::Router::new().route("/metrics", axum::routing::get(async || "up 1\n")),
         }
     }

@@ -94,7 +94,7 @@ impl Sim {
     pub(super) async fn founded(seed: u64, voters: u64) -> Self {
         let seat = || Seat { drive: Drive::default(), stalled: watch::Sender::new(false), life: None };
         let seats = (1..=voters).map(|id| (id, seat())).collect();
-        let mut sim = Self { net: Net::new(seed), timing: RaftTiming::for_rtt(1), seats };
+        let mut sim = Self { net: Net::new(seed), timing: RaftTiming::for_rtt(50), seats };
         for id in 1..=voters {
             sim.start(id).await;
         }
