@@ -2,6 +2,7 @@
 
 mod bench;
 mod exhaustive;
+mod fitting;
 mod golden;
 mod guarded;
 mod laws;
