@@ -6,6 +6,8 @@
 //! cargo xtask geo     make the embedded country table anew from a MaxMind-format database
 //! ```
 
+#[cfg(test)]
+mod docs;
 mod geo;
 mod soak;
 mod tests;
