@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use chaos_sim::Plant;
+use chaos_sim::state;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::verbs::sim::Seeds;
@@ -547,20 +547,27 @@ pub(crate) enum SimWhat {
     State(SimStateArgs),
 }
 
+/// What every simulated world is asked for.
 #[derive(Debug, Args)]
-pub(crate) struct SimStateArgs {
+pub(crate) struct SeedArgs {
     /// The seeds from A up to and without B
     #[arg(long, value_name = "A..B", default_value = "0..500")]
     pub(crate) seeds: Seeds,
-    /// How many regions each world has; each seed chooses if left out
-    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=9))]
-    pub(crate) regions: Option<u16>,
     /// Write what happens in the shortest failing run, or in the first seed's if none fails, to a file
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimStateArgs {
+    #[command(flatten)]
+    pub(crate) seeds: SeedArgs,
+    /// How many regions each world has; each seed chooses if left out
+    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=9))]
+    pub(crate) regions: Option<u16>,
     /// Plant a bug, to see that it is caught; the seeds are to fail then
     #[arg(long, value_name = "BUG")]
-    pub(crate) plant: Option<Plant>,
+    pub(crate) plant: Option<state::Plant>,
 }
 
 #[derive(Debug, Args)]

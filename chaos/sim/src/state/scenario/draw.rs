@@ -5,7 +5,7 @@ use super::{
     Action, Fault, RegionShape, Scenario, Shape, Step,
     commands::{Clients, Family},
 };
-use crate::{disk::Crash, rng::Rng};
+use crate::{rng::Rng, state::disk::Crash};
 
 /// The kinds of faults a seed can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

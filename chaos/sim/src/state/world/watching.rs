@@ -5,7 +5,7 @@ use replication_core::{Hlc, VersionVector, partition_of};
 use replication_storage::StateStore;
 
 use super::World;
-use crate::{
+use crate::state::{
     coverage::Met,
     oracle::{Rule, StateSeen, Violation},
     region::{Loss, Token},

@@ -3,7 +3,7 @@
 
 use replication_core::{Ask, HashOp, KeyOp, Op, Reply, TextOp, When, ZsetOp};
 
-use crate::oracle::{self, Increment, Reset, Scope, Spot, hundredths_of};
+use crate::state::oracle::{self, Increment, Reset, Scope, Spot, hundredths_of};
 
 /// What commands mean for counters, told from what their clients saw and were told.
 pub(super) fn effects(ops: &[Op], replies: &[Reply], readings: &[oracle::Reading]) -> (Vec<Increment>, Vec<Reset>) {

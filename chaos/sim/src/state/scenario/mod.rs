@@ -9,7 +9,7 @@ mod words;
 
 use replication_core::Op;
 
-use crate::disk::Crash;
+use crate::state::disk::Crash;
 pub(crate) use commands::{KEYS, PAIRS, REMOVES_WIN};
 pub(crate) use words::say;
 

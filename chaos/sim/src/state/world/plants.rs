@@ -3,7 +3,7 @@
 use replication_core::{CatchUp, Gone, Hlc, Value};
 
 use super::World;
-use crate::{
+use crate::state::{
     plant::Plant,
     region::{Loss, Token},
 };

@@ -1,15 +1,19 @@
 //! A checker that has never caught anything may be unable to: each planted bug must be caught soon, and as what it is.
 
-use chaos_sim::{Options, Plan, Plant, Rule, Scenario, shorten, survey};
+use chaos_sim::{
+    Plan, Simulation, shorten,
+    state::{Plant, Rule, StateSim},
+    survey,
+};
 
 fn check(plant: Plant, rules: &[Rule]) {
-    let options = Options { plant: Some(plant), keep_lines: false };
-    let found = survey(0..1000, Plan { options, enough_failures: 1, ..Plan::default() }, |_, _| {});
+    let sim = StateSim { regions: None, plant: Some(plant) };
+    let found = survey(&sim, 0..1000, Plan { enough_failures: 1, ..Plan::default() }, |_, _| {});
     let Some(caught) = found.failures.first() else { panic!("{plant:?} was not caught in {} seeds", found.seeds) };
     assert!(rules.contains(&caught.violation.rule), "{plant:?} was caught as {}", caught.violation);
-    let scenario = Scenario::of(caught.seed, None);
+    let scenario = sim.scenario(caught.seed);
     let mut tries = 0;
-    let short = shorten(&scenario, caught.violation.rule, options, || {
+    let short = shorten(&sim, &scenario, caught.violation.rule, || {
         tries += 1;
         tries < 150
     });

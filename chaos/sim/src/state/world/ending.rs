@@ -4,7 +4,7 @@ use bytes::Bytes;
 use replication_core::{SetExpiry, SetIf, TextOp, VersionVector};
 
 use super::{Event, Repair, World};
-use crate::{
+use crate::state::{
     coverage::Met,
     disk::DiskFaults,
     oracle::{Rule, Violation},

@@ -12,9 +12,9 @@ mod history;
 mod reading;
 mod reference;
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+
+use crate::Promise;
 
 pub(crate) use history::{Deed, History, Increment, Reset, Scope, Spot, StateSeen};
 pub(crate) use reading::{Reading, Shown, hundredths_of, read, score_text};
@@ -49,9 +49,8 @@ pub enum Rule {
     RegionsRecover,
 }
 
-impl Rule {
-    /// The number in the list of invariants; 0 where it has none.
-    pub fn number(self) -> u8 {
+impl Promise for Rule {
+    fn number(self) -> u8 {
         match self {
             Self::EqualContextsEqualStates => 2,
             Self::NoResurrection => 3,
@@ -67,26 +66,5 @@ impl Rule {
     }
 }
 
-/// A broken promise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Violation {
-    /// Which one.
-    pub rule: Rule,
-    /// What was seen, and what should have been.
-    pub what: String,
-}
-
-impl Violation {
-    /// A broken promise, described.
-    pub fn new(rule: Rule, what: impl Into<String>) -> Self {
-        Self { rule, what: what.into() }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.rule, self.what)
-    }
-}
-
-impl std::error::Error for Violation {}
+/// A broken promise of the state plane.
+pub(crate) type Violation = crate::Violation<Rule>;

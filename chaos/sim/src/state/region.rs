@@ -11,10 +11,12 @@ use replication_link::{Peer, Session};
 use replication_storage::{Durability, Luck, OpenError, RecoveryReport, StateStore, StoreConfig, Threads, WriteMark};
 
 use crate::{
-    clock::RegionClock,
-    disk::{Crash, Image, SimDisk},
     rng::Rng,
-    scenario::{REMOVES_WIN, RegionShape},
+    state::{
+        clock::RegionClock,
+        disk::{Crash, Image, SimDisk},
+        scenario::{REMOVES_WIN, RegionShape},
+    },
 };
 
 /// The name of the simulated world.

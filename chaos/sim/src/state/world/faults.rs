@@ -3,7 +3,7 @@
 use replication_storage::{OpenError, RecoveryReport, StateStore};
 
 use super::{Event, Repair, World};
-use crate::{
+use crate::state::{
     coverage::Met,
     disk::{Crash, DiskFaults},
     net::IDLE_TIMEOUT_MS,

@@ -5,7 +5,7 @@ use replication_core::{Gone, Part, Value, VersionVector, partition_of};
 use replication_storage::StateStore;
 
 use super::{Event, World};
-use crate::{
+use crate::state::{
     coverage::Met,
     oracle::{self, Increment, Reset, Rule, Scope, Violation},
     scenario::KEYS,

@@ -5,7 +5,7 @@ use replication_link::{Input, NEWEST, Output};
 use replication_storage::WriteMark;
 
 use super::{Event, World};
-use crate::{coverage::Met, net::Packet, oracle::Violation};
+use crate::state::{coverage::Met, net::Packet, oracle::Violation};
 
 /// One connection in so many is made in the version before the newest, as while regions are upgraded.
 const OLD_ONE_IN: u64 = 6;

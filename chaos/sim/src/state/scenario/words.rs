@@ -7,7 +7,7 @@ use replication_core::{
 };
 
 use super::{Action, Fault, Step};
-use crate::disk::Crash;
+use crate::state::disk::Crash;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -22,14 +22,17 @@ mod watching;
 use replication_core::partition_of;
 
 use crate::{
-    coverage::{Coverage, Met},
-    net::{Net, Packet},
-    oracle::{History, Violation},
-    plant::Plant,
+    Run,
     queue::Queue,
-    region::Region,
     rng::Rng,
-    scenario::{Action, KEYS, Scenario, Step},
+    state::{
+        coverage::{Coverage, Met},
+        net::{Net, Packet},
+        oracle::{History, Rule, Violation},
+        plant::Plant,
+        region::Region,
+        scenario::{Action, KEYS, Scenario, Step},
+    },
     trace::Trace,
 };
 
@@ -62,30 +65,6 @@ enum Repair {
     Return { region: u16 },
 }
 
-/// How to run a scenario.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    /// Keep the trace's lines.
-    pub keep_lines: bool,
-    /// A bug to plant.
-    pub plant: Option<Plant>,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub struct Run {
-    /// The first broken promise, and when it was noticed, in milliseconds.
-    pub violation: Option<(u64, Violation)>,
-    /// What was met.
-    pub coverage: Coverage,
-    /// The hash of everything that happened.
-    pub hash: u64,
-    /// What happened, if it was kept.
-    pub lines: Vec<String>,
-    /// Simulated time, in milliseconds.
-    pub simulated_ms: u64,
-}
-
 pub(crate) struct World<'s> {
     scenario: &'s Scenario,
     plant: Option<Plant>,
@@ -108,9 +87,9 @@ pub(crate) struct World<'s> {
     finished: bool,
 }
 
-/// Runs a scenario to its end or to the first broken promise.
-pub fn run(scenario: &Scenario, options: Options) -> Run {
-    let mut world = World::new(scenario, options);
+/// Runs a scenario to its end or to the first broken promise, with a bug planted or none.
+pub fn run(scenario: &Scenario, plant: Option<Plant>, keep_lines: bool) -> Run<Rule, Met> {
+    let mut world = World::new(scenario, plant, keep_lines);
     let violation = world.drive().err().map(|violation| (world.now_ms, violation));
     if let Some((_, violation)) = &violation {
         world.trace.say(world.now_ms, format_args!("{violation}"));
@@ -126,7 +105,7 @@ pub fn run(scenario: &Scenario, options: Options) -> Run {
 }
 
 impl<'s> World<'s> {
-    fn new(scenario: &'s Scenario, options: Options) -> Self {
+    fn new(scenario: &'s Scenario, plant: Option<Plant>, keep_lines: bool) -> Self {
         let count = scenario.shape.regions.len() as u16;
         let seed = scenario.seed;
         let regions = scenario.shape.regions.iter().zip(1..).map(|(shape, id)| Region::new(id, *shape, seed)).collect();
@@ -135,7 +114,7 @@ impl<'s> World<'s> {
         partitions.dedup();
         Self {
             scenario,
-            plant: options.plant,
+            plant,
             now_ms: 0,
             queue: Queue::default(),
             net: Net::new(count, Rng::of(seed, "net")),
@@ -145,7 +124,7 @@ impl<'s> World<'s> {
             shipped: Default::default(),
             detached: Vec::new(),
             coverage: Coverage::default(),
-            trace: Trace::new(options.keep_lines),
+            trace: Trace::new(keep_lines),
             agree_by_ms: 0,
             finished: false,
         }

@@ -1,15 +1,19 @@
 //! The seeds of the test run. More of them: `atoll sim state --seeds A..B`.
 
-use chaos_sim::{Action, Options, Plan, Scenario, Survey, run, shorten, survey};
+use chaos_sim::{
+    Meeting, Plan, Simulation, Survey, shorten,
+    state::{Action, Met, Rule, Scenario, StateSim, run},
+    survey,
+};
 
 /// What the promises are tested with on every run. They meet everything that the simulation can do (see below).
 const SEEDS: std::ops::Range<u64> = 0..500;
+const SIM: StateSim = StateSim { regions: None, plant: None };
 
-fn report(survey: &Survey) -> String {
+fn report(survey: &Survey<Rule, Met>) -> String {
     let Some(failure) = survey.failures.first() else { return String::new() };
-    let options = Options::default();
     let mut tries = 0;
-    let short = shorten(&Scenario::of(failure.seed, None), failure.violation.rule, options, || {
+    let short = shorten(&SIM, &SIM.scenario(failure.seed), failure.violation.rule, || {
         tries += 1;
         tries < 300
     });
@@ -27,9 +31,9 @@ fn report(survey: &Survey) -> String {
 /// Invariants 2 to 9, 13, 14 and 15: see `Rule` for what each means here, and the coverage for the nemeses.
 #[test]
 fn every_promise_holds_on_every_seed_and_the_seeds_meet_everything() {
-    let survey = survey(SEEDS, Plan { enough_failures: 3, ..Plan::default() }, |_, _| {});
+    let survey = survey(&SIM, SEEDS, Plan { enough_failures: 3, ..Plan::default() }, |_, _| {});
     assert!(survey.failures.is_empty(), "{}", report(&survey));
-    let missing: Vec<&str> = survey.coverage.missing().into_iter().map(chaos_sim::Met::text).collect();
+    let missing: Vec<&str> = survey.coverage.missing().into_iter().map(Met::text).collect();
     assert!(missing.is_empty(), "{} seeds never met: {}", survey.seeds, missing.join(", "));
 }
 
@@ -38,7 +42,7 @@ fn every_promise_holds_on_every_seed_and_the_seeds_meet_everything() {
 #[test]
 fn seeds_that_once_broke_a_promise_keep_it() {
     for seed in [2847, 9931, 11006, 11709, 12065, 16692, 18254, 18293, 18460, 20546, 20682, 22329] {
-        let run = run(&Scenario::of(seed, None), Options::default());
+        let run = run(&Scenario::of(seed, None), None, false);
         assert_eq!(run.violation, None, "seed {seed}");
     }
 }
@@ -47,10 +51,8 @@ fn seeds_that_once_broke_a_promise_keep_it() {
 fn a_seed_replays_exactly() {
     for seed in [1, 9, 28, 46, 201] {
         let scenario = Scenario::of(seed, None);
-        let first = run(&scenario, Options { keep_lines: true, ..Options::default() });
-        let again = std::thread::spawn(move || {
-            run(&Scenario::of(seed, None), Options { keep_lines: true, ..Options::default() })
-        });
+        let first = run(&scenario, None, true);
+        let again = std::thread::spawn(move || run(&Scenario::of(seed, None), None, true));
         let again = again.join().expect("the second run panicked");
         let differs = first.lines.iter().zip(&again.lines).find(|(a, b)| a != b);
         assert_eq!(differs, None, "seed {seed}");
@@ -60,7 +62,7 @@ fn a_seed_replays_exactly() {
 
 #[test]
 fn seeds_differ_and_regions_can_be_chosen() {
-    let hash = |seed| run(&Scenario::of(seed, Some(3)), Options::default()).hash;
+    let hash = |seed| run(&Scenario::of(seed, Some(3)), None, false).hash;
     assert_ne!(hash(1), hash(2));
     let five = Scenario::of(1, Some(5));
     let regions = five.steps.iter().filter_map(|step| match step.action {

@@ -9,7 +9,7 @@ use replication_core::{
 use replication_storage::StateStore;
 
 use super::{Event, World, effects::effects};
-use crate::{
+use crate::state::{
     coverage::Met,
     oracle::{self, Deed, Increment, Reset, Rule, Shown, Violation},
     plant::Plant,
