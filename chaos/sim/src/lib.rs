@@ -3,6 +3,7 @@
 //!
 //! | world | what is real | what is played |
 //! |---|---|---|
+//! | [`decision`] | `decision`: probe machines, votes, judges, guards, Plans | paths, lives, raft in the small, clocks, people |
 //! | [`state`] | `replication-storage`, `replication-link`, `replication-core` | clients, disks, network, clocks |
 //!
 //! What they share is here: luck (`rng.rs`), what happens next (`queue.rs`), the record (`trace.rs`), what was met
@@ -10,6 +11,7 @@
 //! [`Simulation`]. A seed replays exactly, on every machine.
 
 mod coverage;
+pub mod decision;
 mod queue;
 mod rng;
 mod shorten;

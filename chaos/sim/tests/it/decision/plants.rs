@@ -1,0 +1,66 @@
+//! A checker that has never caught anything may be unable to: each planted bug must be caught soon, and as what it is.
+
+use chaos_sim::{
+    Plan,
+    decision::{DecisionSim, Plant, Rule},
+    survey,
+};
+
+/// Two hours each: a planted bug skips nothing, so its seeds cost more.
+const HOURS: u64 = 2;
+
+fn check(plant: Plant, rules: &[Rule]) {
+    let sim = DecisionSim { plant: Some(plant), hours: HOURS, ..DecisionSim::default() };
+    let found = survey(&sim, 0..200, Plan { enough_failures: 1, ..Plan::default() }, |_, _| {});
+    let Some(caught) = found.failures.first() else { panic!("{plant:?} was not caught in {} seeds", found.seeds) };
+    println!("{plant:?}: seed {}, {} seeds", caught.seed, found.seeds);
+    assert!(rules.contains(&caught.violation.rule), "{plant:?} was caught as {}", caught.violation);
+}
+
+/// Whoever believes in too little takes out what serves.
+const FALSE: [Rule; 3] = [Rule::NoFalseFailover, Rule::OneFalseViewChangesNothing, Rule::LostObserversChangeNothing];
+
+#[test]
+fn unknown_that_counts_as_down_is_caught() {
+    check(Plant::UnknownIsDown, &FALSE);
+}
+
+#[test]
+fn a_quorum_of_one_is_caught() {
+    check(Plant::QuorumOfOne, &FALSE);
+}
+
+#[test]
+fn a_fence_that_is_not_checked_is_caught() {
+    check(Plant::NoFence, &FALSE);
+}
+
+#[test]
+fn a_last_member_that_is_taken_is_caught() {
+    check(Plant::TakeTheLast, &[Rule::NeverTheLast]);
+}
+
+#[test]
+fn a_follower_that_goes_back_is_caught() {
+    check(Plant::FollowerGoesBack, &[Rule::VersionsOnlyGrow]);
+}
+
+#[test]
+fn an_expiry_that_is_forgotten_is_caught() {
+    check(Plant::ForgetExpiry, &[Rule::SameLogSameState, Rule::OverridesHold]);
+}
+
+#[test]
+fn a_clock_that_ends_windows_early_is_caught() {
+    check(Plant::HastyClock, &[Rule::Velocity, Rule::CommonMode, Rule::NoFlaps]);
+}
+
+#[test]
+fn votes_that_come_late_are_caught() {
+    check(Plant::SlowVotes, &[Rule::FallsAreDecidedInTime]);
+}
+
+#[test]
+fn a_member_with_an_opinion_of_its_own_is_caught() {
+    check(Plant::OwnOpinion, &[Rule::SameLogSameState, Rule::NoFalseFailover]);
+}

@@ -1,0 +1,55 @@
+//! The seeds of the test run. More of them: `atoll sim decision --seeds A..B`.
+
+use chaos_sim::{
+    Meeting, Plan, Simulation, Survey,
+    decision::{DecisionSim, Met, Rule},
+    shorten, survey,
+};
+
+/// What the promises are tested with on every run. They meet everything that the simulation can do (see below).
+const SEEDS: std::ops::Range<u64> = 0..200;
+/// How long each of them lasts, hours: what a test run has time for. The command plays whole days.
+const HOURS: u64 = 4;
+
+/// `ATOLL_SIM_SEEDS=A..B` and `ATOLL_SIM_HOURS=N` ask for others.
+fn asked_for() -> (DecisionSim, std::ops::Range<u64>) {
+    let seeds = std::env::var("ATOLL_SIM_SEEDS").ok().map(|text| {
+        let (from, to) = text.split_once("..").expect("ATOLL_SIM_SEEDS is written A..B");
+        from.parse().expect("A is a number")..to.parse().expect("B is a number")
+    });
+    let hours = std::env::var("ATOLL_SIM_HOURS").ok().map(|text| text.parse().expect("ATOLL_SIM_HOURS is a number"));
+    (DecisionSim { hours: hours.unwrap_or(HOURS), ..DecisionSim::default() }, seeds.unwrap_or(SEEDS))
+}
+
+fn report(sim: DecisionSim, survey: &Survey<Rule, Met>) -> String {
+    let Some(failure) = survey.failures.first() else { return String::new() };
+    let mut tries = 0;
+    let short = shorten(&sim, &sim.scenario(failure.seed), failure.violation.rule, || {
+        tries += 1;
+        tries < 100
+    });
+    let steps: Vec<String> = short.scenario.steps.iter().map(ToString::to_string).collect();
+    let seeds: Vec<String> =
+        survey.failures.iter().map(|f| format!("{} at {} ms: {}", f.seed, f.at_ms, f.violation)).collect();
+    format!("{}\n\nthe first, shortened:\n{}\n\n{}", seeds.join("\n"), steps.join("\n"), short.run.lines.join("\n"))
+}
+
+#[test]
+fn every_promise_holds_on_every_seed_and_the_seeds_meet_everything() {
+    let (sim, seeds) = asked_for();
+    let began = std::time::Instant::now();
+    let total = seeds.end - seeds.start;
+    let tell = |done: u64, failed: usize| {
+        if done.is_multiple_of(500) {
+            println!("{done} of {total} seeds, {failed} failed, {} s", began.elapsed().as_secs());
+        }
+    };
+    let survey = survey(&sim, seeds, Plan { enough_failures: 5, ..Plan::default() }, tell);
+    println!("{} seeds, {} simulated hours", survey.seeds, survey.simulated_ms / 3_600_000);
+    for met in Met::ALL {
+        println!("{:>10} {}", survey.coverage.of(*met), met.text());
+    }
+    assert!(survey.failures.is_empty(), "{}", report(sim, &survey));
+    let missing: Vec<&str> = survey.coverage.missing().into_iter().map(Met::text).collect();
+    assert!(missing.is_empty(), "{} seeds never met: {}", survey.seeds, missing.join(", "));
+}
