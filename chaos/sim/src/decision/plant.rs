@@ -24,11 +24,13 @@ pub enum Plant {
     SlowVotes,
     /// One member applies a decision that the others refuse.
     OwnOpinion,
+    /// A probe tries one connection only.
+    OneConnection,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::UnknownIsDown,
         Self::QuorumOfOne,
         Self::NoFence,
@@ -38,6 +40,7 @@ impl Plant {
         Self::HastyClock,
         Self::SlowVotes,
         Self::OwnOpinion,
+        Self::OneConnection,
     ];
 
     /// Its name on the command line.
@@ -52,6 +55,7 @@ impl Plant {
             Self::HastyClock => "hasty-clock",
             Self::SlowVotes => "slow-votes",
             Self::OwnOpinion => "own-opinion",
+            Self::OneConnection => "one-connection",
         }
     }
 }

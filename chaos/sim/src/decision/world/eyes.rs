@@ -108,7 +108,7 @@ impl World<'_> {
             listens,
             refuses: gateway.is_alive || gateway.refuses,
             timeout_ms: self.timing.timeout_ms,
-            redial_ms: self.timing.redial_ms,
+            redial_ms: if self.plant == Some(Plant::OneConnection) { u64::MAX / 2 } else { self.timing.redial_ms },
         };
         let probed = self.paths.probe(region, to, host);
         self.probes += 1;

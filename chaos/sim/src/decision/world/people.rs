@@ -150,11 +150,11 @@ impl World<'_> {
         match outcome {
             Outcome::Refused(refusal) => {
                 self.coverage.met(match refusal {
-                    Refusal::Stale { .. } | Refusal::OtherLineage { .. } => Met::HeldByFence,
-                    Refusal::LastMember { .. } | Refusal::LastAddress { .. } => Met::HeldAsLast,
                     _ if matches!(command, Command::SetOverride { .. } | Command::ClearOverride { .. }) => {
                         Met::PeopleRefused
                     }
+                    Refusal::Stale { .. } | Refusal::OtherLineage { .. } => Met::HeldByFence,
+                    Refusal::LastMember { .. } | Refusal::LastAddress { .. } => Met::HeldAsLast,
                     _ => Met::Refused,
                 });
             }
