@@ -11,7 +11,9 @@ use std::{
 
 use anyhow::Context;
 use chaos_sim::{
-    Failure, Meeting, Plan, Promise, Shortened, Simulation, Survey, shorten,
+    Failure, Meeting, Plan, Promise, Shortened, Simulation, Survey,
+    decision::{self, DecisionSim},
+    shorten,
     state::{self, StateSim},
     survey,
 };
@@ -34,6 +36,15 @@ pub(crate) fn run_verb(args: &SimArgs, world: &WorldArgs) -> anyhow::Result<Exit
             let flags = flag("regions", args.regions) + &flag("plant", args.plant.map(state::Plant::name));
             let simulation = StateSim { regions: args.regions, plant: args.plant };
             play(&simulation, &args.seeds, &format!("state{flags}"), world.json)
+        }
+        SimWhat::Decision(args) => {
+            let hours = Some(args.hours).filter(|hours| *hours != DecisionSim::HOURS);
+            let flags = flag("regions", args.regions)
+                + &flag("hours", hours)
+                + &flag("plant", args.plant.map(decision::Plant::name));
+            let (regions, hours, plant) = (args.regions, args.hours, args.plant);
+            let simulation = DecisionSim { regions, hours, plant, ..DecisionSim::default() };
+            play(&simulation, &args.seeds, &format!("decision{flags}"), world.json)
         }
     }
 }
@@ -261,5 +272,7 @@ mod tests {
             repeat(&planted, 7),
             "atoll sim state --regions 5 --plant reuse-identity --seeds 7..8 --trace trace.txt"
         );
+        let long = format!("decision{}", flag("hours", Some(48)));
+        assert_eq!(repeat(&long, 7), "atoll sim decision --hours 48 --seeds 7..8 --trace trace.txt");
     }
 }

@@ -68,7 +68,7 @@ impl Timing {
     /// The round trip between regions that the promised sums are for, milliseconds.
     pub const ROUND_TRIP_MS: u64 = 100;
     /// How many connections a probe tries at most.
-    pub const DIALS: u64 = 8;
+    pub const DIALS: u32 = 8;
     /// What the disks of a quorum take for one entry, milliseconds.
     const FSYNCS_MS: u64 = 20;
     /// `fast` probes at least this often, milliseconds.
@@ -87,7 +87,7 @@ impl Timing {
         Self {
             interval_ms,
             timeout_ms,
-            redial_ms: (timeout_ms / Self::DIALS).max(1),
+            redial_ms: (timeout_ms / u64::from(Self::DIALS)).max(1),
             down_after: check.down_after,
             up_after: check.up_after,
             vote_period_ms: interval_ms,
@@ -169,6 +169,7 @@ mod tests {
         let fast = Timing::of(Profile::Fast, &Check::default());
         assert_eq!(fast.out_terms().map(|t| t.at_most_ms), [200, 400, 300, 50, 120, 120]);
         assert_eq!((fast.out_ms(), fast.back_ms()), (1190, 2570));
+        assert_eq!((timing.redial_ms, fast.redial_ms), (125, 37), "eight connections in a timeout");
         assert!(fast.out_ms() <= 1200, "the bar at a round trip of 100 ms");
         assert_eq!(fast.over(1).out_ms(), 1041, "on a LAN");
     }

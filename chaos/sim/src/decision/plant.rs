@@ -43,6 +43,12 @@ impl Plant {
         Self::OneConnection,
     ];
 
+    /// Whether it lies in the votes' way or in the clocks: then nothing may be skipped, since what is skipped changes nothing only
+    /// if they are as they should be.
+    pub(crate) fn spoils_votes(self) -> bool {
+        matches!(self, Self::UnknownIsDown | Self::QuorumOfOne | Self::HastyClock)
+    }
+
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {

@@ -143,8 +143,7 @@ impl<'s> World<'s> {
         Self {
             scenario,
             plant,
-            // What is skipped is only known to change nothing without a bug in it.
-            eager: eager || plant.is_some(),
+            eager: eager || plant.is_some_and(Plant::spoils_votes),
             now_ms: 0,
             queue: Queue::default(),
             truth: Truth::new(count, subjects.iter().map(|watched| watched.region).collect(), super::echo_ms(&timing)),

@@ -6,7 +6,7 @@ use chaos_sim::{
     survey,
 };
 
-/// Two hours each: a planted bug skips nothing, so its seeds cost more.
+/// Hours.
 const HOURS: u64 = 2;
 
 fn check(plant: Plant, rules: &[Rule]) {

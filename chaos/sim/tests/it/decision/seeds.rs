@@ -9,7 +9,7 @@ use chaos_sim::{
 /// What the promises are tested with on every run. They meet everything that the simulation can do (see below).
 const SEEDS: std::ops::Range<u64> = 0..200;
 /// How long each of them lasts, hours: what a test run has time for. The command plays whole days.
-const HOURS: u64 = 4;
+const HOURS: u64 = 2;
 
 /// `ATOLL_SIM_SEEDS=A..B` and `ATOLL_SIM_HOURS=N` ask for others.
 fn asked_for() -> (DecisionSim, std::ops::Range<u64>) {
