@@ -73,6 +73,9 @@ pub(crate) struct Truth {
     echo_ms: u64,
 }
 
+/// A member, and by observer whether it hears it.
+pub(crate) type Ears<'a> = (usize, &'a [bool]);
+
 /// After this long a path that was mended carries votes again, milliseconds: the call that waits has been given up.
 const HEARD_AGAIN_MS: u64 = 6_000;
 
@@ -117,14 +120,22 @@ impl Truth {
             || (also_poor && lately(&self.is_poor[subject]))
     }
 
-    /// How many observers had cause to blame a subject, and how many had none and could be heard by a member.
-    pub(crate) fn views(&self, now_ms: u64, member: usize, subject: usize, also_poor: bool) -> (usize, usize) {
+    /// How many observers had cause to blame a subject, and how many had none and were heard by a member: `heard` says of each
+    /// observer whether a vote of its reached that member within the life of a vote. Loss alone may make an observer unheard.
+    pub(crate) fn views(
+        &self,
+        now_ms: u64,
+        (member, heard): Ears<'_>,
+        subject: usize,
+        also_poor: bool,
+    ) -> (usize, usize) {
         let own = self.of_subject[subject];
         let (mut blame, mut vouch) = (0, 0);
         for observer in (0..self.regions).filter(|observer| *observer != own) {
             if self.has_cause(now_ms, observer, subject, also_poor) {
                 blame += 1;
-            } else if !self.unheard[observer][member].within(now_ms, HEARD_AGAIN_MS)
+            } else if heard[observer]
+                && !self.unheard[observer][member].within(now_ms, HEARD_AGAIN_MS)
                 && !self.may_be_contradicted(now_ms, observer)
             {
                 vouch += 1;
@@ -141,7 +152,7 @@ impl Truth {
 
     /// Whether, by the documented rule, those who had cause could take a subject out against those who had none: two thirds of
     /// whoever has an opinion, and at least the number that must have one.
-    pub(crate) fn may_fall(&self, now_ms: u64, member: usize, subject: usize, also_poor: bool) -> bool {
+    pub(crate) fn may_fall(&self, now_ms: u64, member: Ears<'_>, subject: usize, also_poor: bool) -> bool {
         let (blame, vouch) = self.views(now_ms, member, subject, also_poor);
         let sight = 2.max(self.regions / 2);
         let opinions = blame + vouch;

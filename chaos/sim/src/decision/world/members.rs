@@ -28,6 +28,8 @@ pub(crate) struct Member {
     /// The newest Plan that it published.
     pub(crate) published: Option<Arc<Plan>>,
     is_calm: bool,
+    /// By observer: when a vote of its was last told to the judge.
+    heard_ms: Vec<Option<u64>>,
     /// By observer: whether the last letter told to the judge was calm.
     told_calm: Vec<bool>,
     /// By observer: the letters set aside, the one before and the newest, with their arrival.
@@ -53,6 +55,7 @@ impl Member {
             leads: false,
             published: None,
             is_calm: false,
+            heard_ms: vec![None; regions],
             told_calm: vec![true; regions],
             aside: vec![[None, None]; regions],
             looked_ms: 0,
@@ -102,6 +105,7 @@ impl World<'_> {
             return Ok(());
         }
         self.members[to].told_calm[from] = letter.is_calm;
+        self.members[to].heard_ms[from] = Some(self.now_ms);
         self.tell(to, Input::Votes(self.tampered(letter)))?;
         self.tamper_after(from, to, letter)
     }
@@ -117,18 +121,19 @@ impl World<'_> {
     /// Brings what was set aside to the judge, each letter at its own moment.
     pub(super) fn catch_up(&mut self, region: usize) {
         self.members[region].is_calm = false;
-        let mut due: Vec<(u64, Letter)> = Vec::new();
+        let mut due: Vec<(u64, usize, Letter)> = Vec::new();
         for from in 0..self.lives.len() {
             for (at_ms, letter) in std::mem::take(&mut self.members[region].aside[from]).into_iter().flatten() {
                 if at_ms > self.now_ms {
                     self.queue.plan(at_ms, Event::Arrive { from, to: region, letter });
                 } else {
-                    due.push((at_ms, letter));
+                    due.push((at_ms, from, letter));
                 }
             }
         }
-        due.sort_by_key(|(at_ms, _)| *at_ms);
-        for (at_ms, letter) in due {
+        due.sort_by_key(|(at_ms, ..)| *at_ms);
+        for (at_ms, from, letter) in due {
+            self.members[region].heard_ms[from] = Some(at_ms);
             let now = self.now_at(region, at_ms);
             self.members[region].judge.handle(now, Input::Votes(letter.open()));
         }
@@ -192,15 +197,24 @@ impl World<'_> {
             return is_dead.then_some(Rule::NoFlaps);
         }
         let also_poor = change.to == Verdict::Degraded;
-        if self.truth.may_fall(self.now_ms, proposer, subject, also_poor) {
+        let heard: Vec<bool> = (0..self.lives.len()).map(|observer| self.hears(proposer, observer)).collect();
+        if self.truth.may_fall(self.now_ms, (proposer, &heard), subject, also_poor) {
             return None;
         }
-        let (blame, vouch) = self.truth.views(self.now_ms, proposer, subject, also_poor);
+        let (blame, vouch) = self.truth.views(self.now_ms, (proposer, &heard), subject, also_poor);
         Some(match (blame, vouch) {
             (1, _) => Rule::OneFalseViewChangesNothing,
             (0, vouch) if vouch + 1 < self.lives.len() => Rule::LostObserversChangeNothing,
             _ => Rule::NoFalseFailover,
         })
+    }
+
+    /// Whether a vote of an observer has reached a member within the life of a vote.
+    fn hears(&self, member: usize, observer: usize) -> bool {
+        let member = &self.members[member];
+        let aside = member.aside[observer].iter().flatten().map(|(at_ms, _)| *at_ms);
+        let newest_ms = aside.filter(|at_ms| *at_ms <= self.now_ms).chain(member.heard_ms[observer]).max();
+        newest_ms.is_some_and(|at_ms| self.now_ms - at_ms <= self.timing.vote_life_ms)
     }
 
     /// A member applies the log up to an entry.

@@ -67,12 +67,19 @@ fn a_seed_replays_exactly() {
     }
 }
 
+/// Found by long runs: two observers of four with cut paths, and a third whose votes were late for the loss alone.
+#[test]
+fn seeds_that_once_broke_a_promise_keep_it() {
+    let sim = DecisionSim { hours: 2, ..DecisionSim::default() };
+    assert_eq!(sim.run(&sim.scenario(121), false).violation, None);
+}
+
 /// What is skipped changes nothing: not when who votes what, not what is decided when, not which numbers it gets.
 #[test]
 fn a_seed_of_which_nothing_is_skipped_is_the_same_seed() {
     let sim = DecisionSim { hours: 1, ..DecisionSim::default() };
     let eager = DecisionSim { eager: true, ..sim };
-    for seed in 0..24 {
+    for seed in 0..10 {
         let (skipping, whole) = (sim.run(&sim.scenario(seed), true), eager.run(&eager.scenario(seed), true));
         let differs = skipping.lines.iter().zip(&whole.lines).find(|(a, b)| a != b);
         assert_eq!(differs, None, "seed {seed}");
