@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use chaos_sim::Plant;
+use chaos_sim::{
+    decision::{self, DecisionSim},
+    state,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::verbs::sim::Seeds;
@@ -545,22 +548,46 @@ pub(crate) struct SimArgs {
 pub(crate) enum SimWhat {
     /// Replicated state: real stores and links on a simulated disk, network and clock
     State(SimStateArgs),
+    /// The decision: real probes, votes, judges and guards in regions that die and are cut off
+    Decision(SimDecisionArgs),
+}
+
+/// What every simulated world is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct SeedArgs {
+    /// The seeds from A up to and without B
+    #[arg(long, value_name = "A..B", default_value = "0..500")]
+    pub(crate) seeds: Seeds,
+    /// Write what happens in the shortest failing run, or in the first seed's if none fails, to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SimStateArgs {
-    /// The seeds from A up to and without B
-    #[arg(long, value_name = "A..B", default_value = "0..500")]
-    pub(crate) seeds: Seeds,
+    #[command(flatten)]
+    pub(crate) seeds: SeedArgs,
     /// How many regions each world has; each seed chooses if left out
     #[arg(long, value_parser = clap::value_parser!(u16).range(2..=9))]
     pub(crate) regions: Option<u16>,
-    /// Write what happens in the shortest failing run, or in the first seed's if none fails, to a file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
     /// Plant a bug, to see that it is caught; the seeds are to fail then
     #[arg(long, value_name = "BUG")]
-    pub(crate) plant: Option<Plant>,
+    pub(crate) plant: Option<state::Plant>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimDecisionArgs {
+    #[command(flatten)]
+    pub(crate) seeds: SeedArgs,
+    /// How many regions each world has; each seed chooses if left out
+    #[arg(long, value_parser = clap::value_parser!(u16).range(3..=9))]
+    pub(crate) regions: Option<u16>,
+    /// How many hours each world lasts
+    #[arg(long, default_value_t = DecisionSim::HOURS, value_parser = clap::value_parser!(u64).range(1..=720))]
+    pub(crate) hours: u64,
+    /// Plant a bug, to see that it is caught; the seeds are to fail then
+    #[arg(long, value_name = "BUG")]
+    pub(crate) plant: Option<decision::Plant>,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `atoll sim state`: runs seeds of the deterministic simulation, says what they covered, and shows the shortest way into whatever
+//! `atoll sim`: runs seeds of the deterministic simulation, says what they covered, and shows the shortest way into whatever
 //! they break.
 
 use std::{
@@ -10,11 +10,17 @@ use std::{
 };
 
 use anyhow::Context;
-use chaos_sim::{Failure, Met, Options, Plan, Plant, Scenario, Shortened, Survey, run, shorten, survey};
+use chaos_sim::{
+    Failure, Meeting, Plan, Promise, Shortened, Simulation, Survey,
+    decision::{self, DecisionSim},
+    shorten,
+    state::{self, StateSim},
+    survey,
+};
 use serde::Serialize;
 
 use crate::{
-    cli::{SimArgs, SimStateArgs, SimWhat, WorldArgs},
+    cli::{SeedArgs, SimArgs, SimWhat, WorldArgs},
     exit::Exit,
     output::{self, Paint, Table},
 };
@@ -26,19 +32,39 @@ const PROGRESS_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_se
 
 pub(crate) fn run_verb(args: &SimArgs, world: &WorldArgs) -> anyhow::Result<Exit> {
     match &args.what {
-        SimWhat::State(args) => state(args, world.json),
+        SimWhat::State(args) => {
+            let flags = flag("regions", args.regions) + &flag("plant", args.plant.map(state::Plant::name));
+            let simulation = StateSim { regions: args.regions, plant: args.plant };
+            play(&simulation, &args.seeds, &format!("state{flags}"), world.json)
+        }
+        SimWhat::Decision(args) => {
+            let hours = Some(args.hours).filter(|hours| *hours != DecisionSim::HOURS);
+            let flags = flag("regions", args.regions)
+                + &flag("hours", hours)
+                + &flag("plant", args.plant.map(decision::Plant::name));
+            let (regions, hours, plant) = (args.regions, args.hours, args.plant);
+            let simulation = DecisionSim { regions, hours, plant, ..DecisionSim::default() };
+            play(&simulation, &args.seeds, &format!("decision{flags}"), world.json)
+        }
     }
 }
 
-fn state(args: &SimStateArgs, json: bool) -> anyhow::Result<Exit> {
+/// ` --NAME VALUE`, or nothing.
+fn flag(name: &str, value: Option<impl std::fmt::Display>) -> String {
+    value.map(|value| format!(" --{name} {value}")).unwrap_or_default()
+}
+
+/// Runs the seeds of one kind of world; `what` is what was asked for, as it is written on the command line.
+fn play<S: Simulation>(simulation: &S, args: &SeedArgs, what: &str, json: bool) -> anyhow::Result<Exit> {
     let began = Instant::now();
-    let plan = Plan { regions: args.regions, options: options(args), ..Plan::default() };
-    let found = survey(args.seeds.0.clone(), plan, progress(args));
-    let shortest = found.failures.first().map(|failure| shorten_one(failure, args));
+    let seeds = args.seeds.0.clone();
+    let found = survey(simulation, seeds.clone(), Plan::default(), progress(seeds.end - seeds.start));
+    let shortest = found.failures.first().map(|failure| shorten_one(simulation, failure));
     if let Some(path) = &args.trace {
-        write_trace(path, args, shortest.as_ref())?;
+        write_trace(simulation, path, &args.seeds, shortest.as_ref())?;
     }
-    let report = Report::of(&found, shortest.as_ref(), args, began.elapsed());
+    let steps = shortest.map(|shortest| simulation.steps(&shortest.scenario).iter().map(ToString::to_string).collect());
+    let report = Report::of(&found, steps.unwrap_or_default(), &args.seeds, what, began.elapsed());
     if json {
         output::say_json(&report)?;
     } else {
@@ -47,13 +73,8 @@ fn state(args: &SimStateArgs, json: bool) -> anyhow::Result<Exit> {
     Ok(if found.failures.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-fn options(args: &SimStateArgs) -> Options {
-    Options { plant: args.plant, ..Options::default() }
-}
-
 /// Says how far it is, and how long the rest will take: on a terminal once a second, elsewhere a line a minute.
-fn progress(args: &SimStateArgs) -> impl Fn(u64, usize) + Sync {
-    let total = args.seeds.0.end - args.seeds.0.start;
+fn progress(total: u64) -> impl Fn(u64, usize) + Sync {
     let terminal = std::io::stderr().is_terminal();
     let began = Instant::now();
     let last = Mutex::new(began);
@@ -74,20 +95,23 @@ fn progress(args: &SimStateArgs) -> impl Fn(u64, usize) + Sync {
     }
 }
 
-fn shorten_one(failure: &Failure, args: &SimStateArgs) -> Shortened {
+fn shorten_one<S: Simulation>(simulation: &S, failure: &Failure<S::Rule>) -> Shortened<S> {
     let until = Instant::now() + SHORTEN_WITHIN;
-    let scenario = Scenario::of(failure.seed, args.regions);
-    shorten(&scenario, failure.violation.rule, options(args), || Instant::now() < until)
+    shorten(simulation, &simulation.scenario(failure.seed), failure.violation.rule, || Instant::now() < until)
 }
 
 /// The trace of the shortest failure, or of the first seed where nothing failed.
-fn write_trace(path: &PathBuf, args: &SimStateArgs, shortest: Option<&Shortened>) -> anyhow::Result<()> {
+fn write_trace<S: Simulation>(
+    simulation: &S,
+    path: &PathBuf,
+    seeds: &Seeds,
+    shortest: Option<&Shortened<S>>,
+) -> anyhow::Result<()> {
     let first;
     let lines = match shortest {
         Some(shortest) => &shortest.run.lines,
         None => {
-            let scenario = Scenario::of(args.seeds.0.start, args.regions);
-            first = run(&scenario, Options { keep_lines: true, ..options(args) });
+            first = simulation.run(&simulation.scenario(seeds.0.start), true);
             &first.lines
         }
     };
@@ -132,24 +156,29 @@ struct Covered {
 }
 
 impl Report {
-    fn of(found: &Survey, shortest: Option<&Shortened>, args: &SimStateArgs, took: Duration) -> Self {
-        let broken = |failure: &Failure| Broken {
+    fn of<R: Promise, M: Meeting>(
+        found: &Survey<R, M>,
+        shortest: Vec<String>,
+        seeds: &Seeds,
+        what: &str,
+        took: Duration,
+    ) -> Self {
+        let broken = |failure: &Failure<R>| Broken {
             seed: failure.seed,
             at_ms: failure.at_ms,
             rule: format!("{:?}", failure.violation.rule),
             invariant: failure.violation.rule.number(),
             what: failure.violation.what.clone(),
         };
-        let covered = |met: &Met| Covered { group: met.group(), what: met.text(), times: found.coverage.of(*met) };
-        let steps = shortest.map(|shortest| shortest.scenario.steps.iter().map(ToString::to_string).collect());
+        let covered = |met: &M| Covered { group: met.group(), what: met.text(), times: found.coverage.of(*met) };
         Self {
             seeds: found.seeds,
-            left_out: (args.seeds.0.end - args.seeds.0.start).saturating_sub(found.seeds),
+            left_out: (seeds.0.end - seeds.0.start).saturating_sub(found.seeds),
             failed: found.failures.iter().map(broken).collect(),
-            shortest: steps.unwrap_or_default(),
-            repeat: found.failures.first().map(|failure| repeat(failure.seed, args.regions, args.plant)),
-            coverage: Met::ALL.iter().map(covered).collect(),
-            never_met: found.coverage.missing().into_iter().map(Met::text).collect(),
+            shortest,
+            repeat: found.failures.first().map(|failure| repeat(what, failure.seed)),
+            coverage: M::ALL.iter().map(covered).collect(),
+            never_met: found.coverage.missing().into_iter().map(M::text).collect(),
             simulated_s: found.simulated_ms / 1000,
             took_ms: took.as_millis() as u64,
             trace_hash: format!("{:016x}", found.hash),
@@ -194,10 +223,8 @@ impl Report {
     }
 }
 
-fn repeat(seed: u64, regions: Option<u16>, plant: Option<Plant>) -> String {
-    let plant = plant.map(|plant| format!(" --plant {}", plant.name())).unwrap_or_default();
-    let regions = regions.map(|regions| format!(" --regions {regions}")).unwrap_or_default();
-    format!("atoll sim state --seeds {seed}..{}{regions}{plant} --trace trace.txt", seed + 1)
+fn repeat(what: &str, seed: u64) -> String {
+    format!("atoll sim {what} --seeds {seed}..{} --trace trace.txt", seed + 1)
 }
 
 /// `A..B`: the seeds from A up to and without B.
@@ -237,10 +264,15 @@ mod tests {
 
     #[test]
     fn the_command_to_repeat_names_what_the_seed_needs() {
-        assert_eq!(repeat(7, None, None), "atoll sim state --seeds 7..8 --trace trace.txt");
+        let plain = format!("state{}{}", flag("regions", None::<u16>), flag("plant", None::<&str>));
+        assert_eq!(repeat(&plain, 7), "atoll sim state --seeds 7..8 --trace trace.txt");
+        let plant = Some(state::Plant::ReuseIdentity.name());
+        let planted = format!("state{}{}", flag("regions", Some(5)), flag("plant", plant));
         assert_eq!(
-            repeat(7, Some(5), Some(Plant::ReuseIdentity)),
-            "atoll sim state --seeds 7..8 --regions 5 --plant reuse-identity --trace trace.txt"
+            repeat(&planted, 7),
+            "atoll sim state --regions 5 --plant reuse-identity --seeds 7..8 --trace trace.txt"
         );
+        let long = format!("decision{}", flag("hours", Some(48)));
+        assert_eq!(repeat(&long, 7), "atoll sim decision --hours 48 --seeds 7..8 --trace trace.txt");
     }
 }

@@ -8,46 +8,43 @@ use std::{
     },
 };
 
-use crate::{
-    coverage::Coverage,
-    oracle::Violation,
-    scenario::Scenario,
-    world::{Options, run},
-};
+use crate::{Coverage, Meeting, Simulation, Violation};
 
 /// A seed that broke a promise.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct Failure<R> {
     /// The seed.
     pub seed: u64,
     /// When it was noticed, in simulated milliseconds.
     pub at_ms: u64,
     /// What was broken.
-    pub violation: Violation,
+    pub violation: Violation<R>,
 }
 
 /// What a set of seeds came to.
-#[derive(Debug, Default)]
-pub struct Survey {
+#[derive(Debug)]
+pub struct Survey<R, M> {
     /// How many seeds were run.
     pub seeds: u64,
     /// What they met.
-    pub coverage: Coverage,
+    pub coverage: Coverage<M>,
     /// Those that broke a promise, by seed.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<Failure<R>>,
     /// Simulated time of all of them, in milliseconds.
     pub simulated_ms: u64,
     /// The sum of all trace hashes: equal for equal seeds.
     pub hash: u64,
 }
 
+impl<R, M: Meeting> Default for Survey<R, M> {
+    fn default() -> Self {
+        Self { seeds: 0, coverage: Coverage::default(), failures: Vec::new(), simulated_ms: 0, hash: 0 }
+    }
+}
+
 /// How to run a set of seeds.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// How many regions each world has; the seed chooses where `None`.
-    pub regions: Option<u16>,
-    /// How to run each.
-    pub options: Options,
     /// On how many threads.
     pub threads: usize,
     /// Stops beginning new seeds after so many failures.
@@ -57,14 +54,19 @@ pub struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { regions: None, options: Options::default(), threads, enough_failures: 10 }
+        Self { threads, enough_failures: 10 }
     }
 }
 
 /// Runs all seeds; `progress` hears now and then how many are done and how many of them failed.
-pub fn survey(seeds: Range<u64>, plan: Plan, progress: impl Fn(u64, usize) + Sync) -> Survey {
+pub fn survey<S: Simulation>(
+    simulation: &S,
+    seeds: Range<u64>,
+    plan: Plan,
+    progress: impl Fn(u64, usize) + Sync,
+) -> Survey<S::Rule, S::Met> {
     let next = AtomicU64::new(seeds.start);
-    let total = Mutex::new(Survey::default());
+    let total: Mutex<Survey<S::Rule, S::Met>> = Mutex::default();
     let lock = || total.lock().unwrap_or_else(PoisonError::into_inner);
     let work = || {
         loop {
@@ -72,7 +74,7 @@ pub fn survey(seeds: Range<u64>, plan: Plan, progress: impl Fn(u64, usize) + Syn
             if seed >= seeds.end || lock().failures.len() >= plan.enough_failures {
                 return;
             }
-            let run = run(&Scenario::of(seed, plan.regions), plan.options);
+            let run = simulation.run(&simulation.scenario(seed), false);
             let mut total = lock();
             total.seeds += 1;
             total.coverage.join(&run.coverage);

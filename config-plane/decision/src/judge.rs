@@ -53,6 +53,9 @@ pub struct Judge {
     plan: Option<Arc<Plan>>,
     leading: bool,
     leanings: BTreeMap<Subject, Leaning>,
+    /// When a quorum first saw each subject fall that has not been seen to stand since, Unix milliseconds. What nobody has an
+    /// opinion of for a moment has not risen: common mode asks when regions fell, not since when they are seen.
+    fell_ms: BTreeMap<Subject, u64>,
     held_back: BTreeMap<Subject, Refusal>,
     under_way: Option<UnderWay>,
     /// Refused or lost proposals in a row since the Plan last changed.
@@ -162,6 +165,7 @@ impl Judge {
         }
         self.book.retain(&observers_of(&plan));
         self.leanings.retain(|subject, _| plan.verdicts.contains_key(subject));
+        self.fell_ms.retain(|subject, _| plan.verdicts.contains_key(subject));
         if self.under_way.as_ref().is_some_and(|way| way.made.is_some_and(|made| made <= plan.id)) {
             self.under_way = None;
         }
@@ -224,6 +228,11 @@ impl Judge {
                 dying.insert(subject.region());
             }
             brewing |= state.verdict != Verdict::Down && !dies_with_region && tally.is_suspect();
+            if wanted == Some(Verdict::Down) {
+                self.fell_ms.entry(subject.clone()).or_insert(now.wall_ms);
+            } else if !tally.is_blind() || state.verdict == Verdict::Down {
+                self.fell_ms.remove(subject);
+            }
             let Some(to) = wanted else {
                 self.leanings.remove(subject);
                 self.held_back.remove(subject);

@@ -25,6 +25,10 @@ pub struct Timing {
     pub interval_ms: u64,
     /// A probe without an answer after this long has failed.
     pub timeout_ms: u64,
+    /// A probe that has no answer yet tries another connection each time after this long: an eighth of the timeout. A lost packet
+    /// of a handshake is sent again after a second only, so that a probe of one connection would fail with every fifth of them
+    /// where one packet in ten is lost, and blame a region for the path.
+    pub redial_ms: u64,
     /// Failures that make a vote Down.
     pub down_after: u32,
     /// Successes in a row that make a Down vote Up.
@@ -63,6 +67,8 @@ impl Timing {
     pub const UP_HOLD_MAX_MS: u64 = 30 * 60 * 1000;
     /// The round trip between regions that the promised sums are for, milliseconds.
     pub const ROUND_TRIP_MS: u64 = 100;
+    /// How many connections a probe tries at most.
+    pub const DIALS: u32 = 8;
     /// What the disks of a quorum take for one entry, milliseconds.
     const FSYNCS_MS: u64 = 20;
     /// `fast` probes at least this often, milliseconds.
@@ -81,6 +87,7 @@ impl Timing {
         Self {
             interval_ms,
             timeout_ms,
+            redial_ms: (timeout_ms / u64::from(Self::DIALS)).max(1),
             down_after: check.down_after,
             up_after: check.up_after,
             vote_period_ms: interval_ms,
@@ -162,6 +169,7 @@ mod tests {
         let fast = Timing::of(Profile::Fast, &Check::default());
         assert_eq!(fast.out_terms().map(|t| t.at_most_ms), [200, 400, 300, 50, 120, 120]);
         assert_eq!((fast.out_ms(), fast.back_ms()), (1190, 2570));
+        assert_eq!((timing.redial_ms, fast.redial_ms), (125, 37), "eight connections in a timeout");
         assert!(fast.out_ms() <= 1200, "the bar at a round trip of 100 ms");
         assert_eq!(fast.over(1).out_ms(), 1041, "on a LAN");
     }

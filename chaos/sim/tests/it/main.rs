@@ -1,4 +1,4 @@
-//! The simulation as a test: seeds that must pass, seeds that must repeat themselves, and planted bugs that must be caught.
+//! The simulations as tests: seeds that must pass, seeds that must repeat themselves, and planted bugs that must be caught.
 
-mod plants;
-mod seeds;
+mod decision;
+mod state;

@@ -70,7 +70,8 @@ impl Judge {
         let mut changes = Vec::new();
         for (subject, leaning) in due {
             let Some(state) = plan.verdicts.get(subject) else { continue };
-            changes.push(change(subject, state.verdict, leaning, &demand_rps));
+            let quorum_at_ms = self.quorum_at_ms(subject, leaning);
+            changes.push(change(subject, state.verdict, leaning, quorum_at_ms, &demand_rps));
             let falling = self.falling_beside(&changes);
             let generation = Request::GENERATION;
             let wish = Wish { changes: &changes, falling: &falling, now_ms: now.wall_ms, generation };
@@ -87,8 +88,14 @@ impl Judge {
         let falls = self.leanings.iter().filter(|(_, leaning)| leaning.to == Verdict::Down);
         falls
             .filter(|(subject, _)| changes.iter().all(|change| change.subject != **subject))
-            .map(|(subject, leaning)| (subject.clone(), leaning.since.wall_ms))
+            .map(|(subject, leaning)| (subject.clone(), self.quorum_at_ms(subject, leaning)))
             .collect()
+    }
+
+    /// When a quorum first wanted what it wants; of a fall, however often it was out of sight since.
+    fn quorum_at_ms(&self, subject: &Subject, leaning: &Leaning) -> u64 {
+        let fell_ms = self.fell_ms.get(subject).filter(|_| leaning.to == Verdict::Down);
+        fell_ms.copied().unwrap_or(leaning.since.wall_ms)
     }
 
     fn put_under_way(&mut self, now: Now, command: Command) {
@@ -99,7 +106,7 @@ impl Judge {
     }
 }
 
-fn change(subject: &Subject, from: Verdict, leaning: &Leaning, demand_rps: &Demand) -> Change {
+fn change(subject: &Subject, from: Verdict, leaning: &Leaning, quorum_at_ms: u64, demand_rps: &Demand) -> Change {
     let tally = &leaning.tally;
     Change {
         subject: subject.clone(),
@@ -110,7 +117,7 @@ fn change(subject: &Subject, from: Verdict, leaning: &Leaning, demand_rps: &Dema
             needed: tally.high(),
             qualified: tally.qualified,
             first_probe_ms: tally.first_probe_ms,
-            quorum_at_ms: leaning.since.wall_ms,
+            quorum_at_ms,
             demand_rps: demand_rps.clone(),
         },
     }

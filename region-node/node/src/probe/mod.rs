@@ -8,6 +8,9 @@
 //! | exec | ends with 0 | ends with 1 | anything else |
 //!
 //! What a probe asks and what it makes of the answer is in a file each; the deadline is here, one for all.
+//!
+//! A connection that is silent may have lost a packet of its handshake, which is sent again after a second: too late. So another
+//! one is tried after each eighth of the deadline, beside those before it; the first one that is answered or refused decides.
 
 mod exec;
 mod grpc;
@@ -25,9 +28,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use decision::Finding;
+use decision::{Finding, Timing};
 use model::{Check, CheckKind, Subject};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    task::JoinSet,
+    time::{interval, timeout},
+};
 
 /// What probes need of the node that they run on.
 #[derive(Debug, Clone, Default)]
@@ -61,13 +68,38 @@ pub(crate) async fn probe(
     within: Duration,
 ) -> Report {
     let at = SocketAddr::new(gateway.ip(), check.port.unwrap_or(gateway.port()));
-    match timeout(within, attempt(tools, subject, at, check)).await {
+    match timeout(within, first_answer(tools, subject, at, check, within / Timing::DIALS)).await {
         Ok(Ok(report)) => report,
         Ok(Err(error)) => {
             tracing::debug!(%subject, %at, "a probe failed: {error:#}");
             Report::of(Finding::Failed)
         }
         Err(_) => Report::of(Finding::Failed),
+    }
+}
+
+/// Tries again and again, until one attempt has come to an end. Whoever stops waiting ends them all.
+async fn first_answer(
+    tools: &ProbeTools,
+    subject: &Subject,
+    at: SocketAddr,
+    check: &Check,
+    redial: Duration,
+) -> anyhow::Result<Report> {
+    if check.kind == CheckKind::Exec {
+        // A program takes the time that it takes.
+        return attempt(tools, subject, at, check).await;
+    }
+    let mut attempts = JoinSet::new();
+    let mut dial = interval(redial);
+    loop {
+        tokio::select! {
+            Some(ended) = attempts.join_next() => return ended?,
+            _ = dial.tick() => {
+                let (tools, subject, check) = (tools.clone(), subject.clone(), check.clone());
+                attempts.spawn(async move { attempt(&tools, &subject, at, &check).await });
+            }
+        }
     }
 }
 

@@ -1,4 +1,9 @@
-use std::{fs, os::unix::fs::PermissionsExt, time::UNIX_EPOCH};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::UNIX_EPOCH,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,6 +24,41 @@ async fn answering(bytes: &'static str) -> SocketAddr {
         std::future::pending::<()>().await;
     });
     at
+}
+
+/// A gateway that takes connections and is silent on all before the `nth`, as where packets get lost. Counts them.
+async fn silent_until(nth: usize) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (at, taken) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = taken.clone();
+    tokio::spawn(async move {
+        let mut silent = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if count.fetch_add(1, Ordering::SeqCst) + 1 < nth {
+                silent.push(stream);
+                continue;
+            }
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+        }
+    });
+    (at, taken)
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_followed_by_another_and_an_answered_one_by_none() {
+    let patient = Duration::from_secs(30);
+    // A deadline far beyond what the test takes: only the connections decide.
+    let (at, taken) = silent_until(3).await;
+    let (tools, subject, check, redial) =
+        (ProbeTools::default(), subject(), Check::default(), Duration::from_millis(20));
+    let looked = first_answer(&tools, &subject, at, &check, redial);
+    assert_eq!(timeout(patient, looked).await.unwrap().unwrap().finding, Finding::Good);
+    assert!(taken.load(Ordering::SeqCst) >= 3);
+    let (at, taken) = silent_until(1).await;
+    let report = probe(&tools, &subject, at, &check, patient).await;
+    assert_eq!((report.finding, taken.load(Ordering::SeqCst)), (Finding::Good, 1));
 }
 
 fn subject() -> Subject {

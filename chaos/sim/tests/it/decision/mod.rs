@@ -1,0 +1,4 @@
+//! The world of the decision.
+
+mod plants;
+mod seeds;

@@ -1,0 +1,4 @@
+//! The world of the state plane.
+
+mod plants;
+mod seeds;
