@@ -230,7 +230,7 @@ impl Judge {
             brewing |= state.verdict != Verdict::Down && !dies_with_region && tally.is_suspect();
             if wanted == Some(Verdict::Down) {
                 self.fell_ms.entry(subject.clone()).or_insert(now.wall_ms);
-            } else if !tally.is_blind() || state.verdict == Verdict::Down {
+            } else if state.verdict == Verdict::Down || !(tally.is_blind() || tally.is_suspect()) {
                 self.fell_ms.remove(subject);
             }
             let Some(to) = wanted else {

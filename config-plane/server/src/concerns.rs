@@ -44,7 +44,7 @@ pub(crate) fn own(plane: &Plane) -> Vec<Concern> {
         .then(|| format!("the disk of the plane's log has not answered for {} ms", stalled.as_millis()));
     let lever = plane.lever.pulled().map(|pulled| {
         let (who, reason) = (pulled.who, pulled.reason);
-        format!("automation is stopped on this member by {who} ({reason}): `atoll automation start` lets it work again")
+        format!("automation is stopped on this member by {who} ({reason}): `atoll automation start --reason …` lets it work again")
     });
     let told = [
         (ConcernKind::Stopped, sight.stopped),

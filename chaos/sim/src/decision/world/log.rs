@@ -329,7 +329,7 @@ impl World<'_> {
 
     /// The first leader; the world is founded.
     pub(super) fn found(&mut self, world: model::World) -> Result<(), Violation> {
-        let command = Command::Found { world, lineage: 0xa7011 };
+        let command = Command::Found { world: world.into(), lineage: 0xa7011 };
         self.log.leader = Some(0);
         self.members[0].leads = true;
         let request = Request::new(self.log.name(), self.now(0).wall_ms, region_name(0), command);
