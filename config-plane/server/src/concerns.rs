@@ -9,7 +9,6 @@
 //! Plan ───── regions that are Down and keep some of their users                  the leader
 //! ```
 
-use std::time::Duration;
 
 use decision::{Refusal, Standing};
 use model::{Plan, Subject, Verdict};
