@@ -90,6 +90,9 @@ pub(crate) struct UpArgs {
     /// How many regions a new world has
     #[arg(long, value_parser = parse_regions)]
     pub(crate) regions: Option<usize>,
+    /// How quick a new world fails over
+    #[arg(long, value_enum)]
+    pub(crate) profile: Option<ProfileName>,
     /// Round trips between the regions
     #[arg(long, value_enum, default_value_t = WanPreset::Lan)]
     pub(crate) wan: WanPreset,
@@ -106,6 +109,24 @@ fn parse_regions(text: &str) -> Result<usize, String> {
         "3" => Ok(3),
         "5" => Ok(5),
         _ => Err("a world on one machine has 3 or 5 regions".into()),
+    }
+}
+
+/// A set of timings for probing and deciding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileName {
+    /// A dead region is out of all answers within 4 s
+    Default,
+    /// Within 1.5 s; for regions less than 100 ms apart
+    Fast,
+}
+
+impl From<ProfileName> for model::Profile {
+    fn from(name: ProfileName) -> Self {
+        match name {
+            ProfileName::Default => Self::Default,
+            ProfileName::Fast => Self::Fast,
+        }
     }
 }
 
@@ -536,6 +557,30 @@ pub(crate) enum DrillWhat {
         #[arg(long, default_value_t = 15)]
         hold: u64,
     },
+    /// Lose one region after another, many times, and tell how long each phase took
+    Sweep(SweepArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// How many deaths
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) times: u32,
+    /// Lose only this region; may be given more than once. Every region in turn if left out
+    #[arg(long)]
+    pub(crate) region: Vec<String>,
+    /// Acknowledged writes a second, over all regions
+    #[arg(long, default_value_t = 300)]
+    pub(crate) rate: u32,
+    /// Seconds of steady state before each fault
+    #[arg(long, default_value_t = 1)]
+    pub(crate) baseline: u64,
+    /// Seconds between a fault and the restart at least; it waits for every other server's new answer anyway
+    #[arg(long, default_value_t = 0)]
+    pub(crate) hold: u64,
+    /// Write the report, with that of each death, to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

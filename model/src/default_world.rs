@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::Ipv4Addr};
 
-use crate::World;
+use crate::{Profile, World};
 
 /// A place of the default world: region, place, latitude, longitude.
 type Site = (&'static str, &'static str, f64, f64);
@@ -23,13 +23,15 @@ impl World {
     /// The text of the default world: the first `regions` of its places (1 to [`World::DEFAULT_REGIONS_MAX`]; more or fewer
     /// are taken as that), region `i` with its gateway at `127.NET.i.1:8080`.
     pub fn default_toml(regions: usize, net: u8) -> String {
-        Self::default_toml_at(regions, |id| Ipv4Addr::new(127, net, id, 1))
+        Self::default_toml_of(Profile::Default, regions, net)
     }
 
-    /// The same at other addresses: `gateway` gives the one of region number 1, 2 and so on.
-    pub fn default_toml_at(regions: usize, gateway: impl Fn(u8) -> Ipv4Addr) -> String {
+    /// The same with a profile of one's choice.
+    pub fn default_toml_of(profile: Profile, regions: usize, net: u8) -> String {
+        let gateway = |id| Ipv4Addr::new(127, net, id, 1);
         let sites: Vec<(u8, &Site)> = (1..).zip(&SITES[..regions.clamp(1, SITES.len())]).collect();
         let mut text = String::from(HEAD);
+        push(&mut text, format_args!("profile = \"{profile}\"\n{REGIONS}"));
         for (id, (name, place, latitude, longitude)) in &sites {
             let at = gateway(*id);
             push(
@@ -85,8 +87,9 @@ name = "shop"
 
 # How quick failover is: "default" (a dead region is out of all answers within 4 s) or "fast" (1.5 s, more probes,
 # only for regions less than 100 ms apart).
-profile = "default"
+"#;
 
+const REGIONS: &str = r#"
 # --- Regions: places that can serve alone ------------------------------------------------------------------------------
 # `id` belongs to a region for ever: never give it to another one. `location` is what "nearest" measures from.
 # `gateway_v4` and `gateway_v6` are the addresses that users are sent to.

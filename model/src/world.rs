@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
@@ -50,6 +51,15 @@ pub enum Profile {
     Default,
     /// 1.5 s, at the price of more probes and less patience.
     Fast,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Default => "default",
+            Self::Fast => "fast",
+        })
+    }
 }
 
 /// A place that can serve alone.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::Context;
-use model::{RegionName, World};
+use model::{Profile, RegionName, World};
 
 use super::{layout::Layout, ports, wan};
 use crate::{
@@ -110,7 +110,8 @@ fn lock(dir: &Path) -> anyhow::Result<File> {
 /// The text of the directory's world, or of a new default one.
 fn world_text(file: &Path, args: &UpArgs) -> anyhow::Result<(String, bool)> {
     if !file.exists() {
-        return Ok((World::default_toml(args.regions.unwrap_or(3), args.net), true));
+        let profile = args.profile.map_or_else(Profile::default, Profile::from);
+        return Ok((World::default_toml_of(profile, args.regions.unwrap_or(3), args.net), true));
     }
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok((text, false))
@@ -123,6 +124,13 @@ fn read_world(text: &str, file: &Path, args: &UpArgs) -> Result<World, Misuse> {
             "{} is a world of {} regions; drop --regions, or choose another directory with --data",
             file.display(),
             world.regions.len()
+        )));
+    }
+    if args.profile.is_some_and(|profile| Profile::from(profile) != world.profile) {
+        return Err(Misuse(format!(
+            "{} founds a world of profile `{}`; drop --profile and change the profile with `atoll apply`, or choose another directory with --data",
+            file.display(),
+            world.profile
         )));
     }
     Ok(world)

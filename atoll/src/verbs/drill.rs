@@ -1,17 +1,18 @@
 //! `atoll drill`: the live stage of the drills is a world of `atoll up`, reached through its control socket, its admin API and the
 //! ports that its users use.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt::Display, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
-use chaos_drill::{Access, KillProof, LoseRegion, Stage};
+use chaos_drill::{Access, KillProof, LoseRegion, Stage, Sweep};
 use model::{Plan, RegionName, Subject};
 use plane_client::{Because, PlaneClient};
+use serde::Serialize;
 
 use super::reach::{explain_error, local_regions, reach, region_name};
 use crate::{
-    cli::{DrillArgs, DrillWhat, WorldArgs},
-    exit::Exit,
+    cli::{DrillArgs, DrillWhat, SweepArgs, WorldArgs},
+    exit::{Exit, Misuse},
     output,
     up::{self, Answer, Ask, State},
 };
@@ -25,27 +26,56 @@ pub(crate) async fn run(args: DrillArgs, world: WorldArgs) -> anyhow::Result<Exi
             Ok(Exit::Done)
         }
         DrillWhat::Run { drill: _, region, rate, baseline, hold } => {
-            let drill = LoseRegion {
-                rate: rate.clamp(1, 10_000),
-                baseline: Duration::from_secs(baseline),
-                hold: Duration::from_secs(hold),
-                ..LoseRegion::of(region_name(&region)?)
-            };
-            let stage = LiveStage::of(&world).await?;
-            let interrupted = async {
-                // Without a handler Ctrl-C would end the process with the region still dead; its lease would have to end first.
-                if tokio::signal::ctrl_c().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            };
-            let report = drill.run(&stage, up::unix_ms, interrupted).await;
-            if world.json {
-                output::say_json(&report)?;
-            } else {
-                output::say(format!("\n{report}"));
-            }
+            let drill = lose_region(region_name(&region)?, rate, baseline, hold);
+            let report = drill.run(&LiveStage::of(&world).await?, up::unix_ms, interrupted()).await;
+            tell(&report, world.json)?;
             Ok(Exit::Drill(report.outcome.code()))
         }
+        DrillWhat::Sweep(args) => sweep(args, &world).await,
+    }
+}
+
+async fn sweep(args: SweepArgs, world: &WorldArgs) -> anyhow::Result<Exit> {
+    let stage = LiveStage::of(world).await?;
+    let known: Vec<RegionName> = stage.regions().iter().map(|region| region.name.clone()).collect();
+    let victims = args.region.iter().map(|name| region_name(name)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(unknown) = victims.iter().find(|victim| !known.contains(victim)) {
+        let known: Vec<&str> = known.iter().map(RegionName::as_str).collect();
+        return Err(Misuse(format!("there is no region `{unknown}`; this world has {}", known.join(", "))).into());
+    }
+    let first = known.into_iter().next().context("a world without regions")?;
+    let drill = lose_region(first, args.rate, args.baseline, args.hold);
+    let report = Sweep { times: args.times, victims, drill }.run(&stage, up::unix_ms, interrupted()).await;
+    tell(&report, world.json)?;
+    if let Some(file) = &args.report {
+        let text = serde_json::to_string_pretty(&report).context("the report as JSON")?;
+        std::fs::write(file, text + "\n").with_context(|| format!("cannot write the report to {}", file.display()))?;
+    }
+    Ok(Exit::Drill(report.outcome.code()))
+}
+
+fn lose_region(region: RegionName, rate: u32, baseline_s: u64, hold_s: u64) -> LoseRegion {
+    LoseRegion {
+        rate: rate.clamp(1, 10_000),
+        baseline: Duration::from_secs(baseline_s),
+        hold: Duration::from_secs(hold_s),
+        ..LoseRegion::of(region)
+    }
+}
+
+/// Resolves at Ctrl-C. Without a handler it would end the process with the region still dead; its lease would have to end first.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn tell(report: &(impl Display + Serialize), json: bool) -> anyhow::Result<()> {
+    if json {
+        output::say_json(report)
+    } else {
+        output::say(format!("\n{report}"));
+        Ok(())
     }
 }
 

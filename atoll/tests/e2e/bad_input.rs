@@ -32,6 +32,8 @@ fn a_wrong_world_file_is_told_line_by_line() {
     let check = Command::new(binary()).args(["world", "check"]).arg(data.join("world.toml")).output().unwrap();
     assert_eq!(check.status.code(), Some(2));
     fs::write(data.join("world.toml"), &good).unwrap();
+    let error = Up::try_start(&data, &["--profile", "fast"]).err().expect("a world has its own profile");
+    assert!(error.contains("profile `default`; drop --profile"), "{error}");
     let check = Command::new(binary()).args(["world", "check"]).arg(data.join("world.toml")).output().unwrap();
     assert!(check.status.success(), "{}", text(&check.stderr));
 }

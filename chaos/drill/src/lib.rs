@@ -1,6 +1,7 @@
 //! Drills: experiments on a live world that prove, with figures, that it survives what they do to it.
 //!
-//! In: a [`Stage`] (how to hurt the world and how to look at it) and the terms of a drill. Out: a [`Report`] with one outcome.
+//! In: a [`Stage`] (how to hurt the world and how to look at it) and the terms of a drill. Out: a [`Report`] with one outcome; of a
+//! [`Sweep`] of many drills a [`SweepReport`].
 //!
 //! ```text
 //! preflight ─ baseline ─ fault ─ hold ─ heal ─ converge ─ final reads ─ checks ─ report
@@ -17,7 +18,10 @@ mod history;
 mod lose_region;
 mod outcome;
 mod report;
+mod spread;
 mod stage;
+mod sweep;
+mod sweep_report;
 mod workload;
 
 pub use dns::{Observation, Seen};
@@ -25,4 +29,7 @@ pub use history::{History, Write, WriteKind, WriteResult};
 pub use lose_region::LoseRegion;
 pub use outcome::{Failure, Outcome};
 pub use report::{Report, Waterfall, WriteCount};
+pub use spread::Spread;
 pub use stage::{Access, KillProof, Stage};
+pub use sweep::Sweep;
+pub use sweep_report::{Phases, SweepReport};

@@ -31,12 +31,14 @@ pub struct LoseRegion {
     pub rate: u32,
     /// Steady state before the fault.
     pub baseline: Duration,
-    /// From the fault to the restart, at least.
+    /// From the fault to the restart, at least; the restart waits for every survivor's new answer in any case.
     pub hold: Duration,
     /// Every surviving server must have stopped naming the victim after this long.
     pub failover_within: Duration,
     /// All regions must be equal this long after the victim serves again.
     pub converged_within: Duration,
+    /// Says nothing on its way: a sweep tells a whole drill in one line.
+    pub quiet: bool,
 }
 
 impl LoseRegion {
@@ -49,6 +51,7 @@ impl LoseRegion {
             hold: Duration::from_secs(15),
             failover_within: Duration::from_secs(10),
             converged_within: Duration::from_secs(60),
+            quiet: false,
         }
     }
 
@@ -86,6 +89,7 @@ impl LoseRegion {
             dns_empty: 0,
             dns_unanswered: 0,
             converged_ms: None,
+            back_ms: None,
             decisions: 0,
             rollback_clean: false,
         }
@@ -115,7 +119,7 @@ impl<S: Stage> Run<'_, S> {
         let keys = Keys::new(&format!("{:x}", self.report.started_ms));
         let workload = Workload::start(regions, &keys, self.terms.rate, now_ms);
         let clients = Clients::start(regions, &ground.question, now_ms);
-        self.stage.say(&format!("baseline {} s", self.terms.baseline.as_secs()));
+        self.say(&format!("baseline {} s", self.terms.baseline.as_secs()));
         tokio::time::sleep(self.terms.baseline).await;
 
         let kill = self.inject().await?;
@@ -129,7 +133,7 @@ impl<S: Stage> Run<'_, S> {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let history = workload.stop().await;
         self.converge(served_ms).await?;
-        self.until_back(&ground).await;
+        self.until_back(&ground, served_ms).await;
         self.stage.forgive(&self.terms.region).await.context("the plane should forget that the victim was down")?;
         let observations = clients.stop().await;
         let finals = self.read_finals(&keys, &history).await?;
@@ -169,7 +173,7 @@ impl<S: Stage> Run<'_, S> {
             return Ok(None);
         };
         self.report.victim_led = self.stage.leads(victim).await;
-        self.stage.say(&format!(
+        self.say(&format!(
             "steady   {} regions serve; {name} from {} is {victim}",
             plan.world.regions.len(),
             question.client
@@ -182,7 +186,7 @@ impl<S: Stage> Run<'_, S> {
         let lease = self.terms.hold + self.terms.failover_within + Duration::from_secs(60);
         let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
         let kill = self.stage.kill(&self.terms.region, lease_ms).await.context("the kill")?;
-        self.stage.say(&format!("inject   process {} of {} gone: {}", kill.pid, self.terms.region, kill.ended));
+        self.say(&format!("inject   process {} of {} gone: {}", kill.pid, self.terms.region, kill.ended));
         if !kill.ended.contains("signal: 9") {
             self.failures.push(Failure::new(Outcome::Vacuous, format!("the process ended otherwise: {}", kill.ended)));
         }
@@ -201,7 +205,7 @@ impl<S: Stage> Run<'_, S> {
             let published = published(&seen, self.stage.regions(), &self.terms.region, ground.victim_v4);
             if let (Some((_, last)), false) = (published, told) {
                 told = true;
-                self.stage.say(&format!(
+                self.say(&format!(
                     "publish  every server answers without {} (+{} ms)",
                     self.terms.region,
                     last.saturating_sub(fault_ms)
@@ -217,7 +221,7 @@ impl<S: Stage> Run<'_, S> {
     async fn heal(&mut self) -> anyhow::Result<u64> {
         self.stage.start(&self.terms.region).await.context("the restart")?;
         self.report.rollback_clean = true;
-        self.stage.say(&format!("heal     {} serves again", self.terms.region));
+        self.say(&format!("heal     {} serves again", self.terms.region));
         Ok(self.stage.now_ms())
     }
 
@@ -245,7 +249,7 @@ impl<S: Stage> Run<'_, S> {
             if digests.len() == 1 {
                 let took = self.stage.now_ms().saturating_sub(served_ms);
                 self.report.converged_ms = Some(took);
-                self.stage.say(&format!("converge digests equal in all regions (+{took} ms)"));
+                self.say(&format!("converge digests equal in all regions (+{took} ms)"));
                 return Ok(());
             }
             if tokio::time::Instant::now() >= give_up {
@@ -259,11 +263,12 @@ impl<S: Stage> Run<'_, S> {
 
     /// Waits for the decision that brings the victim back, so that its flaps are seen too, and for the end of its ramp: until
     /// then the next drill would find a region that most users are kept from.
-    async fn until_back(&mut self, ground: &Ground) {
+    async fn until_back(&mut self, ground: &Ground, served_ms: u64) {
         let give_up = tokio::time::Instant::now() + self.terms.converged_within;
         while tokio::time::Instant::now() < give_up {
             if self.has_all_users(ground.decisions_before).await.unwrap_or(false) {
-                self.stage.say(&format!("failback {} is named to all its users again", self.terms.region));
+                self.report.back_ms = Some(self.stage.now_ms().saturating_sub(served_ms));
+                self.say(&format!("failback {} is named to all its users again", self.terms.region));
                 return;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -349,6 +354,12 @@ impl<S: Stage> Run<'_, S> {
                 self.terms.failover_within
             );
             self.failures.push(Failure::new(Outcome::Fail, what));
+        }
+    }
+
+    fn say(&self, line: &str) {
+        if !self.terms.quiet {
+            self.stage.say(line);
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Report {
     pub dns_unanswered: usize,
     /// From the restart's "serving" to equal digests in all regions, milliseconds.
     pub converged_ms: Option<u64>,
+    /// From the restart's "serving" until the region was named to all its users, milliseconds.
+    pub back_ms: Option<u64>,
     /// Verdict changes while the drill ran.
     pub decisions: usize,
     /// The dead region serves again.
@@ -104,6 +106,8 @@ impl fmt::Display for Report {
         let converged =
             self.converged_ms.map_or("never".into(), |ms| format!("+{} after the region served again", seconds(ms)));
         writeln!(f, "  converged  {converged}")?;
+        let back = self.back_ms.map_or("never".into(), |ms| format!("+{} with all its users", seconds(ms)));
+        writeln!(f, "  back       {back}")?;
         let rollback = if self.rollback_clean { "clean: every region serves" } else { "INCOMPLETE" };
         write!(f, "  rollback   {rollback};  {} decisions", self.decisions)
     }
@@ -128,7 +132,7 @@ impl fmt::Display for Waterfall {
     }
 }
 
-fn seconds(ms: u64) -> String {
+pub(crate) fn seconds(ms: u64) -> String {
     format!("{}.{:02} s", ms / 1000, ms % 1000 / 10)
 }
 
@@ -161,6 +165,7 @@ mod tests {
             dns_empty: 0,
             dns_unanswered: 0,
             converged_ms: Some(640),
+            back_ms: Some(16_210),
             decisions: 2,
             rollback_clean: true,
         };
@@ -178,6 +183,7 @@ mod tests {
                          3010 acked by the survivors while eu-west was dead
               dns        900 asked  0 empty  0 unanswered
               converged  +0.64 s after the region served again
+              back       +16.21 s with all its users
               rollback   clean: every region serves;  2 decisions"#]]
         .assert_eq(&report.to_string());
     }

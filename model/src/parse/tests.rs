@@ -34,6 +34,10 @@ fn the_default_world_is_valid_and_has_a_gateway_per_region() {
             &Check::default(),
             "the comments tell the defaults"
         );
+        for profile in [Profile::Default, Profile::Fast] {
+            let text = World::default_toml_of(profile, regions, 7);
+            assert_eq!(World::parse(&text, "world.toml").map(|world| world.profile), Ok(profile));
+        }
     }
 }
 
