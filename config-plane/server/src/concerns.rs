@@ -9,7 +9,6 @@
 //! Plan ───── regions that are Down and keep some of their users                  the leader
 //! ```
 
-
 use decision::{Refusal, Standing};
 use model::{Plan, Subject, Verdict};
 use plane_client::api::{Concern, ConcernKind};
