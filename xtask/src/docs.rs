@@ -31,7 +31,7 @@ fn functions(dir: &Path, into: &mut BTreeSet<String>) {
 fn every_test_that_the_docs_name_is_there() {
     let root = crate::tests::root();
     let mut found = BTreeSet::new();
-    functions(&root, &mut found);
+    functions(root, &mut found);
     for doc in DOCS {
         let text = fs::read_to_string(root.join(doc)).unwrap();
         let named = named(&text);
