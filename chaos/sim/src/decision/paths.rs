@@ -3,10 +3,13 @@
 //! ```text
 //! probe     a new connection each time: SYN, SYN+ACK, request, response; each packet lost or late by itself. What is lost of the
 //!           handshake is sent again after a second, which is too late; what is lost after it, after three round trips.
-//!           So a probe tries another connection each `redial_ms`, until one of them has answered or the timeout is over.
+//!           So a probe tries another connection each `redial_ms`, until one of them has answered or the timeout is over; the first
+//!           three that stand are asked.
 //! message   lost packets are sent again, later each time, until the sender gives up.
 //! ```
 //! Every path has luck of its own, so that work that is skipped on one changes nothing on another.
+
+use decision::Timing;
 
 use crate::rng::Rng;
 
@@ -148,15 +151,13 @@ impl Paths {
             return failed;
         }
         let luck = &mut self.luck[at].probes;
+        let mut asked = Asked::default();
         let mut best: Option<u64> = None;
         let (mut began_ms, mut dials) = (0, 0);
         while began_ms < host.timeout_ms && best.is_none_or(|best| best > began_ms) {
             dials += 1;
-            let answered = attempt(luck, forth, back, host, began_ms);
-            best = match (best, answered) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            asked.add(attempt(luck, forth, back, host, began_ms));
+            best = asked.first_answer_ms();
             began_ms += host.redial_ms;
         }
         match best.filter(|best| *best <= host.timeout_ms) {
@@ -194,17 +195,40 @@ fn count(faults: &mut u32, begins: bool) {
     *faults = if begins { *faults + 1 } else { faults.saturating_sub(1) };
 }
 
-/// When one attempt that begins at `began_ms` is answered, if it is in time.
-fn attempt(luck: &mut Rng, forth: &Path, back: &Path, host: Host, began_ms: u64) -> Option<u64> {
+/// When an attempt stands, and when it would be answered if it asked.
+type Attempt = (u64, Option<u64>);
+
+/// The attempts that ask: the first to stand, in order.
+#[derive(Default)]
+struct Asked([Option<Attempt>; Timing::ASKS as usize]);
+
+impl Asked {
+    fn add(&mut self, attempt: Option<Attempt>) {
+        let mut next = attempt;
+        for place in &mut self.0 {
+            if next.is_some_and(|(stands_ms, _)| place.is_none_or(|(other_ms, _)| stands_ms < other_ms)) {
+                std::mem::swap(place, &mut next);
+            }
+        }
+    }
+
+    fn first_answer_ms(&self) -> Option<u64> {
+        self.0.iter().filter_map(|asked| (*asked)?.1).min()
+    }
+}
+
+/// One attempt that begins at `began_ms`; none if its handshake is lost.
+fn attempt(luck: &mut Rng, forth: &Path, back: &Path, host: Host, began_ms: u64) -> Option<Attempt> {
     let (word, late) = (luck.word(), luck.word());
     let (there, here) = (forth.loss(), back.loss());
     let lane = |n: u32| (word >> (16 * n)) & 0xffff;
     if lane(0) < there || lane(1) < here {
         return None;
     }
-    let mut at_ms = began_ms + forth.transit(late) + back.transit(late >> 16);
+    let stands_ms = began_ms + forth.transit(late) + back.transit(late >> 16);
+    let mut at_ms = stands_ms;
     if !host.listens {
-        return Some(at_ms);
+        return Some((stands_ms, Some(stands_ms)));
     }
     let mut again_ms = (3 * (at_ms - began_ms)).max(RETRANSMIT_MIN_MS);
     let mut lost = (lane(2) < there, lane(3) < here);
@@ -212,11 +236,11 @@ fn attempt(luck: &mut Rng, forth: &Path, back: &Path, host: Host, began_ms: u64)
     while lost.0 || lost.1 {
         at_ms += again_ms;
         if at_ms > host.timeout_ms {
-            return None;
+            return Some((stands_ms, None));
         }
         again_ms *= 2;
         let word = luck.word();
         lost = if lost.0 { (word & 0xffff < there, lost.1) } else { (false, word & 0xffff < here) };
     }
-    Some(at_ms + forth.transit(late >> 32) + back.transit(late >> 48))
+    Some((stands_ms, Some(at_ms + forth.transit(late >> 32) + back.transit(late >> 48))))
 }

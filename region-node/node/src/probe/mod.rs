@@ -10,7 +10,8 @@
 //! What a probe asks and what it makes of the answer is in a file each; the deadline is here, one for all.
 //!
 //! A connection that is silent may have lost a packet of its handshake, which is sent again after a second: too late. So another
-//! one is tried after each eighth of the deadline, beside those before it; the first one that is answered or refused decides.
+//! one is tried after each eighth of the deadline, beside those before it; the first one that is answered or refused decides. The
+//! first three that stand are asked, the others wait: a gateway that is slow under its load shall not get eight times the probes.
 
 mod exec;
 mod grpc;
@@ -32,6 +33,7 @@ use decision::{Finding, Timing};
 use model::{Check, CheckKind, Subject};
 use tokio::{
     net::TcpStream,
+    sync::Semaphore,
     task::JoinSet,
     time::{interval, timeout},
 };
@@ -88,27 +90,26 @@ async fn first_answer(
 ) -> anyhow::Result<Report> {
     if check.kind == CheckKind::Exec {
         // A program takes the time that it takes.
-        return attempt(tools, subject, at, check).await;
+        return exec::run(tools, subject, at, check).await;
     }
+    let asks = Arc::new(Semaphore::new(Timing::ASKS as usize));
     let mut attempts = JoinSet::new();
     let mut dial = interval(redial);
     loop {
         tokio::select! {
             Some(ended) = attempts.join_next() => return ended?,
             _ = dial.tick() => {
-                let (tools, subject, check) = (tools.clone(), subject.clone(), check.clone());
-                attempts.spawn(async move { attempt(&tools, &subject, at, &check).await });
+                let (tools, check, asks) = (tools.clone(), check.clone(), asks.clone());
+                attempts.spawn(async move { attempt(&tools, at, &check, &asks).await });
             }
         }
     }
 }
 
-async fn attempt(tools: &ProbeTools, subject: &Subject, at: SocketAddr, check: &Check) -> anyhow::Result<Report> {
-    if check.kind == CheckKind::Exec {
-        return exec::run(tools, subject, at, check).await;
-    }
+async fn attempt(tools: &ProbeTools, at: SocketAddr, check: &Check, asks: &Semaphore) -> anyhow::Result<Report> {
     let stream = TcpStream::connect(at).await?;
     stream.set_nodelay(true)?;
+    let _ask = asks.acquire().await?;
     match check.kind {
         CheckKind::Tcp | CheckKind::Exec => Ok(Report::of(Finding::Good)),
         CheckKind::Http => http::get(stream, at, check).await,

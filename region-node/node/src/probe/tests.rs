@@ -26,39 +26,59 @@ async fn answering(bytes: &'static str) -> SocketAddr {
     at
 }
 
-/// A gateway that takes connections and is silent on all before the `nth`, as where packets get lost. Counts them.
-async fn silent_until(nth: usize) -> (SocketAddr, Arc<AtomicUsize>) {
+/// A gateway that takes connections and is silent on all before the `nth`, as where packets get lost.
+struct Silent {
+    at: SocketAddr,
+    /// Connections, and those of them on which somebody asked.
+    taken: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
+}
+
+async fn silent_until(nth: usize) -> Silent {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (at, taken) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
-    let count = taken.clone();
+    let silent = Silent { at: listener.local_addr().unwrap(), taken: Arc::new(0.into()), asked: Arc::new(0.into()) };
+    let (taken, asked) = (silent.taken.clone(), silent.asked.clone());
     tokio::spawn(async move {
-        let mut silent = Vec::new();
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            if count.fetch_add(1, Ordering::SeqCst) + 1 < nth {
-                silent.push(stream);
-                continue;
-            }
-            let _ = stream.read(&mut [0; 1024]).await;
-            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+            let number = taken.fetch_add(1, Ordering::SeqCst) + 1;
+            let asked = asked.clone();
+            tokio::spawn(async move {
+                if stream.read(&mut [0; 1024]).await.is_ok_and(|bytes| bytes > 0) {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    if number >= nth {
+                        let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+                    }
+                    let _ = stream.read(&mut [0; 1024]).await;
+                }
+            });
         }
     });
-    (at, taken)
+    silent
 }
 
 #[tokio::test]
-async fn a_silent_connection_is_followed_by_another_and_an_answered_one_by_none() {
-    let patient = Duration::from_secs(30);
+async fn a_silent_connection_is_followed_by_others_of_which_three_are_asked_and_an_answered_one_by_none() {
     // A deadline far beyond what the test takes: only the connections decide.
-    let (at, taken) = silent_until(3).await;
-    let (tools, subject, check, redial) =
-        (ProbeTools::default(), subject(), Check::default(), Duration::from_millis(20));
-    let looked = first_answer(&tools, &subject, at, &check, redial);
+    let (patient, redial) = (Duration::from_secs(30), Duration::from_millis(20));
+    let (tools, subject, check) = (ProbeTools::default(), subject(), Check::default());
+    let third = silent_until(3).await;
+    let looked = first_answer(&tools, &subject, third.at, &check, redial);
     assert_eq!(timeout(patient, looked).await.unwrap().unwrap().finding, Finding::Good);
-    assert!(taken.load(Ordering::SeqCst) >= 3);
-    let (at, taken) = silent_until(1).await;
-    let report = probe(&tools, &subject, at, &check, patient).await;
-    assert_eq!((report.finding, taken.load(Ordering::SeqCst)), (Finding::Good, 1));
+    let fourth = silent_until(4).await;
+    let many = async {
+        while fourth.taken.load(Ordering::SeqCst) < 8 {
+            tokio::time::sleep(redial).await;
+        }
+    };
+    tokio::select! {
+        looked = first_answer(&tools, &subject, fourth.at, &check, redial) => panic!("a fourth one was asked: {looked:?}"),
+        dialled = timeout(patient, many) => dialled.unwrap(),
+    }
+    assert_eq!(fourth.asked.load(Ordering::SeqCst), 3);
+    let first = silent_until(1).await;
+    let report = probe(&tools, &subject, first.at, &check, patient).await;
+    assert_eq!((report.finding, first.taken.load(Ordering::SeqCst)), (Finding::Good, 1));
 }
 
 fn subject() -> Subject {
