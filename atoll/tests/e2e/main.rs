@@ -9,5 +9,6 @@ mod clients;
 mod failover;
 mod figures;
 mod life;
+mod manual;
 mod tour;
 mod world;
