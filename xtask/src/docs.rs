@@ -40,3 +40,11 @@ fn every_test_that_the_docs_name_is_there() {
         assert!(missing.is_empty(), "{doc} names tests that are not there: {missing:?}");
     }
 }
+
+#[test]
+fn each_invariant_of_the_plane_has_its_row() {
+    let text = fs::read_to_string(crate::tests::root().join("docs/failover.md")).unwrap();
+    for number in 1..=25 {
+        assert_eq!(text.matches(&format!("\n| {number} | ")).count(), 1, "invariant {number}");
+    }
+}

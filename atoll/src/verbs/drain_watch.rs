@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use model::{Plan, Subject};
+use model::{Plan, PlanId, Subject};
 use plane_client::PlaneClient;
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ use super::{overrides::short, reach::explain_error};
 use crate::{exit::Exit, output, up::unix_ms};
 
 const EVERY: Duration = Duration::from_secs(1);
+/// A member hears of a Plan this much later at most, as a rule.
+const SOON: Duration = Duration::from_millis(50);
 
 /// Where a drain stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,13 +31,36 @@ pub(crate) struct Progress {
     expired_at_ms: u64,
 }
 
-pub(crate) async fn run(client: &PlaneClient, subject: &Subject, json: bool) -> anyhow::Result<Exit> {
+/// What a Plan says of a drain.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    /// Nothing: it is from before the drain. The member that answered is not the one that took it.
+    TooOld,
+    /// Somebody took it back, or its time was up.
+    Ended,
+    At(Progress),
+}
+
+/// Watches the drain that was made with the Plan `made_with`.
+pub(crate) async fn run(
+    client: &PlaneClient,
+    subject: &Subject,
+    made_with: PlanId,
+    json: bool,
+) -> anyhow::Result<Exit> {
     let mut told = None;
     loop {
         let plan = client.plan(None).await.map_err(explain_error)?;
-        let Some(now) = progress(&plan, subject, told.as_ref()) else {
-            output::say(format!("{} is not drained any more", short(subject)));
-            return Ok(Exit::Failed);
+        let now = match seen(&plan, made_with, subject, told.as_ref()) {
+            Seen::At(now) => now,
+            Seen::Ended => {
+                output::say(format!("{} is not drained any more", short(subject)));
+                return Ok(Exit::Failed);
+            }
+            Seen::TooOld => {
+                tokio::time::sleep(SOON).await;
+                continue;
+            }
         };
         if told.as_ref() != Some(&now) {
             if json {
@@ -54,6 +79,13 @@ pub(crate) async fn run(client: &PlaneClient, subject: &Subject, json: bool) -> 
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
         }
     }
+}
+
+fn seen(plan: &Plan, made_with: PlanId, subject: &Subject, before: Option<&Progress>) -> Seen {
+    if plan.id < made_with {
+        return Seen::TooOld;
+    }
+    progress(plan, subject, before).map_or(Seen::Ended, Seen::At)
 }
 
 /// Where the drain of a subject stands; none if there is none. `before` is what was seen last.
@@ -114,7 +146,7 @@ fn clock(unix_ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::{Override, OverrideAction, PlanId, RegionName, Stages, World};
+    use model::{Override, OverrideAction, RegionName, Stages, World};
 
     use super::*;
 
@@ -151,6 +183,8 @@ mod tests {
     fn without_a_word_there_is_no_drain() {
         let (mut plan, subject) = drained(0, &[]);
         plan.overrides.clear();
-        assert_eq!(progress(&plan, &subject, None), None);
+        let seen_from = |made_with| seen(&plan, PlanId { lineage: 1, version: made_with }, &subject, None);
+        assert_eq!(seen_from(1), Seen::Ended);
+        assert_eq!(seen_from(2), Seen::TooOld, "the member that answered does not know of it yet");
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Context;
+use decision::Penalty;
 use model::{
     Decision, NameTtl, Override, Plan, PlanId, RegionName, Serving, Steered, SteeringPolicy, Subject, SubjectState,
     Vote, Why, Zone,
@@ -19,6 +20,7 @@ use crate::{
     cli::{ExplainArgs, ExplainWhat, WorldArgs},
     exit::{Exit, Misuse},
     output::{self, Paint, Table},
+    up::unix_ms,
 };
 
 pub(crate) async fn run(args: ExplainArgs, world: WorldArgs) -> anyhow::Result<Exit> {
@@ -42,6 +44,8 @@ struct Explanation {
     verdict: Option<SubjectState>,
     #[serde(rename = "override")]
     held: Option<Override>,
+    /// For how long flap damping will still hold it out, milliseconds; none if it does not.
+    damped_ms: Option<u64>,
     /// What each observer says now.
     votes: Vec<Observed>,
     /// What was decided about it, newest first.
@@ -65,7 +69,7 @@ async fn explain_region(client: &PlaneClient, region: &RegionName, json: bool) -
         return Err(Misuse(format!("there is no region `{region}`; this world has {}", known.join(", "))).into());
     };
     let votes = client.votes().await.map_err(explain_error)?;
-    let explanation = explanation(&plan, region, votes.votes);
+    let explanation = explanation(&plan, region, votes.votes, unix_ms());
     if json {
         output::say_json(&explanation)?;
     } else {
@@ -74,7 +78,7 @@ async fn explain_region(client: &PlaneClient, region: &RegionName, json: bool) -
     Ok(Exit::Done)
 }
 
-fn explanation(plan: &Plan, region: &RegionName, votes: Vec<ObserverVotes>) -> Explanation {
+fn explanation(plan: &Plan, region: &RegionName, votes: Vec<ObserverVotes>, now_ms: u64) -> Explanation {
     let subject = Subject::Region(region.clone());
     let observed = votes.into_iter().filter(|votes| votes.vector.observer != *region).map(|votes| Observed {
         vote: votes.vector.votes.get(&subject).copied().unwrap_or(Vote::Unknown),
@@ -83,10 +87,13 @@ fn explanation(plan: &Plan, region: &RegionName, votes: Vec<ObserverVotes>) -> E
         qualified: votes.qualified,
         why_not: votes.why_not,
     });
+    let verdict = plan.verdicts.get(&subject);
+    let penalty = verdict.map(|verdict| Penalty::of(verdict, now_ms)).filter(|penalty| penalty.is_frozen());
     Explanation {
         region: region.clone(),
         serving: plan.serving(region),
-        verdict: plan.verdicts.get(&subject).cloned(),
+        verdict: verdict.cloned(),
+        damped_ms: penalty.map(Penalty::frozen_for_ms),
         held: plan.override_on(&subject).cloned(),
         votes: observed.collect(),
         decisions: plan.decisions.iter().rev().filter(|decision| decision.subject == subject).cloned().collect(),
@@ -110,6 +117,14 @@ fn in_words(explanation: &Explanation, place: &str) -> anyhow::Result<String> {
     writeln!(text, "{} ({place}) is {named}{share}, {word}.", explanation.region)?;
     if let Some(verdict) = &explanation.verdict {
         writeln!(text, "verdict {:?} since {} (plan {})", verdict.verdict, clock(verdict.since_ms)?, verdict.version)?;
+    }
+    if let Some(left_ms) = explanation.damped_ms {
+        writeln!(
+            text,
+            "held out for flapping, for another {} min of quiet; `atoll damping clear {}` forgives it",
+            left_ms.div_ceil(60_000),
+            explanation.region
+        )?;
     }
     if let Some(held) = &explanation.held {
         writeln!(
@@ -302,7 +317,7 @@ pub(crate) fn clock(unix_ms: u64) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use model::{OverrideAction, World};
+    use model::{OverrideAction, Verdict, World};
 
     use super::*;
 
@@ -317,5 +332,24 @@ mod tests {
         let member = told.members.iter().find(|member| member.region.as_str() == "eu-west").unwrap();
         assert!(!member.serving.serves && member.because.contains("maintenance"), "{member:?}");
         assert!(name_explanation(&plan, "nothing.shop.test").is_none());
+    }
+
+    #[test]
+    fn a_region_that_is_held_out_for_flapping_is_told_so() {
+        let world = World::parse(&World::default_toml(3, 0), "world.toml").unwrap();
+        let mut plan = Plan::new(PlanId { lineage: 1, version: 1 }, 0, "a test", world);
+        let region = RegionName::new("eu-west").unwrap();
+        let mut check = |penalty: u64, line: Option<&str>| {
+            let state = SubjectState { penalty, penalty_at_ms: 0, ..SubjectState::new(Verdict::Down, 0, 1) };
+            plan.verdicts.insert(Subject::Region(region.clone()), state);
+            let told = in_words(&explanation(&plan, &region, Vec::new(), 60_000), "Dublin").unwrap();
+            let found = told.lines().find(|line| line.starts_with("held out"));
+            assert_eq!(found, line, "{told}");
+        };
+        check(2000, None);
+        check(
+            2900,
+            Some("held out for flapping, for another 29 min of quiet; `atoll damping clear eu-west` forgives it"),
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{OverrideAction, Subject};
+use model::{OverrideAction, PlanId, Subject};
 use plane_client::{
     Because, PlaneClient, Word,
     api::{Applied, human::Staging},
@@ -33,8 +33,11 @@ pub(crate) async fn drain(args: DrainArgs, world: WorldArgs) -> anyhow::Result<E
         staging,
     };
     let client = reach(&world).await?.client;
-    let exit = say_word(&client, &word, (&args.reason, args.who), &world).await?;
-    if args.watch { drain_watch::run(&client, &word.subject, world.json).await } else { Ok(exit) }
+    let made_with = say_word(&client, &word, (&args.reason, args.who), &world).await?;
+    if !args.watch {
+        return Ok(Exit::Done);
+    }
+    drain_watch::run(&client, &word.subject, made_with, world.json).await
 }
 
 pub(crate) async fn set(args: OverrideArgs, world: WorldArgs) -> anyhow::Result<Exit> {
@@ -44,7 +47,7 @@ pub(crate) async fn set(args: OverrideArgs, world: WorldArgs) -> anyhow::Result<
     };
     let word = Word { subject: subject(&args.subject)?, action, lasts: args.life, second: args.second, staging: None };
     let client = reach(&world).await?.client;
-    say_word(&client, &word, (&args.reason, args.who), &world).await
+    say_word(&client, &word, (&args.reason, args.who), &world).await.map(|_| Exit::Done)
 }
 
 pub(crate) async fn undrain(args: UndrainArgs, world: WorldArgs) -> anyhow::Result<Exit> {
@@ -54,15 +57,18 @@ pub(crate) async fn undrain(args: UndrainArgs, world: WorldArgs) -> anyhow::Resu
     say(&world, applied, || format!("{}: your word is taken back; the probes' verdict holds again", short(&subject)))
 }
 
+/// Says a word and tells so; gives the Plan that holds it.
 async fn say_word(
     client: &PlaneClient,
     word: &Word,
     (reason, who): (&str, Option<String>),
     world: &WorldArgs,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<PlanId> {
     let who = who.unwrap_or_else(login);
     let applied = client.say(word, Because { who: &who, reason }).await.map_err(explain_error)?;
-    say(world, applied, || held(word))
+    let plan = applied.plan;
+    say(world, applied, || held(word))?;
+    Ok(plan)
 }
 
 fn held(word: &Word) -> String {

@@ -179,6 +179,23 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_has_these_terms_and_sums() {
+        let manual = include_str!("../../../docs/failover.md");
+        let [default, fast] = [Profile::Default, Profile::Fast].map(|profile| Timing::of(profile, &Check::default()));
+        let check = |head: &str, default: &[Term], fast: &[Term]| {
+            let mut table = format!("| from {head} to decision | `default` | `fast` |\n|---|---|---|\n");
+            for (default, fast) in default.iter().zip(fast) {
+                table += &format!("| {} | {} | {} |\n", default.what, default.at_most_ms, fast.at_most_ms);
+            }
+            let sum = |terms: &[Term]| terms.iter().map(|term| term.at_most_ms).sum::<u64>();
+            table += &format!("| **in all** | **{}** | **{}** |\n", sum(default), sum(fast));
+            assert!(manual.contains(&table), "docs/failover.md should have\n{table}");
+        };
+        check("death", &default.out_terms(), &fast.out_terms());
+        check("recovery", &default.back_terms(), &fast.back_terms());
+    }
+
+    #[test]
     fn coming_back_takes_twice_as_long_for_each_flap_up_to_half_an_hour() {
         let timing = Timing::of(Profile::Default, &Check::default());
         assert_eq!(

@@ -79,7 +79,7 @@ pub(crate) static WORLD: Table = Table {
             "profile",
             Shape::Word(&["default", "fast"]),
             "\"default\"",
-            "how quick failover is, see [timings](operations.md#timings)",
+            "how quick failover is, see [timings](failover.md#the-profiles)",
         ),
         needed("region", Shape::List(&Shape::Table(&REGION_TABLE), limits::REGIONS), "the places that can serve alone"),
         may("check", Shape::Named(&NAME, &Shape::Table(&CHECK)), "", "how regions watch each other; up to 256"),
