@@ -8,7 +8,7 @@ use crate::{
     decide::{Client, Decision, decide},
     rr::{Rcode, RrSet, Rtype},
     view::View,
-    wire::{Asked, CLASS_CH, CLASS_IN, Owner, PLAIN_UDP_MAX, Reply, UDP_MAX, read},
+    wire::{Asked, CLASS_CH, CLASS_IN, PLAIN_UDP_MAX, Reply, UDP_MAX, read},
 };
 
 /// How a query came.
@@ -72,7 +72,7 @@ pub fn answer<'v>(
         (CLASS_IN, rtype) => {
             let name = question.name.as_wire();
             let decision = decide(view, name, rtype, whom_for(&asked, client));
-            write(&decision, name, asked, transport, out)
+            write(&decision, asked, transport, out)
         }
         (CLASS_CH, rtype) => {
             let set = about_itself(view, question.name.as_wire());
@@ -118,26 +118,22 @@ fn limit(asked: &Asked<'_>, transport: Transport) -> usize {
     }
 }
 
-fn write<'v>(
-    decision: &Decision<'v>,
-    name: &[u8],
-    asked: Asked<'_>,
-    transport: Transport,
-    out: &mut Vec<u8>,
-) -> Outcome<'v> {
+fn write<'v>(decision: &Decision<'v>, asked: Asked<'_>, transport: Transport, out: &mut Vec<u8>) -> Outcome<'v> {
     let mut reply = Reply::new(asked, limit(&asked, transport), out);
     reply.scope(decision.scope);
-    let mut owner = Owner::Asked;
-    for set in decision.aliases.iter().chain(decision.records) {
-        reply.answer(owner, CLASS_IN, set);
-        owner = Owner::Target;
+    decision.aliases.iter().for_each(|alias| reply.alias(alias));
+    if let Some(set) = decision.records {
+        reply.answer(CLASS_IN, set);
     }
-    if let (Some(zone), Some(ttl)) = (decision.zone, decision.negative_ttl) {
-        // The name asked for lies in the zone, so that the origin is its end.
-        let origin = zone.origin.as_wire().len().min(name.len());
-        reply.authority(Owner::Parent(origin), ttl, &zone.soa);
+    if let (Some(zone), Some(ttl)) = (decision.end_zone, decision.negative_ttl) {
+        reply.denial(zone.origin.as_wire().len(), ttl, &zone.soa);
     }
-    let truncated = reply.finish(decision.rcode, decision.zone.is_some());
+    if let Some((front, delegation)) = decision.referral {
+        reply.referral(front, delegation);
+    }
+    // A referral is nobody's word; an alias before it is.
+    let authoritative = decision.zone.is_some() && (decision.referral.is_none() || !decision.aliases.is_empty());
+    let truncated = reply.finish(decision.rcode, authoritative);
     let named = decision.steered.and_then(|(s, v)| s.members.get(*v.chosen.first()?));
     Outcome {
         zone: decision.zone.map(|zone| zone.text.as_str()),
@@ -157,6 +153,6 @@ fn about_itself<'v>(view: &'v View, name: &[u8]) -> Option<&'v RrSet> {
 
 fn write_identity(set: &RrSet, asked: Asked<'_>, transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
     let mut reply = Reply::new(asked, limit(&asked, transport), out);
-    reply.answer(Owner::Asked, CLASS_CH, set);
+    reply.answer(CLASS_CH, set);
     Outcome::of(Rcode::NoError, reply.finish(Rcode::NoError, true))
 }

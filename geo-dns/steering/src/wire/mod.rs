@@ -10,7 +10,7 @@ mod write;
 
 pub(crate) use edns::Edns;
 pub(crate) use read::{Asked, read};
-pub(crate) use write::{Owner, Reply};
+pub(crate) use write::Reply;
 
 /// Length of the header.
 pub(crate) const HEADER: usize = 12;
