@@ -7,8 +7,9 @@ use model::RegionName;
 use crate::{
     decide::{Client, Decision, decide},
     rr::{Rcode, RrSet, Rtype},
+    steer::Basis,
     view::View,
-    wire::{Asked, CLASS_CH, CLASS_IN, PLAIN_UDP_MAX, Reply, UDP_MAX, read},
+    wire::{Asked, CLASS_CH, CLASS_IN, Ede, PLAIN_UDP_MAX, Reply, UDP_MAX, read},
 };
 
 /// How a query came.
@@ -62,26 +63,29 @@ pub fn answer<'v>(
 ) -> Outcome<'v> {
     let (asked, question) = match read(query) {
         None => return silence(out),
-        Some((asked, Err(rcode))) => return fault(asked, rcode, transport, out),
-        Some((asked, Ok(question))) => (asked, question),
+        Some((asked, question)) => (asked, question),
+    };
+    let begin = Beginning { identity: view.server_region.as_str().as_bytes(), asked, transport };
+    let question = match question {
+        Err(rcode) => return begin.fault(rcode, None, out),
+        Ok(question) => question,
     };
     match (question.class, question.rtype) {
-        (CLASS_IN | CLASS_CH, Rtype::OPT | Rtype::TSIG) => fault(asked, Rcode::FormErr, transport, out),
-        (CLASS_IN | CLASS_CH, Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => fault(asked, Rcode::NotImp, transport, out),
-        (CLASS_IN, Rtype::AXFR) => fault(asked, Rcode::Refused, transport, out),
+        (CLASS_IN | CLASS_CH, Rtype::OPT | Rtype::TSIG) => begin.fault(Rcode::FormErr, None, out),
+        (CLASS_IN | CLASS_CH, Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => begin.fault(Rcode::NotImp, None, out),
+        (CLASS_IN, Rtype::AXFR) => begin.fault(Rcode::Refused, Some(Ede::NO_TRANSFER), out),
         (CLASS_IN, rtype) => {
-            let name = question.name.as_wire();
-            let decision = decide(view, name, rtype, whom_for(&asked, client));
-            write(&decision, asked, transport, out)
+            let decision = decide(view, question.name.as_wire(), rtype, whom_for(&asked, client));
+            write(&decision, begin.reply(out))
         }
         (CLASS_CH, rtype) => {
             let set = about_itself(view, question.name.as_wire());
             match set.filter(|_| matches!(rtype, Rtype::TXT | Rtype::ANY)) {
-                Some(set) => write_identity(set, asked, transport, out),
-                None => fault(asked, Rcode::Refused, transport, out),
+                Some(set) => write_identity(set, begin.reply(out)),
+                None => begin.fault(Rcode::Refused, None, out),
             }
         }
-        _ => fault(asked, Rcode::Refused, transport, out),
+        _ => begin.fault(Rcode::Refused, None, out),
     }
 }
 
@@ -89,7 +93,10 @@ pub fn answer<'v>(
 pub fn refuse(query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
     match read(query) {
         None => silence(out),
-        Some((asked, question)) => fault(asked, question.err().unwrap_or(Rcode::Refused), transport, out),
+        Some((asked, question)) => {
+            let begin = Beginning { identity: &[], asked, transport };
+            begin.fault(question.err().unwrap_or(Rcode::Refused), Some(Ede::NO_PLAN), out)
+        }
     }
 }
 
@@ -98,9 +105,23 @@ fn silence(out: &mut Vec<u8>) -> Outcome<'static> {
     Outcome::SILENCE
 }
 
-fn fault(asked: Asked<'_>, rcode: Rcode, transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
-    let reply = Reply::new(asked, limit(&asked, transport), out);
-    Outcome::of(rcode, reply.finish(rcode, false))
+/// What every reply to a query begins with.
+struct Beginning<'q> {
+    identity: &'q [u8],
+    asked: Asked<'q>,
+    transport: Transport,
+}
+
+impl<'q> Beginning<'q> {
+    fn reply<'o>(&self, out: &'o mut Vec<u8>) -> Reply<'o, 'q> {
+        Reply::new(self.asked, limit(&self.asked, self.transport), self.identity, out)
+    }
+
+    fn fault(&self, rcode: Rcode, reason: Option<Ede>, out: &mut Vec<u8>) -> Outcome<'static> {
+        let mut reply = self.reply(out);
+        reply.reason(reason);
+        Outcome::of(rcode, reply.finish(rcode, false))
+    }
 }
 
 /// The client subnet's place if the query names one, else the place of whoever sent it.
@@ -118,8 +139,8 @@ fn limit(asked: &Asked<'_>, transport: Transport) -> usize {
     }
 }
 
-fn write<'v>(decision: &Decision<'v>, asked: Asked<'_>, transport: Transport, out: &mut Vec<u8>) -> Outcome<'v> {
-    let mut reply = Reply::new(asked, limit(&asked, transport), out);
+fn write<'v>(decision: &Decision<'v>, mut reply: Reply<'_, '_>) -> Outcome<'v> {
+    reply.reason(reason(decision));
     reply.scope(decision.scope);
     decision.aliases.iter().for_each(|alias| reply.alias(alias));
     if let Some(set) = decision.records {
@@ -151,8 +172,20 @@ fn about_itself<'v>(view: &'v View, name: &[u8]) -> Option<&'v RrSet> {
     }
 }
 
-fn write_identity(set: &RrSet, asked: Asked<'_>, transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
-    let mut reply = Reply::new(asked, limit(&asked, transport), out);
+/// What a person could not guess of an answer.
+fn reason(decision: &Decision<'_>) -> Option<Ede> {
+    if decision.zone.is_none() {
+        return Some(Ede::NO_ZONE);
+    }
+    match decision.steered.map(|(_, variant)| variant.basis) {
+        Some(Basis::FailOpen) => Some(Ede::ALL_DOWN),
+        Some(Basis::FailClosed) => Some(Ede::CLOSED),
+        Some(Basis::DemotionIgnored) => Some(Ede::DOUBTED),
+        _ => decision.cut_short.then_some(Ede::LOOSE_END),
+    }
+}
+
+fn write_identity(set: &RrSet, mut reply: Reply<'_, '_>) -> Outcome<'static> {
     reply.answer(CLASS_CH, set);
     Outcome::of(Rcode::NoError, reply.finish(Rcode::NoError, true))
 }

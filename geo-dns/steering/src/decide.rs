@@ -30,6 +30,8 @@ pub(crate) struct Decision<'v> {
     pub(crate) end_zone: Option<&'v Zone>,
     /// Aliases on the way, each the owner of the next; the first belongs to the name asked for.
     pub(crate) aliases: Aliases<'v>,
+    /// The way goes on, but is not followed any further: a circle, or too many aliases.
+    pub(crate) cut_short: bool,
     /// The records at the end of the way.
     pub(crate) records: Option<&'v RrSet>,
     /// Where the way leads out of the zone: the servers to ask instead, and with how many bytes the last name lies below the cut.
@@ -108,6 +110,7 @@ pub(crate) fn decide<'v>(view: &'v View, name: &[u8], rtype: Rtype, client: Clie
         zone,
         end_zone: zone,
         aliases: Aliases::default(),
+        cut_short: false,
         records: None,
         referral: None,
         negative_ttl: None,
@@ -124,6 +127,7 @@ pub(crate) fn decide<'v>(view: &'v View, name: &[u8], rtype: Rtype, client: Clie
         match decision.step(zone, current, rtype) {
             Step::Alias(alias, target) => {
                 if !decision.aliases.push(alias) {
+                    decision.cut_short = true;
                     return decision;
                 }
                 match alias {

@@ -7,7 +7,7 @@ use crate::{
     view::Delegation,
 };
 
-use super::{Asked, CLASS_IN, Edns, HEADER, UDP_MAX};
+use super::{Asked, CLASS_IN, Ede, Edns, HEADER, UDP_MAX, edns::NSID};
 
 const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;
@@ -25,6 +25,9 @@ pub(crate) struct Reply<'o, 'q> {
     out: &'o mut Vec<u8>,
     asked: Asked<'q>,
     limit: usize,
+    /// Who the server is, told to whoever asks.
+    identity: &'q [u8],
+    reason: Option<Ede>,
     scope: u8,
     answers: u16,
     authorities: u16,
@@ -37,8 +40,8 @@ pub(crate) struct Reply<'o, 'q> {
 }
 
 impl<'o, 'q> Reply<'o, 'q> {
-    /// Begins a reply of at most `limit` bytes in an emptied buffer.
-    pub(crate) fn new(asked: Asked<'q>, limit: usize, out: &'o mut Vec<u8>) -> Self {
+    /// Begins a reply of at most `limit` bytes in an emptied buffer; 512 have room for everything that is no record.
+    pub(crate) fn new(asked: Asked<'q>, limit: usize, identity: &'q [u8], out: &'o mut Vec<u8>) -> Self {
         out.clear();
         out.extend([0; HEADER]);
         out.extend(asked.question);
@@ -46,6 +49,8 @@ impl<'o, 'q> Reply<'o, 'q> {
             out,
             asked,
             limit,
+            identity,
+            reason: None,
             scope: 0,
             answers: 0,
             authorities: 0,
@@ -54,6 +59,11 @@ impl<'o, 'q> Reply<'o, 'q> {
             data_at: 0,
             truncated: false,
         }
+    }
+
+    /// Why the answer is what it is. To be said before there are records, which leave room for it.
+    pub(crate) fn reason(&mut self, reason: Option<Ede>) {
+        self.reason = reason;
     }
 
     /// For how much of the client's network the answer holds.
@@ -149,7 +159,13 @@ impl<'o, 'q> Reply<'o, 'q> {
     }
 
     fn opt_len(&self) -> usize {
-        self.asked.edns.map_or(0, |edns| 11 + edns.subnet.map_or(0, |s| s.written_len()))
+        self.asked.edns.map_or(0, |edns| 11 + self.options_len(edns))
+    }
+
+    fn options_len(&self, edns: Edns) -> usize {
+        let subnet = edns.subnet.map_or(0, |subnet| subnet.written_len());
+        let identity = if edns.wants_identity { 4 + self.identity.len() } else { 0 };
+        subnet + identity + self.reason.map_or(0, Ede::written_len)
     }
 
     /// Ends the reply; says whether it was truncated.
@@ -176,12 +192,19 @@ impl<'o, 'q> Reply<'o, 'q> {
     }
 
     fn opt(&mut self, edns: Edns, rcode: Rcode) {
-        let subnet = edns.subnet;
         self.out.extend([0, 0, 41]);
         self.out.extend(UDP_MAX.to_be_bytes());
         self.out.extend([(rcode.number() >> 4) as u8, 0, if edns.dnssec_ok { 0x80 } else { 0 }, 0]);
-        self.out.extend((subnet.map_or(0, |s| s.written_len()) as u16).to_be_bytes());
-        if let Some(subnet) = subnet {
+        self.out.extend((self.options_len(edns) as u16).to_be_bytes());
+        if edns.wants_identity {
+            self.out.extend(NSID.to_be_bytes());
+            self.out.extend((self.identity.len() as u16).to_be_bytes());
+            self.out.extend(self.identity);
+        }
+        if let Some(reason) = self.reason {
+            reason.write(self.out);
+        }
+        if let Some(subnet) = edns.subnet {
             subnet.write(self.scope, self.out);
         }
     }
