@@ -15,6 +15,8 @@ mod name;
 mod overrides;
 mod parse;
 mod plan;
+mod rdata;
+mod record;
 mod schema;
 mod shared_world;
 mod state_policy;
@@ -30,12 +32,13 @@ pub use errors::{KeyPath, Place, WorldError, WorldErrors};
 pub use name::{NameError, RegionName, Subject};
 pub use overrides::{Gate, GateScope, Override, OverrideAction, Stages};
 pub use plan::{Decision, Evidence, Home, Kept, Plan, PlanId, Serving, SubjectState, Verdict, Why};
+pub use rdata::TypeNumber;
+pub use record::{Record, RecordData};
 pub use shared_world::SharedWorld;
 pub use state_policy::{Conflicts, Durability, PrefixPolicy, StatePolicy};
 pub use token::Token;
 pub use vote::{Vote, VoteVector};
 pub use worker::Worker;
 pub use world::{
-    AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Record, RecordData, Region, Soa, Steered,
-    SteeringPolicy, World, Zone,
+    AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Region, Soa, Steered, SteeringPolicy, World, Zone,
 };

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Automation, RegionName, SafetyRule, StatePolicy, Subject};
+use crate::{Automation, Record, RegionName, SafetyRule, StatePolicy, Subject};
 
 /// The whole desired configuration. Operators change it; the plane replicates it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -356,37 +356,6 @@ impl Default for Soa {
     fn default() -> Self {
         Self { mail: String::new(), refresh: 3600, retry: 600, expire: 1_209_600, minimum: 30 }
     }
-}
-
-/// A static record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    /// Owner relative to the origin; `@` is the apex, `*` a wildcard.
-    pub name: String,
-    /// Type and data.
-    #[serde(flatten)]
-    pub data: RecordData,
-    /// TTL in seconds; the zone's if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttl: Option<u32>,
-}
-
-/// Type and data of a static record: `type = "A"`, `value = "192.0.2.1"`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "value")]
-pub enum RecordData {
-    /// IPv4 address.
-    A(Ipv4Addr),
-    /// IPv6 address.
-    #[serde(rename = "AAAA")]
-    Aaaa(Ipv6Addr),
-    /// Alias, absolute name.
-    #[serde(rename = "CNAME")]
-    Cname(String),
-    /// Text; longer ones are cut into strings of 255 bytes.
-    #[serde(rename = "TXT")]
-    Txt(String),
 }
 
 /// A steered name: its A and AAAA answers depend on who asks and on who lives.

@@ -7,8 +7,9 @@ use model::RegionName;
 use crate::{
     decide::{Client, Decision, decide},
     rr::{Rcode, RrSet, Rtype},
+    steer::Basis,
     view::View,
-    wire::{Asked, CLASS_CH, CLASS_IN, Owner, PLAIN_UDP_MAX, Reply, UDP_MAX, read},
+    wire::{Asked, CLASS_CH, CLASS_IN, Ede, PLAIN_UDP_MAX, Reply, UDP_MAX, read},
 };
 
 /// How a query came.
@@ -68,26 +69,29 @@ pub fn answer<'v>(
 ) -> Outcome<'v> {
     let (asked, question) = match read(query) {
         None => return silence(out),
-        Some((asked, Err(rcode))) => return fault(asked, rcode, transport, out),
-        Some((asked, Ok(question))) => (asked, question),
+        Some((asked, question)) => (asked, question),
+    };
+    let begin = Beginning { identity: view.server_region.as_str().as_bytes(), asked, transport };
+    let question = match question {
+        Err(rcode) => return begin.fault(rcode, None, out),
+        Ok(question) => question,
     };
     match (question.class, question.rtype) {
-        (CLASS_IN | CLASS_CH, Rtype::OPT | Rtype::TSIG) => fault(asked, Rcode::FormErr, transport, out),
-        (CLASS_IN | CLASS_CH, Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => fault(asked, Rcode::NotImp, transport, out),
-        (CLASS_IN, Rtype::AXFR) => fault(asked, Rcode::Refused, transport, out),
+        (CLASS_IN | CLASS_CH, Rtype::OPT | Rtype::TSIG) => begin.fault(Rcode::FormErr, None, out),
+        (CLASS_IN | CLASS_CH, Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => begin.fault(Rcode::NotImp, None, out),
+        (CLASS_IN, Rtype::AXFR) => begin.fault(Rcode::Refused, Some(Ede::NO_TRANSFER), out),
         (CLASS_IN, rtype) => {
-            let name = question.name.as_wire();
-            let decision = decide(view, name, rtype, whom_for(&asked, client));
-            write(&decision, name, asked, transport, out)
+            let decision = decide(view, question.name.as_wire(), rtype, whom_for(&asked, client));
+            write(&decision, begin.reply(out))
         }
         (CLASS_CH, rtype) => {
             let is_text = matches!(rtype, Rtype::TXT | Rtype::ANY);
             match is_text.then(|| about_itself(view, question.name.as_wire(), heard)).flatten() {
-                Some(set) => write_identity(&set, asked, transport, out),
-                None => fault(asked, Rcode::Refused, transport, out),
+                Some(set) => write_identity(&set, begin.reply(out)),
+                None => begin.fault(Rcode::Refused, None, out),
             }
         }
-        _ => fault(asked, Rcode::Refused, transport, out),
+        _ => begin.fault(Rcode::Refused, None, out),
     }
 }
 
@@ -95,7 +99,10 @@ pub fn answer<'v>(
 pub fn refuse(query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
     match read(query) {
         None => silence(out),
-        Some((asked, question)) => fault(asked, question.err().unwrap_or(Rcode::Refused), transport, out),
+        Some((asked, question)) => {
+            let begin = Beginning { identity: &[], asked, transport };
+            begin.fault(question.err().unwrap_or(Rcode::Refused), Some(Ede::NO_PLAN), out)
+        }
     }
 }
 
@@ -104,9 +111,23 @@ fn silence(out: &mut Vec<u8>) -> Outcome<'static> {
     Outcome::SILENCE
 }
 
-fn fault(asked: Asked<'_>, rcode: Rcode, transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
-    let reply = Reply::new(asked, limit(&asked, transport), out);
-    Outcome::of(rcode, reply.finish(rcode, false))
+/// What every reply to a query begins with.
+struct Beginning<'q> {
+    identity: &'q [u8],
+    asked: Asked<'q>,
+    transport: Transport,
+}
+
+impl<'q> Beginning<'q> {
+    fn reply<'o>(&self, out: &'o mut Vec<u8>) -> Reply<'o, 'q> {
+        Reply::new(self.asked, limit(&self.asked, self.transport), self.identity, out)
+    }
+
+    fn fault(&self, rcode: Rcode, reason: Option<Ede>, out: &mut Vec<u8>) -> Outcome<'static> {
+        let mut reply = self.reply(out);
+        reply.reason(reason);
+        Outcome::of(rcode, reply.finish(rcode, false))
+    }
 }
 
 /// The client subnet's place if the query names one, else the place of whoever sent it.
@@ -124,26 +145,22 @@ fn limit(asked: &Asked<'_>, transport: Transport) -> usize {
     }
 }
 
-fn write<'v>(
-    decision: &Decision<'v>,
-    name: &[u8],
-    asked: Asked<'_>,
-    transport: Transport,
-    out: &mut Vec<u8>,
-) -> Outcome<'v> {
-    let mut reply = Reply::new(asked, limit(&asked, transport), out);
+fn write<'v>(decision: &Decision<'v>, mut reply: Reply<'_, '_>) -> Outcome<'v> {
+    reply.reason(reason(decision));
     reply.scope(decision.scope);
-    let mut owner = Owner::Asked;
-    for set in decision.aliases.iter().chain(decision.records) {
-        reply.answer(owner, CLASS_IN, set);
-        owner = Owner::Target;
+    decision.aliases.iter().for_each(|alias| reply.alias(alias));
+    if let Some(set) = decision.records {
+        reply.answer(CLASS_IN, set);
     }
-    if let (Some(zone), Some(ttl)) = (decision.zone, decision.negative_ttl) {
-        // The name asked for lies in the zone, so that the origin is its end.
-        let origin = zone.origin.as_wire().len().min(name.len());
-        reply.authority(Owner::Parent(origin), ttl, &zone.soa);
+    if let (Some(zone), Some(ttl)) = (decision.end_zone, decision.negative_ttl) {
+        reply.denial(zone.origin.as_wire().len(), ttl, &zone.soa);
     }
-    let truncated = reply.finish(decision.rcode, decision.zone.is_some());
+    if let Some((front, delegation)) = decision.referral {
+        reply.referral(front, delegation);
+    }
+    // A referral is nobody's word; an alias before it is.
+    let authoritative = decision.zone.is_some() && (decision.referral.is_none() || !decision.aliases.is_empty());
+    let truncated = reply.finish(decision.rcode, authoritative);
     let named = decision.steered.and_then(|(s, v)| s.members.get(*v.chosen.first()?));
     Outcome {
         zone: decision.zone.map(|zone| zone.text.as_str()),
@@ -162,8 +179,20 @@ fn about_itself<'v>(view: &'v View, name: &[u8], heard: Heard<'_>) -> Option<Cow
     }
 }
 
-fn write_identity(set: &RrSet, asked: Asked<'_>, transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
-    let mut reply = Reply::new(asked, limit(&asked, transport), out);
-    reply.answer(Owner::Asked, CLASS_CH, set);
+/// What a person could not guess of an answer.
+fn reason(decision: &Decision<'_>) -> Option<Ede> {
+    if decision.zone.is_none() {
+        return Some(Ede::NO_ZONE);
+    }
+    match decision.steered.map(|(_, variant)| variant.basis) {
+        Some(Basis::FailOpen) => Some(Ede::ALL_DOWN),
+        Some(Basis::FailClosed) => Some(Ede::CLOSED),
+        Some(Basis::DemotionIgnored) => Some(Ede::DOUBTED),
+        _ => decision.cut_short.then_some(Ede::LOOSE_END),
+    }
+}
+
+fn write_identity(set: &RrSet, mut reply: Reply<'_, '_>) -> Outcome<'static> {
+    reply.answer(CLASS_CH, set);
     Outcome::of(Rcode::NoError, reply.finish(Rcode::NoError, true))
 }

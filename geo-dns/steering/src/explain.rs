@@ -13,7 +13,7 @@ use crate::{
     decide::{Client, Decision, decide},
     geo::ClientNetwork,
     name::{self, Name},
-    rr::{RrSet, Rtype},
+    rr::{Rcode, RrSet, Rtype},
     steer::{Basis, Limit, Member, Standing, Steering, Variant, order_from},
     view::{Found, View},
 };
@@ -139,7 +139,7 @@ pub fn explain(view: &View, name: &str, client: IpAddr, rtype: Rtype) -> Result<
         rcode: decision.rcode.as_str(),
         zone: decision.zone.map(|zone| zone.text.clone()),
         matched: matched(&decision, rtype),
-        aliases: decision.aliases.iter().flat_map(texts).collect(),
+        aliases: decision.aliases.iter().flat_map(|alias| texts(alias.set())).collect(),
         answers: decision.records.map(texts).unwrap_or_default(),
         ttl: ttl(&decision),
         scope: scope(view, &decision, client, rtype),
@@ -153,7 +153,9 @@ fn matched(decision: &Decision<'_>, rtype: Rtype) -> String {
     let loose_end = decision.records.is_none() && decision.negative_ttl.is_none();
     match decision.found {
         _ if decision.zone.is_none() => "no zone of this world".to_owned(),
-        _ if loose_end => "an alias that leads out of the zone, or in a circle".to_owned(),
+        _ if decision.referral.is_some() => "a name that is delegated to other servers".to_owned(),
+        _ if decision.rcode == Rcode::YxDomain => "a DNAME that makes the name too long".to_owned(),
+        _ if loose_end => "an alias that leads out of the zones, or in a circle".to_owned(),
         Found::Nothing => "no such name".to_owned(),
         Found::Exact(node) if node.is_empty() => "a name without data between other names".to_owned(),
         _ if decision.records.is_none() && decision.steered.is_none() => format!("{what} without {rtype} records"),
@@ -164,6 +166,9 @@ fn matched(decision: &Decision<'_>, rtype: Rtype) -> String {
 
 fn ttl(decision: &Decision<'_>) -> Option<Clamp> {
     let clamp = |value, reason: &str| Some(Clamp { value, reason: reason.to_owned() });
+    if let Some((_, delegation)) = decision.referral {
+        return clamp(delegation.servers.ttl, "as the delegation says");
+    }
     match (decision.negative_ttl, decision.steered, decision.records) {
         (Some(seconds), Some((_, v)), _) if v.negative_seconds() <= seconds => {
             clamp(seconds, "until a member could come back")
@@ -178,7 +183,9 @@ fn ttl(decision: &Decision<'_>) -> Option<Clamp> {
             clamp(variant.ttl.seconds, reason)
         }
         (None, None, Some(set)) => clamp(set.ttl, "as the record says"),
-        (None, None, None) => decision.aliases.iter().last().and_then(|set| clamp(set.ttl, "as the alias says")),
+        (None, None, None) => {
+            decision.aliases.iter().last().and_then(|alias| clamp(alias.set().ttl, "as the alias says"))
+        }
     }
 }
 

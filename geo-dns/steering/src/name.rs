@@ -145,6 +145,15 @@ impl AskedName {
         Some(Self { bytes: lower, len: len as u8 })
     }
 
+    /// Labels put before a name. None if that is longer than names may be.
+    pub(crate) fn joined(front: &[u8], name: &[u8]) -> Option<Self> {
+        let len = front.len() + name.len();
+        let mut bytes = [0; MAX_NAME];
+        bytes.get_mut(..len)?[..front.len()].copy_from_slice(front);
+        bytes[front.len()..len].copy_from_slice(name);
+        Some(Self { bytes, len: len as u8 })
+    }
+
     pub(crate) fn as_wire(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }

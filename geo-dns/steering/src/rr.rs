@@ -20,7 +20,9 @@ impl Rtype {
     pub const HINFO: Self = Self(13);
     pub const TXT: Self = Self(16);
     pub const AAAA: Self = Self(28);
+    pub const DNAME: Self = Self(39);
     pub const OPT: Self = Self(41);
+    pub const DS: Self = Self(43);
     pub const TKEY: Self = Self(249);
     pub const TSIG: Self = Self(250);
     pub const IXFR: Self = Self(251);
@@ -38,9 +40,17 @@ const MNEMONICS: &[(&str, Rtype)] = &[
     ("HINFO", Rtype::HINFO),
     ("TXT", Rtype::TXT),
     ("AAAA", Rtype::AAAA),
+    ("PTR", Rtype(12)),
     ("MX", Rtype(15)),
+    ("SRV", Rtype(33)),
+    ("NAPTR", Rtype(35)),
+    ("DNAME", Rtype::DNAME),
+    ("DS", Rtype::DS),
+    ("SSHFP", Rtype(44)),
+    ("TLSA", Rtype(52)),
     ("SVCB", Rtype(64)),
     ("HTTPS", Rtype(65)),
+    ("CAA", Rtype(257)),
     ("IXFR", Rtype::IXFR),
     ("AXFR", Rtype::AXFR),
     ("ANY", Rtype::ANY),
@@ -77,6 +87,8 @@ pub enum Rcode {
     NxDomain,
     /// Not an operation of this server.
     NotImp,
+    /// A DNAME makes the name longer than names can be.
+    YxDomain,
     /// Not a zone of this server.
     Refused,
     /// Signed with a key that this server does not hold.
@@ -87,8 +99,16 @@ pub enum Rcode {
 
 impl Rcode {
     /// All of them, for tables of counters.
-    pub const ALL: [Self; 7] =
-        [Self::NoError, Self::FormErr, Self::NxDomain, Self::NotImp, Self::Refused, Self::NotAuth, Self::BadVers];
+    pub const ALL: [Self; 8] = [
+        Self::NoError,
+        Self::FormErr,
+        Self::NxDomain,
+        Self::NotImp,
+        Self::YxDomain,
+        Self::Refused,
+        Self::NotAuth,
+        Self::BadVers,
+    ];
 
     /// Its number; more than 4 bits where EDNS carries the rest.
     pub fn number(self) -> u16 {
@@ -98,6 +118,7 @@ impl Rcode {
             Self::NxDomain => 3,
             Self::NotImp => 4,
             Self::Refused => 5,
+            Self::YxDomain => 6,
             Self::NotAuth => 9,
             Self::BadVers => 16,
         }
@@ -111,6 +132,7 @@ impl Rcode {
             Self::NxDomain => "NXDOMAIN",
             Self::NotImp => "NOTIMP",
             Self::Refused => "REFUSED",
+            Self::YxDomain => "YXDOMAIN",
             Self::NotAuth => "NOTAUTH",
             Self::BadVers => "BADVERS",
         }

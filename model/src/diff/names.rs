@@ -183,8 +183,8 @@ impl Said<'_> {
     }
 
     /// Values by type, each with its TTL where it has one of its own.
-    fn values(&self) -> BTreeMap<&'static str, BTreeSet<String>> {
-        let mut values: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
+    fn values(&self) -> BTreeMap<&str, BTreeSet<String>> {
+        let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for record in &self.records {
             let (kind, value) = kind_and_value(record);
             let ttl = record.ttl.map(|ttl| format!(" (TTL {ttl})")).unwrap_or_default();
@@ -203,11 +203,6 @@ fn ttl_in_words(change: String) -> String {
     }
 }
 
-fn kind_and_value(record: &Record) -> (&'static str, String) {
-    match &record.data {
-        RecordData::A(ip) => ("A", ip.to_string()),
-        RecordData::Aaaa(ip) => ("AAAA", ip.to_string()),
-        RecordData::Cname(name) => ("CNAME", name.clone()),
-        RecordData::Txt(text) => ("TXT", text.clone()),
-    }
+fn kind_and_value(record: &Record) -> (&str, String) {
+    (record.data.type_text(), record.data.value_text())
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{Field, Form, Shape, Table, Unsaid};
 use crate::{
-    RegionName, World,
+    RegionName, TypeNumber, World,
     limits::{self, Limits},
 };
 
@@ -68,6 +68,13 @@ static IPV6_ADDRESS: Form = Form {
     check: |text| text.parse::<Ipv6Addr>().map(drop).map_err(|_| "it is written like 2001:db8::1".to_owned()),
     json: ("format", "ipv6"),
     docs: "IPv6 address",
+};
+
+static RECORD_TYPE: Form = Form {
+    as_what: "a type of record",
+    check: |text| TypeNumber::parse(text).map(drop),
+    json: ("pattern", "^[A-Z][A-Z0-9]*$"),
+    docs: "type of record",
 };
 
 pub(crate) static WORLD: Table = Table {
@@ -278,14 +285,18 @@ static RECORD: Table = Table {
     what: "a record",
     fields: &[
         needed("name", TEXT, "relative to the origin; `@` is the origin itself, `*` or `*.x` a wildcard"),
-        needed("type", Shape::Word(&["A", "AAAA", "CNAME", "TXT"]), "type of the record"),
+        needed(
+            "type",
+            Shape::Reads(&RECORD_TYPE),
+            "`A`, `AAAA`, `CNAME`, `TXT`, `MX`, `SRV`, `CAA`, `HTTPS`, …, see [dns.md](dns.md#types), or `TYPE257`",
+        ),
         needed(
             "value",
             Shape::AsSays {
                 sibling: "type",
                 cases: &[("A", IPV4), ("AAAA", IPV6), ("CNAME", TEXT), ("TXT", Shape::Text(limits::TXT_BYTES))],
             },
-            "address, absolute name, or text of 1 to 4000 bytes",
+            "address, absolute name, or text of 1 to 4000 bytes; of other types, what a zone file would say, names absolute",
         ),
         may("ttl", count(limits::STATIC_TTL), "the zone's", "seconds"),
     ],

@@ -1,11 +1,12 @@
 //! Whether a world makes sense: everything that types cannot say. All faults at once, each at its key.
 //!
-//! `regions.rs` looks at regions, `checks.rs` at checks, `pools.rs` at pools; `zones.rs` at zones and their names, `overlap.rs` at
-//! zones inside of zones; `automation.rs` at limits and rules; `state.rs` at the state's policy. `dns_name.rs` knows what a name is.
+//! `regions.rs` looks at regions, `checks.rs` at checks, `pools.rs` at pools; `zones.rs` at zones and their names, `cuts.rs` at
+//! delegations and DNAMEs, `overlap.rs` at zones inside of zones; `automation.rs` at limits and rules; `state.rs` at the state's policy. `dns_name.rs` knows what a name is.
 //! Which numbers are allowed is said in `limits.rs` alone.
 
 mod automation;
 mod checks;
+mod cuts;
 mod dns_name;
 mod overlap;
 mod pools;

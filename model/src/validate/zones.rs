@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Faults,
+    Faults, cuts,
     dns_name::{fault_of_absolute, fault_of_name, fault_of_owner, owner_within},
     regions::check_region_list,
 };
 use crate::{
-    Pool, Record, RecordData, Soa, Steered, SteeringPolicy, World, Zone,
+    Pool, Record, RecordData, Soa, Steered, SteeringPolicy, TypeNumber, World, Zone,
     errors::{KeyPath, did_you_mean},
     limits,
 };
@@ -31,6 +31,7 @@ pub(super) fn check(world: &World, zone: &Zone, path: &KeyPath, faults: &mut Fau
     }
     check_records_together(zone, &path.key("record"), faults);
     check_aliases_end(zone, &path.key("record"), faults);
+    cuts::check(zone, path, faults);
     for (i, steered) in zone.steered.iter().enumerate() {
         check_steered(world, steered, zone, &path.key("steered").at(i), faults);
     }
@@ -95,6 +96,30 @@ fn check_record(record: &Record, zone: &Zone, path: &KeyPath, faults: &mut Fault
             faults.add(path.key("value"), format!("a text has 1 to {most} bytes, not {}", text.len()));
         }
         RecordData::Txt(_) | RecordData::A(_) | RecordData::Aaaa(_) => {}
+        RecordData::Other { rtype, value } => check_other((rtype, value), record, path, faults),
+    }
+}
+
+/// A type that has no form of its own in a World.
+fn check_other((rtype, value): (&str, &str), record: &Record, path: &KeyPath, faults: &mut Faults) {
+    let number = match TypeNumber::parse(rtype) {
+        Ok(number) => number,
+        Err(why) => return faults.add(path.key("type"), format!("`{rtype}` is not a type of record: {why}")),
+    };
+    let better = match number.0 {
+        1 => Some("write type = \"A\""),
+        5 => Some("write type = \"CNAME\""),
+        16 => Some("write type = \"TXT\""),
+        28 => Some("write type = \"AAAA\""),
+        6 => Some("the zone's `soa` says it"),
+        2 if record.name == "@" => Some("the zone's `ns` says it"),
+        46 | 47 | 50 | 51 => Some("such records come with signing"),
+        _ => None,
+    };
+    if let Some(better) = better {
+        faults.add_with(path.key("type"), format!("`{rtype}` cannot be written here"), better.to_owned());
+    } else if let Err(why) = number.wire(value) {
+        faults.add(path.key("value"), format!("`{value}` is not data of {rtype}: {why}"));
     }
 }
 
@@ -124,13 +149,8 @@ fn check_records_together(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
     }
 }
 
-fn data_key(data: &RecordData) -> (&'static str, String) {
-    match data {
-        RecordData::A(ip) => ("A", ip.to_string()),
-        RecordData::Aaaa(ip) => ("AAAA", ip.to_string()),
-        RecordData::Cname(name) => ("CNAME", name.clone()),
-        RecordData::Txt(text) => ("TXT", text.clone()),
-    }
+fn data_key(data: &RecordData) -> (&str, String) {
+    (data.type_text(), data.value_text())
 }
 
 /// Aliases inside the zone lead somewhere, not in a circle.
@@ -199,7 +219,8 @@ fn check_order(world: &World, steered: &Steered, pool: &Pool, path: &KeyPath, fa
 
 /// A steered name owns A and AAAA: no static ones beside it, no alias, no second steering.
 fn check_steered_alone(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
-    let others = zone.records.iter().filter(|r| !matches!(r.data, RecordData::Txt(_)));
+    let rival = |data: &RecordData| matches!(data, RecordData::A(_) | RecordData::Aaaa(_) | RecordData::Cname(_));
+    let others = zone.records.iter().filter(|record| rival(&record.data));
     let rivals: BTreeMap<&str, &Record> = others.map(|record| (record.name.as_str(), record)).collect();
     let mut seen = BTreeMap::new();
     for (i, steered) in zone.steered.iter().enumerate() {

@@ -209,7 +209,7 @@ fn what_is_not_steered_is_explained_too() {
     check(
         "out.shop.test",
         "A",
-        "NOERROR | an alias that leads out of the zone, or in a circle | 300 as the alias says",
+        "NOERROR | an alias that leads out of the zones, or in a circle | 300 as the alias says",
     );
     check("example.com", "A", "REFUSED | no zone of this world | -");
     let wrong = explain(&view, "a..b", "127.0.0.1".parse().unwrap(), Rtype::A).unwrap_err();

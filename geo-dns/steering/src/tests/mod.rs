@@ -1,6 +1,7 @@
 //! The crate seen from outside: packets in, packets out. `hickory-proto` builds and reads them.
 
 mod answers;
+mod ends;
 mod explaining;
 mod packets;
 mod protocol;

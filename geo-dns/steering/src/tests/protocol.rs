@@ -324,3 +324,79 @@ fn a_server_tells_how_old_the_planes_word_is_and_asks_for_it_only_then() {
         assert_eq!(told(other, seconds(1)).1, 0, "{other}");
     }
 }
+
+#[test]
+fn who_asks_is_told_which_server_it_was_and_why() {
+    let mut plan = plan();
+    down(&mut plan, "us-east eu-west ap-south");
+    let view = view(&plan);
+    let mut got = String::new();
+    for question in [
+        "ns1.shop.test A nsid",
+        "example.com A edns=1232",
+        "example.com A",
+        "shop.test AXFR edns=1232",
+        "free.shop.test A edns=1232",
+        "www.shop.test A edns=1232 nsid ecs=5.1.2.0/24",
+        "closed.shop.test A edns=1232",
+        "loop.shop.test A edns=1232",
+        "huge.shop.test TXT edns=512 nsid",
+        "id.server TXT ch nsid",
+    ] {
+        got += &format!("> {question}\n{}", show(&ask(&view, question).1));
+    }
+    expect![[r#"
+        > ns1.shop.test A nsid
+        No Error aa
+        ns1.shop.test. 300 A 192.0.2.1
+        edns 1232 nsid=us-east
+        > example.com A edns=1232
+        Query Refused
+        edns 1232 ede=20 (no zone of this server has this name)
+        > example.com A
+        Query Refused
+        > shop.test AXFR edns=1232
+        Query Refused
+        edns 1232 ede=21 (zones are not transferred)
+        > free.shop.test A edns=1232
+        No Error aa
+        free.shop.test. 30 A 198.51.100.1
+        edns 1232
+        > www.shop.test A edns=1232 nsid ecs=5.1.2.0/24
+        No Error aa
+        www.shop.test. 5 A 198.51.100.2
+        edns 1232 ecs=5.1.2.0/24 scope /8 nsid=us-east ede=0 (every member is down: all are named)
+        > closed.shop.test A edns=1232
+        No Error aa
+        authority shop.test. 5 SOA ns1.shop.test. hostmaster.shop.test. 42 3600 600 1209600 30
+        edns 1232 ede=0 (every member is down: none is named)
+        > loop.shop.test A edns=1232
+        No Error aa
+        loop.shop.test. 300 CNAME loop.shop.test.
+        edns 1232 ede=0 (aliases lead in a circle, or over more than 8 names)
+        > huge.shop.test TXT edns=512 nsid
+        No Error aa tc
+        edns 1232 nsid=us-east
+        > id.server TXT ch nsid
+        No Error aa
+        id.server. 0 TXT us-east
+        edns 1232 nsid=us-east
+    "#]]
+    .assert_eq(&got);
+    let mut out = Vec::new();
+    refuse(&line("www.shop.test A nsid").packet, Transport::Udp, &mut out);
+    assert_eq!(show(&out), "Query Refused\nedns 1232 nsid= ede=14 (this server has no plan yet)\n");
+}
+
+#[test]
+fn whatever_is_asked_for_512_bytes_have_room_for_what_is_no_record() {
+    let label = "x".repeat(63);
+    let view = view(&plan());
+    for name in [
+        format!("{label}.{label}.{label}.{}.shop.test", "x".repeat(50)),
+        format!("{label}.{label}.{label}.{}", "x".repeat(61)),
+    ] {
+        let (_, packet) = ask(&view, &format!("{name} A nsid edns=512 ecs=2a00::/128"));
+        assert!(packet.len() <= 512, "{} bytes for {name}", packet.len());
+    }
+}

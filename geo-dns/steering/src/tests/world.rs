@@ -175,7 +175,7 @@ pub(crate) fn view_with(plan: &Plan, server_region: &str, demoted: &str) -> View
     View::compile(plan, &inputs).unwrap()
 }
 
-/// A question in one line: `NAME TYPE [@client] [ecs=net/len] [edns=size] [do] [rd] [ch] [tcp]`. The client is 127.0.0.1
+/// A question in one line: `NAME TYPE [@client] [ecs=net/len] [edns=size] [do] [rd] [nsid] [ch] [tcp]`. The client is 127.0.0.1
 /// unless given.
 pub(crate) struct Line {
     pub(crate) packet: Vec<u8>,
@@ -201,6 +201,10 @@ pub(crate) fn line(text: &str) -> Line {
             edns.get_or_insert_default().set_max_payload(size.parse().unwrap());
         } else {
             match word {
+                "nsid" => {
+                    let option = EdnsOption::Unknown(3, Vec::new());
+                    edns.get_or_insert_default().options_mut().insert(option);
+                }
                 "do" => _ = edns.get_or_insert_default().set_dnssec_ok(true),
                 "rd" => message.metadata.recursion_desired = true,
                 "ch" => _ = query.set_query_class(DNSClass::CH),
@@ -256,6 +260,13 @@ pub(crate) fn show(packet: &[u8]) -> String {
         text += if edns.flags().dnssec_ok { " do" } else { "" };
         if let Some(EdnsOption::Subnet(s)) = edns.option(EdnsCode::Subnet) {
             let _ = write!(text, " ecs={}/{} scope /{}", s.addr(), s.source_prefix(), s.scope_prefix());
+        }
+        if let Some(EdnsOption::NSID(identity)) = edns.option(EdnsCode::NSID) {
+            let _ = write!(text, " nsid={}", String::from_utf8_lossy(identity.as_ref()));
+        }
+        if let Some(EdnsOption::Unknown(_, reason)) = edns.option(EdnsCode::Unknown(15)) {
+            let number = u16::from_be_bytes([reason[0], reason[1]]);
+            let _ = write!(text, " ede={number} ({})", String::from_utf8_lossy(&reason[2..]));
         }
         text.push('\n');
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use hickory_proto::rr::{self, RData, rdata};
-use model::{Plan, RecordData, RegionName, Steered, World};
+use model::{Plan, RecordData, RegionName, Steered, TypeNumber, World};
 
 use crate::{
     name::{Name, hickory_name, is_within, suffixes},
@@ -14,7 +14,7 @@ use crate::{
     steer::{Home, Member, Rules, Steering},
 };
 
-use super::{Identity, Node, View, ViewInputs, Zone};
+use super::{Delegation, End, Identity, Node, View, ViewInputs, Zone};
 
 /// Why a Plan cannot become a View. A validated World never gives one; a Plan from a later version might.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -198,6 +198,7 @@ impl<'p> ZoneCompiler<'p> {
             }
         }
         self.check_conflicts()?;
+        let has_ends = self.mark_ends();
         self.fill_gaps();
         let hinfo = [&[7], b"RFC8482".as_slice(), &[0]].concat();
         Ok(Zone {
@@ -206,6 +207,7 @@ impl<'p> ZoneCompiler<'p> {
             negative_ttl: self.source.soa.minimum.min(self.source.ttl),
             any: RrSet { rtype: Rtype::HINFO, ttl: self.source.ttl, rdata: vec![hinfo.into()] },
             soa,
+            has_ends,
             nodes: self.nodes,
         })
     }
@@ -224,6 +226,10 @@ impl<'p> ZoneCompiler<'p> {
                 let data = alias.as_wire().into();
                 self.nodes.entry(owner.clone()).or_default().alias = Some(alias);
                 (Rtype::CNAME, data)
+            }
+            RecordData::Other { rtype, value } => {
+                let number = TypeNumber::parse(rtype).map_err(|why| self.unusable(rtype, why))?;
+                (Rtype(number.0), number.wire(value).map_err(|why| self.unusable(value, why))?.into())
             }
         };
         let ttl = record.ttl.unwrap_or(self.source.ttl);
@@ -255,12 +261,42 @@ impl<'p> ZoneCompiler<'p> {
                 "two CNAMEs"
             } else if node.steering.is_some() && addresses {
                 "static and steered addresses"
+            } else if node.set(Rtype::DNAME).is_some_and(|set| set.rdata.len() > 1) {
+                "two DNAMEs"
             } else {
                 continue;
             };
             return Err(self.conflict(&name.to_string(), what));
         }
         Ok(())
+    }
+
+    /// Notes the names at which the zone ends; says whether there are any.
+    fn mark_ends(&mut self) -> bool {
+        let ends: Vec<(Name, End)> =
+            self.nodes.iter().filter_map(|(name, node)| Some((name.clone(), self.end(name, node)?))).collect();
+        let any = !ends.is_empty();
+        for (name, end) in ends {
+            if let Some(node) = self.nodes.get_mut(name.as_wire()) {
+                node.end = Some(end);
+            }
+        }
+        any
+    }
+
+    fn end(&self, name: &Name, node: &Node) -> Option<End> {
+        if let Some(target) = node.set(Rtype::DNAME).and_then(|set| set.rdata.first()) {
+            return Some(End::Dname(Name::from_wire(target)));
+        }
+        let servers = node.set(Rtype::NS).filter(|_| *name != self.origin)?.clone();
+        let below = servers.rdata.iter().enumerate().filter(|(_, server)| is_within(server, name.as_wire()));
+        let glue = below.flat_map(|(i, server)| {
+            let node = self.nodes.get(&server[..]);
+            node.into_iter().flat_map(move |node| {
+                [Rtype::A, Rtype::AAAA].into_iter().filter_map(move |rtype| Some((i, node.set(rtype)?.clone())))
+            })
+        });
+        Some(End::Delegation(Delegation { glue: glue.collect(), servers }))
     }
 
     /// Makes the names between others exist (RFC 8020): asked for, they have no data, which is not "no such name".

@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub use compile::CompileError;
-pub(crate) use zone::{Found, Node, Zone};
+pub(crate) use zone::{Delegation, End, Found, Node, Zone};
 
 /// What a View depends on besides the Plan.
 #[derive(Debug, Clone)]

@@ -19,6 +19,8 @@ pub(crate) struct Zone {
     pub(crate) negative_ttl: u32,
     /// What ANY gets (RFC 8482).
     pub(crate) any: RrSet,
+    /// Whether there is any name at which the zone ends: nothing has to be looked for on the way to a name if not.
+    pub(crate) has_ends: bool,
     /// Every name that exists, empty ones between others too (RFC 8020), wildcards under their own names.
     pub(crate) nodes: HashMap<Name, Node>,
 }
@@ -32,6 +34,26 @@ pub(crate) struct Node {
     pub(crate) alias: Option<Name>,
     /// Its A and AAAA, if they are steered.
     pub(crate) steering: Option<Arc<Steering>>,
+    /// What stands for everything below it, and perhaps for the name itself.
+    pub(crate) end: Option<End>,
+}
+
+/// From here on the zone says nothing itself.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Other servers do.
+    Delegation(Delegation),
+    /// Another name does for every name below (RFC 6672): the target, in wire form.
+    Dname(Name),
+}
+
+/// A part of the zone that other servers answer for.
+#[derive(Debug)]
+pub(crate) struct Delegation {
+    pub(crate) servers: RrSet,
+    /// Addresses of servers whose names lie below the cut: nobody else could tell them. With the place of the server's record
+    /// in `servers`.
+    pub(crate) glue: Vec<(usize, RrSet)>,
 }
 
 impl Node {
@@ -79,6 +101,30 @@ impl Zone {
             Some(node) => Found::Wildcard(node, encloser.as_wire()),
             None => Found::Nothing,
         }
+    }
+
+    /// The topmost name on the way down to `name` at which the zone ends, in front of which the name has this many bytes. A DNAME
+    /// only counts for what is below it, and of a delegation DS is the zone's own to tell (RFC 4035, 3.1.4.1).
+    pub(crate) fn end_above(&self, name: &[u8], rtype: Rtype) -> Option<(usize, &Node, &End)> {
+        if !self.has_ends {
+            return None;
+        }
+        let mut topmost = None;
+        for suffix in suffixes(name) {
+            let front = name.len() - suffix.len();
+            let node = self.nodes.get(suffix);
+            topmost = node
+                .and_then(|node| Some((front, node, node.end.as_ref()?)))
+                .filter(|(_, _, end)| match end {
+                    End::Dname(_) => front > 0,
+                    End::Delegation(_) => front > 0 || rtype != Rtype::DS,
+                })
+                .or(topmost);
+            if suffix == self.origin.as_wire() {
+                break;
+            }
+        }
+        topmost
     }
 
     fn wildcard_under(&self, encloser: &[u8]) -> Option<&Node> {

@@ -7,6 +7,9 @@ use super::Taker;
 /// Option code of the client subnet.
 const SUBNET: u16 = 8;
 
+/// Option code of the name server's identity (RFC 5001).
+pub(super) const NSID: u16 = 3;
+
 /// What a query's OPT record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Edns {
@@ -15,6 +18,8 @@ pub(crate) struct Edns {
     pub(crate) version: u8,
     pub(crate) dnssec_ok: bool,
     pub(crate) subnet: Option<Subnet>,
+    /// Whether the server is to say who it is.
+    pub(crate) wants_identity: bool,
 }
 
 /// A client subnet: whose place the answer is meant for.
@@ -29,7 +34,13 @@ pub(crate) struct Subnet {
 impl Edns {
     /// What the fixed part of an OPT record says.
     pub(super) fn new(class: u16, ttl: u32) -> Self {
-        Self { payload: class, version: (ttl >> 16) as u8, dnssec_ok: ttl & 0x8000 != 0, subnet: None }
+        Self {
+            payload: class,
+            version: (ttl >> 16) as u8,
+            dnssec_ok: ttl & 0x8000 != 0,
+            subnet: None,
+            wants_identity: false,
+        }
     }
 
     /// Reads the options. None if one is malformed; unknown ones are passed over.
@@ -39,6 +50,7 @@ impl Edns {
         while !options.0.is_empty() {
             let (code, length) = (options.u16()?, options.u16()?);
             let option = options.bytes(length.into())?;
+            self.wants_identity |= code == NSID;
             if code == SUBNET {
                 let subnet = Subnet::read(option)?;
                 if self.subnet.replace(subnet).is_some() {

@@ -4,13 +4,15 @@
 //! it is checked, and the exact rules of EDNS and of client subnets need the bytes themselves. Zone data is encoded by
 //! `hickory-proto` when a View is compiled, and the tests have it read every reply.
 
+mod ede;
 mod edns;
 mod read;
 mod write;
 
+pub(crate) use ede::Ede;
 pub(crate) use edns::Edns;
 pub(crate) use read::{Asked, read};
-pub(crate) use write::{Owner, Reply};
+pub(crate) use write::Reply;
 
 /// Length of the header.
 pub(crate) const HEADER: usize = 12;

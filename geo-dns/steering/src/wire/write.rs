@@ -1,8 +1,13 @@
 //! Writes a reply.
 
-use crate::rr::{Rcode, RrSet};
+use crate::{
+    decide::Alias,
+    name::{self, MAX_NAME},
+    rr::{Rcode, RrSet, Rtype},
+    view::Delegation,
+};
 
-use super::{Asked, CLASS_IN, Edns, HEADER, UDP_MAX};
+use super::{Asked, CLASS_IN, Ede, Edns, HEADER, UDP_MAX, edns::NSID};
 
 const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;
@@ -10,16 +15,8 @@ const TC: u16 = 0x0200;
 /// Opcode, RD and CD come back as they were sent; AD, RA and the unknown bit do not.
 const ECHOED: u16 = 0x7910;
 
-/// Whose record it is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Owner {
-    /// The name in the question.
-    Asked,
-    /// A parent of the name in the question, which ends with this many bytes.
-    Parent(usize),
-    /// The name that the record before points to: the target of a CNAME.
-    Target,
-}
+/// How many servers of a delegation have their addresses told.
+const GLUE_SERVERS: usize = 32;
 
 /// A reply in the making.
 ///
@@ -28,21 +25,45 @@ pub(crate) struct Reply<'o, 'q> {
     out: &'o mut Vec<u8>,
     asked: Asked<'q>,
     limit: usize,
+    /// Who the server is, told to whoever asks.
+    identity: &'q [u8],
+    reason: Option<Ede>,
     scope: u8,
     answers: u16,
     authorities: u16,
+    additional: u16,
+    /// Where the name stands that the way has come to: the one asked for, then the target of each alias.
+    name_at: usize,
     /// Where the data of the latest record begins.
     data_at: usize,
     truncated: bool,
 }
 
 impl<'o, 'q> Reply<'o, 'q> {
-    /// Begins a reply of at most `limit` bytes in an emptied buffer.
-    pub(crate) fn new(asked: Asked<'q>, limit: usize, out: &'o mut Vec<u8>) -> Self {
+    /// Begins a reply of at most `limit` bytes in an emptied buffer; 512 have room for everything that is no record.
+    pub(crate) fn new(asked: Asked<'q>, limit: usize, identity: &'q [u8], out: &'o mut Vec<u8>) -> Self {
         out.clear();
         out.extend([0; HEADER]);
         out.extend(asked.question);
-        Self { out, asked, limit, scope: 0, answers: 0, authorities: 0, data_at: 0, truncated: false }
+        Self {
+            out,
+            asked,
+            limit,
+            identity,
+            reason: None,
+            scope: 0,
+            answers: 0,
+            authorities: 0,
+            additional: 0,
+            name_at: HEADER,
+            data_at: 0,
+            truncated: false,
+        }
+    }
+
+    /// Why the answer is what it is. To be said before there are records, which leave room for it.
+    pub(crate) fn reason(&mut self, reason: Option<Ede>) {
+        self.reason = reason;
     }
 
     /// For how much of the client's network the answer holds.
@@ -50,54 +71,108 @@ impl<'o, 'q> Reply<'o, 'q> {
         self.scope = bits;
     }
 
-    /// Adds records to the answer section.
-    pub(crate) fn answer(&mut self, owner: Owner, class: u16, set: &RrSet) {
-        self.answers = self.answers.saturating_add(self.records(owner, class, set.ttl, set));
+    /// Adds records of the name that the way has come to.
+    pub(crate) fn answer(&mut self, class: u16, set: &RrSet) {
+        self.answers = self.answers.saturating_add(self.records(self.name_at, class, set.ttl, set));
     }
 
-    /// Adds records to the authority section, with a TTL of their own.
-    pub(crate) fn authority(&mut self, owner: Owner, ttl: u32, set: &RrSet) {
-        self.authorities = self.authorities.saturating_add(self.records(owner, CLASS_IN, ttl, set));
-    }
-
-    fn records(&mut self, owner: Owner, class: u16, ttl: u32, set: &RrSet) -> u16 {
-        let owner_at = match owner {
-            Owner::Asked => HEADER,
-            // The question ends with the name, then four bytes of type and class.
-            Owner::Parent(length) => HEADER + self.asked.question.len().saturating_sub(4 + length),
-            Owner::Target => self.data_at,
-        };
-        // A pointer reaches far beyond the few aliases that are followed; a wrong one must not go out all the same.
-        if owner_at > 0x3fff {
-            return 0;
-        }
-        let mut count = 0;
-        for data in &set.rdata {
-            if self.truncated || self.out.len() + 12 + data.len() + self.opt_len() > self.limit {
-                self.truncated = true;
-                return count;
+    /// Adds an alias of that name and goes on to its target.
+    pub(crate) fn alias(&mut self, alias: Alias<'_>) {
+        match alias {
+            Alias::Cname(set) => self.answer(CLASS_IN, set),
+            Alias::Dname(front, set) => {
+                let owner = self.name_at + front;
+                self.answers = self.answers.saturating_add(self.records(owner, CLASS_IN, set.ttl, set));
+                if let Some(target) = set.rdata.first() {
+                    self.made_alias(front, set.ttl, target);
+                }
             }
-            self.out.extend((0xc000 | owner_at as u16).to_be_bytes());
-            self.out.extend(set.rtype.0.to_be_bytes());
-            self.out.extend(class.to_be_bytes());
-            self.out.extend(ttl.to_be_bytes());
-            self.out.extend((data.len() as u16).to_be_bytes());
-            self.data_at = self.out.len();
-            self.out.extend(&data[..]);
-            count += 1;
         }
-        count
+        self.name_at = self.data_at;
+    }
+
+    /// Adds the CNAME that follows from a DNAME: the name's labels before the DNAME's owner, put before its target.
+    fn made_alias(&mut self, front: usize, ttl: u32, target: &[u8]) {
+        let labels = self.name_at..self.name_at + front;
+        if front + target.len() > MAX_NAME
+            || !self.begin(self.name_at, Rtype::CNAME, (CLASS_IN, ttl), front + target.len())
+        {
+            return;
+        }
+        self.out.extend_from_within(labels);
+        self.out.extend(target);
+        self.answers = self.answers.saturating_add(1);
+    }
+
+    /// Adds the SOA of the zone that the way has come to, whose origin has so many bytes: the proof of a "no".
+    pub(crate) fn denial(&mut self, origin: usize, ttl: u32, soa: &RrSet) {
+        let name = self.out.get(self.name_at..).map_or(0, name_len);
+        let owner = self.name_at + name.saturating_sub(origin);
+        self.authorities = self.authorities.saturating_add(self.records(owner, CLASS_IN, ttl, soa));
+    }
+
+    /// Names the servers to ask instead, and those of their addresses without which nobody could (RFC 9471).
+    pub(crate) fn referral(&mut self, front: usize, delegation: &Delegation) {
+        let mut servers_at = [0; GLUE_SERVERS];
+        let servers = &delegation.servers;
+        for (i, data) in servers.rdata.iter().enumerate() {
+            self.authorities +=
+                u16::from(self.record(self.name_at + front, servers.rtype, (CLASS_IN, servers.ttl), data));
+            if let Some(at) = servers_at.get_mut(i) {
+                *at = self.data_at;
+            }
+        }
+        for (server, set) in &delegation.glue {
+            if let Some(at) = servers_at.get(*server) {
+                self.additional += self.records(*at, CLASS_IN, set.ttl, set);
+            }
+        }
+    }
+
+    fn records(&mut self, owner_at: usize, class: u16, ttl: u32, set: &RrSet) -> u16 {
+        set.rdata.iter().map(|data| u16::from(self.record(owner_at, set.rtype, (class, ttl), data))).sum()
+    }
+
+    fn record(&mut self, owner_at: usize, rtype: Rtype, class_ttl: (u16, u32), data: &[u8]) -> bool {
+        let room = self.begin(owner_at, rtype, class_ttl, data.len());
+        if room {
+            self.out.extend(data);
+        }
+        room
+    }
+
+    /// Writes a record up to its data. False if there is no room for it; then there is none for any further one.
+    fn begin(&mut self, owner_at: usize, rtype: Rtype, (class, ttl): (u16, u32), length: usize) -> bool {
+        // A pointer reaches far beyond the few aliases that are followed; a wrong one must not go out all the same.
+        let fits = self.out.len() + 12 + length + self.opt_len() <= self.limit && owner_at <= 0x3fff;
+        self.truncated |= !fits;
+        if self.truncated {
+            return false;
+        }
+        self.out.extend((0xc000 | owner_at as u16).to_be_bytes());
+        self.out.extend(rtype.0.to_be_bytes());
+        self.out.extend(class.to_be_bytes());
+        self.out.extend(ttl.to_be_bytes());
+        self.out.extend((length as u16).to_be_bytes());
+        self.data_at = self.out.len();
+        true
     }
 
     fn opt_len(&self) -> usize {
-        self.asked.edns.map_or(0, |edns| 11 + edns.subnet.map_or(0, |s| s.written_len()))
+        self.asked.edns.map_or(0, |edns| 11 + self.options_len(edns))
+    }
+
+    fn options_len(&self, edns: Edns) -> usize {
+        let subnet = edns.subnet.map_or(0, |subnet| subnet.written_len());
+        let identity = if edns.wants_identity { 4 + self.identity.len() } else { 0 };
+        subnet + identity + self.reason.map_or(0, Ede::written_len)
     }
 
     /// Ends the reply; says whether it was truncated.
     pub(crate) fn finish(mut self, rcode: Rcode, authoritative: bool) -> bool {
         if self.truncated {
             self.out.truncate(HEADER + self.asked.question.len());
-            (self.answers, self.authorities) = (0, 0);
+            (self.answers, self.authorities, self.additional) = (0, 0, 0);
         }
         if let Some(edns) = self.asked.edns {
             self.opt(edns, rcode);
@@ -109,7 +184,7 @@ impl<'o, 'q> Reply<'o, 'q> {
             u16::from(!self.asked.question.is_empty()),
             self.answers,
             self.authorities,
-            u16::from(self.asked.edns.is_some()),
+            self.additional + u16::from(self.asked.edns.is_some()),
         ];
         let header = [self.asked.id, flags].into_iter().chain(counts).flat_map(u16::to_be_bytes);
         self.out.iter_mut().zip(header).for_each(|(byte, field)| *byte = field);
@@ -117,13 +192,25 @@ impl<'o, 'q> Reply<'o, 'q> {
     }
 
     fn opt(&mut self, edns: Edns, rcode: Rcode) {
-        let subnet = edns.subnet;
         self.out.extend([0, 0, 41]);
         self.out.extend(UDP_MAX.to_be_bytes());
         self.out.extend([(rcode.number() >> 4) as u8, 0, if edns.dnssec_ok { 0x80 } else { 0 }, 0]);
-        self.out.extend((subnet.map_or(0, |s| s.written_len()) as u16).to_be_bytes());
-        if let Some(subnet) = subnet {
+        self.out.extend((self.options_len(edns) as u16).to_be_bytes());
+        if edns.wants_identity {
+            self.out.extend(NSID.to_be_bytes());
+            self.out.extend((self.identity.len() as u16).to_be_bytes());
+            self.out.extend(self.identity);
+        }
+        if let Some(reason) = self.reason {
+            reason.write(self.out);
+        }
+        if let Some(subnet) = edns.subnet {
             subnet.write(self.scope, self.out);
         }
     }
+}
+
+/// Length of the uncompressed name at the head of some bytes.
+fn name_len(bytes: &[u8]) -> usize {
+    name::suffixes(bytes).take(MAX_NAME).map(|suffix| 1 + usize::from(suffix[0])).sum::<usize>() + 1
 }

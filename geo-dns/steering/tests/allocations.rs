@@ -1,0 +1,125 @@
+//! An answer allocates nothing: counted by the allocator itself, for every kind of question.
+#![expect(
+    unsafe_code,
+    reason = "only an allocator sees every allocation, and implementing one is unsafe; it passes each call on"
+)]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use model::{Plan, PlanId, RegionName, World};
+use steering::{Transport, View, ViewInputs, answer};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count() {
+    // A thread that is ending has no counter any more; nobody measures there.
+    let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
+}
+
+// SAFETY: each call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+fn view() -> View {
+    let records = r#"
+        [[zone]]
+        origin = "more.test"
+        ns = ["ns.else.test"]
+        [[zone.record]]
+        name = "cut"
+        type = "NS"
+        value = "ns.cut.more.test"
+        [[zone.record]]
+        name = "ns.cut"
+        type = "A"
+        value = "192.0.2.1"
+        [[zone.record]]
+        name = "old"
+        type = "DNAME"
+        value = "shop.test"
+        [[zone.record]]
+        name = "alias"
+        type = "CNAME"
+        value = "www.shop.test"
+        [[zone.record]]
+        name = "*.wild"
+        type = "MX"
+        value = "10 mail.more.test"
+    "#;
+    let world = World::parse(&format!("{}{records}", World::default_toml(3, 0)), "").unwrap();
+    let plan = Plan::new(PlanId { lineage: 1, version: 1 }, 0, "test", world);
+    View::compile(&plan, &ViewInputs::new(RegionName::new("us-east").unwrap())).unwrap()
+}
+
+fn query(name: &str, rtype: u16, options: &[u8]) -> Vec<u8> {
+    let mut packet = vec![1, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    for label in name.split('.') {
+        packet.push(label.len() as u8);
+        packet.extend(label.bytes());
+    }
+    packet.push(0);
+    packet.extend(rtype.to_be_bytes());
+    packet.extend([0, 1, 0, 0, 41, 4, 208, 0, 0, 0, 0]);
+    packet.extend((options.len() as u16).to_be_bytes());
+    packet.extend(options);
+    packet
+}
+
+#[test]
+fn an_answer_allocates_nothing() {
+    let view = view();
+    let mut out = Vec::with_capacity(4096);
+    let subnet = [0, 8, 0, 7, 0, 1, 24, 0, 87, 32, 10, 0, 3, 0, 0];
+    for name in [
+        "www.shop.test",
+        "shop.test",
+        "missing.shop.test",
+        "www.old.more.test",
+        "alias.more.test",
+        "x.y.wild.more.test",
+        "x.cut.more.test",
+        "example.com",
+    ] {
+        for rtype in [1, 2, 15, 28, 65, 252, 255] {
+            for options in [&[][..], &subnet] {
+                for transport in [Transport::Udp, Transport::Tcp] {
+                    let packet = query(name, rtype, options);
+                    let before = ALLOCATIONS.get();
+                    let outcome = answer(&view, &packet, [127, 0, 0, 1].into(), transport, &|| None, &mut out);
+                    let made = ALLOCATIONS.get() - before;
+                    assert!(outcome.rcode.is_some() && out.len() > 12);
+                    assert_eq!(made, 0, "{name} type {rtype} over {}", transport.as_str());
+                }
+            }
+        }
+    }
+    let before = ALLOCATIONS.get();
+    drop(vec![0_u8; 10]);
+    assert!(ALLOCATIONS.get() > before, "the counter counts");
+}

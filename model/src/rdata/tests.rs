@@ -1,0 +1,72 @@
+use super::*;
+
+fn wire(rtype: &str, value: &str) -> Result<String, String> {
+    let bytes = TypeNumber::parse(rtype)?.wire(value)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[test]
+fn data_becomes_what_the_rfcs_say() {
+    for (rtype, value, want) in [
+        ("NS", "ns.a.", "026e73016100"),
+        ("NS", ".", "00"),
+        ("MX", "10 Mail.A", "000a046d61696c016100"),
+        ("SRV", "1 2 443 a.b.", "0001000201bb0161016200"),
+        ("PTR", r"a\.b.c", "03612e62016300"),
+        ("CAA", r#"0 issue "ca.test""#, "000569737375656361 2e74657374"),
+        ("HINFO", r#"a "b c""#, "016103622063"),
+        ("TXT", r#"a "" \065"#, "0161000141"),
+        ("NAPTR", r#"1 2 "u" "x" "!a!" ."#, "0001000201750178 0321612100"),
+        ("TLSA", "3 1 1 0AFF 00", "0301010aff00"),
+        ("DS", "5 8 2 ab", "00050802ab"),
+        ("OPENPGPKEY", "aGV5 YQ==", "68657961"),
+        ("HTTPS", "0 a.", "0000016100"),
+        ("HTTPS", "1 . port=53 alpn=h2,h3", "000100 00010006026832026833 000300020035"),
+        ("SVCB", "1 . mandatory=alpn alpn=h2 no-default-alpn", "000100 000000020001 00010003026832 00020000"),
+        (
+            "HTTPS",
+            "1 . ipv6hint=::1 ipv4hint=192.0.2.1 key9=x",
+            "000100 00040004c0000201 00060010 00000000000000000000000000000001 0009000178",
+        ),
+        ("TYPE731", r"\# 3 ab cd 01", "abcd01"),
+        ("TYPE1", r"\# 4 c0000201", "c0000201"),
+        ("A", "192.0.2.1", "c0000201"),
+        ("URI", r#"1 2 "x:y""#, "00010002783a79"),
+    ] {
+        assert_eq!(wire(rtype, value), Ok(want.replace(' ', "")), "{rtype} {value}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    for (rtype, value, want) in [
+        ("MX", "mail.a", "`mail.a` is not a number from 0 to 65535"),
+        ("MX", "10", "a name is missing"),
+        ("MX", "10 a b", "`b` is too much"),
+        ("NS", "a..b", "`a..b` is not a name: two dots stand side by side, or one at its head, or it is empty"),
+        ("NS", "", "a name is missing"),
+        ("TXT", "\"a", "a quote is not closed"),
+        ("TXT", r"\256", "a backslash is followed by a character, or by three digits up to 255"),
+        ("TLSA", "3 1 1 abc", "hexadecimal digits come in pairs of 0-9 and a-f"),
+        ("TLSA", "3 1 1 +a", "hexadecimal digits come in pairs of 0-9 and a-f"),
+        ("OPENPGPKEY", "abc", "base64 has A-Z, a-z, 0-9, `+`, `/`, and up to two `=` at its end"),
+        ("TYPE731", "abcd", r"data of this type is written `\# LENGTH HEX` (RFC 3597)"),
+        ("TYPE731", r"\# 2 ab", "2 bytes are announced, 1 given"),
+        ("HTTPS", "1 . port=x", "`port` is followed by a port"),
+        ("HTTPS", "1 . alpn=h2 alpn=h3", "`alpn` is there twice"),
+        ("HTTPS", "1 . mandatory=port", "`mandatory` names parameter 3, which is not there"),
+        ("HTTPS", "1 . colour=red", "`colour` is not a parameter; write alpn, port, … or key123"),
+        ("CAA", "0 is-sue x", "`is-sue` is not a tag of letters and digits"),
+        ("OPT", "", "it is written like MX, HTTPS or TYPE257"),
+        ("TYPE255", "", "that number belongs to questions and to the protocol, not to data"),
+    ] {
+        assert_eq!(wire(rtype, value), Err(want.to_owned()), "{rtype} {value}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn nothing_that_is_written_makes_a_panic(form in 0..FORMS.len(), value in r#"[ a-f0-9.=,"\\#@-]{0,40}"#) {
+        let _ = TypeNumber(FORMS[form].1).wire(&value);
+    }
+}
