@@ -72,9 +72,9 @@ fn view() -> View {
         type = "MX"
         value = "10 mail.more.test"
     "#;
-    let world = World::parse(&format!("{}{records}", World::default_toml(3, 0)), "").unwrap();
+    let world = World::parse(&format!("{}{records}", World::default_toml(3, 0)), "").expect("a valid world");
     let plan = Plan::new(PlanId { lineage: 1, version: 1 }, 0, "test", world);
-    View::compile(&plan, &ViewInputs::new(RegionName::new("us-east").unwrap())).unwrap()
+    View::compile(&plan, &ViewInputs::new(RegionName::new("us-east").expect("a name"))).expect("it compiles")
 }
 
 fn query(name: &str, rtype: u16, options: &[u8]) -> Vec<u8> {
