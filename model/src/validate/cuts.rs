@@ -16,8 +16,15 @@ enum End {
 }
 
 pub(super) fn check(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
-    let ends: BTreeMap<&str, End> =
-        zone.records.iter().filter_map(|record| Some((record.name.as_str(), end(record)?))).collect();
+    let mut ends: BTreeMap<&str, End> = BTreeMap::new();
+    for record in &zone.records {
+        // Of the two at one name, which is a fault, the delegation is what a server goes by.
+        match end(record) {
+            Some(End::Delegation) => _ = ends.insert(&record.name, End::Delegation),
+            Some(End::Dname) => _ = ends.entry(&record.name).or_insert(End::Dname),
+            None => {}
+        }
+    }
     let mut dnames = BTreeMap::new();
     for (i, record) in zone.records.iter().enumerate() {
         let at = path.key("record").at(i);

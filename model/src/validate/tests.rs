@@ -344,25 +344,30 @@ fn records_of_any_type_are_read_and_nothing_stands_where_nobody_would_hear_it() 
         record("@", "DNAME", "else.where"),
         record("www", "NS", "ns2.else.where"),
         record("x", "HTTPS", "1 . port=https"),
+        format!(
+            "name = \"x\"\ntype = \"NS\"\nvalue = \"else.where\"\n[[zone.record]]\n{}",
+            record("x", "DNAME", "else.where")
+        ),
     ];
     let changes: Vec<(&str, &str)> = wrong.iter().map(|to| (text, to.as_str())).collect();
     check(
         &changes,
         expect![[r#"
-        zone[0].record[0].value: `mail` is not data of MX: `mail` is not a number from 0 to 65535
-        zone[0].record[0].type: `mx` is not a type of record: it is written like MX, HTTPS or TYPE257
-        zone[0].record[0].type: `TYPE16` cannot be written here (write type = "TXT")
-        zone[0].record[0].type: `SOA` cannot be written here (the zone's `soa` says it)
-        zone[0].record[0].type: `NS` cannot be written here (the zone's `ns` says it)
-        zone[0].record[0].type: `RRSIG` is not a type of record: it is written like MX, HTTPS or TYPE257
-        zone[0].record[0].name: a wildcard cannot be the owner of NS (RFC 4592, 4)
-        zone[0].record[1].name: `api.eu` lies at or below `eu`, which is delegated to other servers (nobody would ever be told of it; drop one of the two)
-        zone[0].record[1].name: `api.eu` lies below `eu`, whose DNAME speaks for everything there (RFC 6672, 2.4) (nobody would ever be told of it; drop one of the two)
-        zone[0].record[1].name: `api.eu` is delegated: beside NS only DS and addresses of servers stand there
-        zone[0].steered[0].name: `www` lies below `@`, whose DNAME speaks for everything there (RFC 6672, 2.4) (nobody would ever be told of it; drop one of the two)
-        zone[0].record[1].name: `api.eu` lies below `@`, whose DNAME speaks for everything there (RFC 6672, 2.4) (nobody would ever be told of it; drop one of the two)
-        zone[0].steered[0].name: `www` lies at or below `www`, which is delegated to other servers (nobody would ever be told of it; drop one of the two)
-        zone[0].record[0].value: `1 . port=https` is not data of HTTPS: `port` is followed by a port"#]],
+            zone[0].record[0].value: `mail` is not data of MX: `mail` is not a number from 0 to 65535
+            zone[0].record[0].type: `mx` is not a type of record: it is written like MX, HTTPS or TYPE257
+            zone[0].record[0].type: `TYPE16` cannot be written here (write type = "TXT")
+            zone[0].record[0].type: `SOA` cannot be written here (the zone's `soa` says it)
+            zone[0].record[0].type: `NS` cannot be written here (the zone's `ns` says it)
+            zone[0].record[0].type: `RRSIG` is not a type of record: it is written like MX, HTTPS or TYPE257
+            zone[0].record[0].name: a wildcard cannot be the owner of NS (RFC 4592, 4)
+            zone[0].record[1].name: `api.eu` lies at or below `eu`, which is delegated to other servers (nobody would ever be told of it; drop one of the two)
+            zone[0].record[1].name: `api.eu` lies below `eu`, whose DNAME speaks for everything there (RFC 6672, 2.4) (nobody would ever be told of it; drop one of the two)
+            zone[0].record[1].name: `api.eu` is delegated: beside NS only DS and addresses of servers stand there
+            zone[0].steered[0].name: `www` lies below `@`, whose DNAME speaks for everything there (RFC 6672, 2.4) (nobody would ever be told of it; drop one of the two)
+            zone[0].record[1].name: `api.eu` lies below `@`, whose DNAME speaks for everything there (RFC 6672, 2.4) (nobody would ever be told of it; drop one of the two)
+            zone[0].steered[0].name: `www` lies at or below `www`, which is delegated to other servers (nobody would ever be told of it; drop one of the two)
+            zone[0].record[0].value: `1 . port=https` is not data of HTTPS: `port` is followed by a port
+            zone[0].record[1].name: `x` is delegated: beside NS only DS and addresses of servers stand there"#]],
     );
     for good in [
         record("@", "MX", "10 mail.shop.test"),

@@ -26,7 +26,8 @@ fn zone(origin: &str, records: &[(&str, &str, &str)]) -> Zone {
     }
 }
 
-fn ends() -> View {
+/// A View with an end of every kind.
+pub(super) fn ends() -> View {
     let mut plan = plan();
     plan.world.zones.push(zone(
         "a.test",

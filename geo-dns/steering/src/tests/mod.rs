@@ -5,6 +5,7 @@ mod ends;
 mod explaining;
 mod packets;
 mod protocol;
+mod reference;
 mod scopes;
 mod shares;
 pub(crate) mod world;

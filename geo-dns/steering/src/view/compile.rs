@@ -263,6 +263,8 @@ impl<'p> ZoneCompiler<'p> {
                 "static and steered addresses"
             } else if node.set(Rtype::DNAME).is_some_and(|set| set.rdata.len() > 1) {
                 "two DNAMEs"
+            } else if node.set(Rtype::DNAME).is_some() && node.set(Rtype::NS).is_some() && *name != self.origin {
+                "a delegation and a DNAME"
             } else {
                 continue;
             };
