@@ -3,7 +3,6 @@
     unsafe_code,
     reason = "only an allocator sees every allocation, and implementing one is unsafe; it passes each call on"
 )]
-#![expect(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
