@@ -54,6 +54,9 @@ pub struct Wish<'a> {
     pub changes: &'a [Change],
     /// What else a quorum calls Down, since when (Unix milliseconds).
     pub falling: &'a BTreeMap<Subject, u64>,
+    /// Since when subjects are out, as far as the judge saw it happen (Unix milliseconds): later than the Plan says, where a proposal
+    /// was committed long after it was made. Where the guards are asked again, in `apply`, nobody knows of it.
+    pub out_ms: &'a BTreeMap<Subject, u64>,
     /// The judge's clock, Unix milliseconds.
     pub now_ms: u64,
     /// The generation of guards that it is judged by, 1 at least ([`crate::Request::GENERATION`]).

@@ -14,8 +14,8 @@
 //!   every pool.
 //! - Three speeds: out after a hold, to less weight after a longer one, back after the longest, which doubles with each flap.
 //! - Every plane member runs a judge on the same votes; only the leader's proposes. A new leader has seen what the old one saw.
-//! - One proposal is under way at a time. After a refusal or a lost answer the judge waits, twice as long each time, or until a
-//!   new Plan comes: no storm.
+//! - One proposal is under way at a time. After a lost answer the judge waits for a moment, after a refusal twice as long each time, or
+//!   until a new Plan comes: no storm.
 
 mod proposing;
 mod standing;
@@ -56,9 +56,12 @@ pub struct Judge {
     /// When a quorum first saw each subject fall that has not been seen to stand since, Unix milliseconds. What nobody has an
     /// opinion of for a moment has not risen: common mode asks when regions fell, not since when they are seen.
     fell_ms: BTreeMap<Subject, u64>,
+    /// When a Plan came that first held each subject out, Unix milliseconds, of what this judge saw being taken out. What a dying
+    /// leader proposed may be committed by the next one, minutes later and with its old time.
+    out_ms: BTreeMap<Subject, u64>,
     held_back: BTreeMap<Subject, Refusal>,
     under_way: Option<UnderWay>,
-    /// Refused or lost proposals in a row since the Plan last changed.
+    /// Refused proposals in a row since the Plan last changed.
     setbacks: u32,
     /// No proposal before this, monotonic milliseconds.
     quiet_until_ms: u64,
@@ -94,9 +97,9 @@ struct UnderWay {
 impl Judge {
     /// A proposal without an answer is given up after this long, milliseconds: beyond any election.
     const PATIENCE_MS: u64 = 5000;
-    /// The first pause after a setback, milliseconds; doubled each time.
+    /// The pause after an answer that was lost, and the first one after a refusal, milliseconds.
     const PAUSE_MS: u64 = 500;
-    /// The longest pause, milliseconds.
+    /// The longest pause after refusals, milliseconds.
     const PAUSE_MAX_MS: u64 = 30_000;
     /// From one look at steps that are halted to the next, milliseconds.
     const STEPS_PAUSE_MS: u64 = 500;
@@ -110,7 +113,7 @@ impl Judge {
     pub fn handle(&mut self, now: Now, input: Input) {
         match input {
             Input::Votes(vector) => self.take_votes(now, vector),
-            Input::Plan(plan) => self.take_plan(plan),
+            Input::Plan(plan) => self.take_plan(now, plan),
             Input::Leading(leading) => {
                 if leading != self.leading {
                     self.leading = leading;
@@ -159,10 +162,11 @@ impl Judge {
         }
     }
 
-    fn take_plan(&mut self, plan: Arc<Plan>) {
+    fn take_plan(&mut self, now: Now, plan: Arc<Plan>) {
         if self.plan.as_ref().is_some_and(|held| held.id >= plan.id) {
             return;
         }
+        self.note_removals(now, &plan);
         self.book.retain(&observers_of(&plan));
         self.leanings.retain(|subject, _| plan.verdicts.contains_key(subject));
         self.fell_ms.retain(|subject, _| plan.verdicts.contains_key(subject));
@@ -174,6 +178,17 @@ impl Judge {
         self.plan = Some(plan);
     }
 
+    fn note_removals(&mut self, now: Now, plan: &Plan) {
+        let wall_ms = self.pace.now_ms(now);
+        let is_out = |plan: &Plan, subject: &Subject| {
+            plan.verdicts.get(subject).is_some_and(|state| state.verdict == Verdict::Down)
+        };
+        self.out_ms.retain(|subject, _| is_out(plan, subject));
+        let Some(before) = &self.plan else { return };
+        let taken = plan.verdicts.keys().filter(|subject| is_out(plan, subject) && !is_out(before, subject));
+        self.out_ms.extend(taken.map(|subject| (subject.clone(), wall_ms)));
+    }
+
     fn take_answer(&mut self, now: Now, outcome: Option<&Outcome>) {
         let Some(way) = &mut self.under_way else { return };
         let held = self.plan.as_ref().map(|plan| plan.id);
@@ -182,8 +197,16 @@ impl Judge {
             Some(Outcome::Applied(_)) => self.under_way = None,
             // Overtaken by a Plan that is here already: look again at once.
             Some(Outcome::Refused(Refusal::Stale { current, .. })) if held >= Some(*current) => self.under_way = None,
-            Some(Outcome::Unchanged(_) | Outcome::Refused(_)) | None => self.set_back(now),
+            Some(Outcome::Unchanged(_) | Outcome::Refused(_)) => self.set_back(now),
+            None => self.lose(now),
         }
+    }
+
+    /// Nobody knows what became of the proposal. The pause does not grow: a leader without a quorum goes on leading and gets no
+    /// answers, nobody tells it when the quorum is back, and what is due then shall not wait. An answer took seconds to be lost.
+    fn lose(&mut self, now: Now) {
+        self.under_way = None;
+        self.quiet_until_ms = now.mono_ms.saturating_add(Self::PAUSE_MS);
     }
 
     fn set_back(&mut self, now: Now) {
@@ -203,7 +226,7 @@ impl Judge {
             return;
         }
         if self.under_way.as_ref().is_some_and(|way| way.until_ms <= now.mono_ms) {
-            self.set_back(now);
+            self.lose(now);
         }
         let blocked_until = self.under_way.as_ref().map_or(self.quiet_until_ms, |way| way.until_ms);
         if blocked_until > now.mono_ms {

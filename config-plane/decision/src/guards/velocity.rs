@@ -23,7 +23,7 @@ pub(super) fn check(before: &Plan, after: &Plan, wish: Wish<'_>) -> Result<(), R
     for (name, pool) in &after.world.pools {
         let newly_out = |m: &RegionName| before.serving_in(name, m).is_alive() && !after.serving_in(name, m).is_alive();
         if pool.members.iter().any(newly_out) {
-            check_pool(after, (name, pool), wish.now_ms)?;
+            check_pool(after, (name, pool), wish)?;
         }
     }
     let max = after.world.automation.max_removals_per_hour;
@@ -32,10 +32,11 @@ pub(super) fn check(before: &Plan, after: &Plan, wish: Wish<'_>) -> Result<(), R
     if made > max { Err(Refusal::RemovalsPerHour { made, max }) } else { Ok(()) }
 }
 
-fn check_pool(after: &Plan, (name, pool): (&str, &Pool), now_ms: u64) -> Result<(), Refusal> {
+fn check_pool(after: &Plan, (name, pool): (&str, &Pool), wish: Wish<'_>) -> Result<(), Refusal> {
     let automation = &after.world.automation;
-    let since_ms = now_ms.saturating_sub(u64::from(automation.velocity_window_s) * 1000);
-    let out: Vec<&RegionName> = pool.members.iter().filter(|m| is_out_since(after, name, m, since_ms)).collect();
+    let since_ms = wish.now_ms.saturating_sub(u64::from(automation.velocity_window_s) * 1000);
+    let out: Vec<&RegionName> =
+        pool.members.iter().filter(|m| is_out_since(after, wish, (name, m), since_ms)).collect();
     let weight_of = |members: &mut dyn Iterator<Item = &RegionName>| -> u64 {
         members.map(|member| u64::from(pool.weight(member))).sum()
     };
@@ -54,11 +55,12 @@ fn check_pool(after: &Plan, (name, pool): (&str, &Pool), now_ms: u64) -> Result<
 }
 
 /// Whether automation took the member out at that time or later. A time in the future counts, since clocks may be set back.
-fn is_out_since(plan: &Plan, pool: &str, member: &RegionName, since_ms: u64) -> bool {
+fn is_out_since(plan: &Plan, wish: Wish<'_>, (pool, member): (&str, &RegionName), since_ms: u64) -> bool {
     let serving = plan.serving_in(pool, member);
     let fell = |subject: &Subject| {
         let state = plan.verdicts.get(subject).filter(|state| state.verdict == Verdict::Down);
-        state.is_some_and(|state| state.since_ms > since_ms)
+        let seen_ms = wish.out_ms.get(subject).copied().unwrap_or(0);
+        state.is_some_and(|state| state.since_ms.max(seen_ms) > since_ms)
     };
     let own = RegionName::new(pool).ok().map(|pool| Subject::Member { pool, region: member.clone() });
     !serving.is_alive()

@@ -74,7 +74,8 @@ impl Judge {
             changes.push(change(subject, state.verdict, leaning, quorum_at_ms, &demand_rps));
             let falling = self.falling_beside(&changes);
             let generation = Request::GENERATION;
-            let wish = Wish { changes: &changes, falling: &falling, now_ms: now.wall_ms, generation };
+            let (falling, out_ms) = (&falling, &self.out_ms);
+            let wish = Wish { changes: &changes, falling, out_ms, now_ms: now.wall_ms, generation };
             if let Err(refusal) = guards::check_decision(plan, wish) {
                 changes.pop();
                 self.held_back.insert(subject.clone(), refusal);

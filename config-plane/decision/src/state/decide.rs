@@ -15,7 +15,7 @@ pub(super) fn decide(
     entry: Entry<'_>,
 ) -> Step {
     let now_ms = if now_ms == 0 { entry.now_ms(plan) } else { now_ms };
-    let wish = guards::Wish { changes, falling, now_ms, generation: entry.generation };
+    let wish = guards::Wish { changes, falling, out_ms: &BTreeMap::new(), now_ms, generation: entry.generation };
     check(plan, wish, entry)?;
     let decided = guards::decided(&guards::sketch(plan), wish).verdicts;
     let changes: Vec<&Change> = changes.iter().filter(|change| change.from != change.to).collect();
