@@ -36,9 +36,14 @@ impl Figure {
             Some(Bar::AtMost(most)) => format!("≤ {most}"),
             Some(Bar::AtLeast(least)) => format!("≥ {least}"),
         };
-        let met = self.met.map_or("", |met| if met { "met" } else { "MISSED" });
+        let met = self.met.map_or("", mark);
         format!("{:<66}  {:>12}  {:<8}  {bar:<12}  {met}", self.what, number(self.got), self.unit).trim_end().to_owned()
     }
+}
+
+/// How a bar is called that was reached, or was not.
+pub(crate) fn mark(met: bool) -> &'static str {
+    if met { "met" } else { "MISSED" }
 }
 
 /// Three digits that count, or all of a large number.

@@ -11,6 +11,7 @@
 
 mod figure;
 mod machine;
+mod page;
 mod plane;
 mod proc;
 mod redis_protocol;

@@ -1,5 +1,7 @@
 //! Medians and ratios of the figures of several runs.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// The figures of several runs in three numbers.
@@ -29,6 +31,12 @@ impl Spread {
         let each: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
         let each = Self::of(&each)?;
         median.is_finite().then_some(Self { median, ..each })
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ({:.2}–{:.2})", self.median, self.min, self.max)
     }
 }
 

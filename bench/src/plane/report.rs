@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::latency::Row;
 use crate::{
-    figure::{Figure, columns},
+    figure::{Figure, columns, mark},
     machine::Machine,
+    page::Page,
     redis_protocol::Surroundings,
-    stats::Spread,
 };
 
 /// Everything that was found. Serialised, it is the output of `--json`.
@@ -40,22 +40,17 @@ pub(super) struct Settings {
 impl Report {
     /// For the terminal.
     pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        for line in self.circumstances() {
-            let _ = writeln!(text, "{line}");
-        }
-        let _ = write!(text, "\n{}", self.tables());
-        text
+        self.page().text()
     }
 
     /// For a file.
     pub(super) fn markdown(&self) -> String {
-        let mut text = format!("# {}, {}\n\n", self.bench, self.date);
-        for line in self.circumstances() {
-            let _ = writeln!(text, "- {line}");
-        }
-        let _ = write!(text, "\n```\n{}```\n", self.tables());
-        text
+        self.page().markdown()
+    }
+
+    fn page(&self) -> Page {
+        let title = format!("{}, {}", self.bench, self.date);
+        Page { title, circumstances: self.circumstances(), tables: self.tables() }
     }
 
     fn circumstances(&self) -> Vec<String> {
@@ -68,10 +63,7 @@ impl Report {
                 "{} runs of {} writes on each side; days of {} s, {} names",
                 settings.runs, settings.writes, settings.seconds, settings.names
             ),
-            format!(
-                "load average {:.2} before, {:.2} after; all other processes used {:.2} cores meanwhile",
-                surroundings.load_before, surroundings.load_after, surroundings.others_cores
-            ),
+            surroundings.to_string(),
         ];
         lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines
@@ -98,15 +90,78 @@ impl Report {
 
 impl Row {
     fn cells(&self) -> [String; 7] {
-        let spread = |s: &Spread| format!("{:.2} ({:.2}–{:.2})", s.median, s.min, s.max);
         [
             self.case.clone(),
-            spread(&self.atoll_ms),
-            spread(&self.etcd_ms),
-            spread(&self.ratio),
+            self.atoll_ms.to_string(),
+            self.etcd_ms.to_string(),
+            self.ratio.to_string(),
             format!("≤ {:.1}", self.bar),
-            if self.met { "met" } else { "MISSED" }.to_owned(),
+            mark(self.met).to_owned(),
             format!("{:.2} / {:.2}", self.atoll_answer_ms.median, self.etcd_answer_ms.median),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{figure::Bar, stats::Spread};
+
+    fn report() -> Report {
+        let spread = |median: f64| Spread { median, min: median - 0.5, max: median + 0.5 };
+        let row = |case: &str, ratio: f64| Row {
+            case: case.into(),
+            atoll_ms: spread(2.0 * ratio),
+            etcd_ms: spread(2.0),
+            ratio: spread(ratio),
+            atoll_answer_ms: spread(1.5),
+            etcd_answer_ms: spread(1.0),
+            bar: 1.0,
+            met: ratio <= 1.0,
+        };
+        Report {
+            bench: "plane",
+            date: "2026-01-02".into(),
+            machine: Machine { cpu: "Some CPU".into(), cores: 2, kernel: "6.1".into() },
+            atoll: "0.1.0 (abc)".into(),
+            etcd: Some("3.4.23".into()),
+            settings: Settings { runs: 5, writes: 60, names: 100, seconds: 30 },
+            surroundings: Surroundings { load_before: 0.5, load_after: 1.5, others_cores: 0.25 },
+            latency: vec![row("3 watchers", 0.75), row("50 watchers", 1.25)],
+            idle: vec![Figure::new("a member: memory", 31.0, "MB", Some(Bar::AtMost(30.0)))],
+            warnings: vec!["the host is loaded".into()],
+        }
+    }
+
+    #[test]
+    fn the_report_says_what_was_measured_where_and_which_bars_are_missed() {
+        let wanted = "\
+# plane, 2026-01-02
+
+- Atoll 0.1.0 (abc); etcd 3.4.23
+- 2 cores, Some CPU, Linux 6.1
+- 5 runs of 60 writes on each side; days of 30 s, 100 names
+- load average 0.50 before, 1.50 after; all other processes used 0.25 cores meanwhile
+- warning: the host is loaded
+
+```
+from a write to the last of  Atoll ms          etcd ms           ratio             bar            answered, ms
+3 watchers                   1.50 (1.00–2.00)  2.00 (1.50–2.50)  0.75 (0.25–1.25)  ≤ 1.0  met     1.50 / 1.00
+50 watchers                  2.50 (2.00–3.00)  2.00 (1.50–2.50)  1.25 (0.75–1.75)  ≤ 1.0  MISSED  1.50 / 1.00
+median of runs' medians (smallest–largest); ratio of the medians
+
+a member: memory                                                            31.0  MB        ≤ 30          MISSED
+```
+";
+        assert_eq!(report().markdown(), wanted);
+        assert!(report().text().starts_with("Atoll 0.1.0 (abc); etcd 3.4.23"));
+    }
+
+    #[test]
+    fn half_a_report_has_half_the_tables() {
+        let idle = Report { latency: Vec::new(), etcd: None, ..report() };
+        assert!(!idle.text().contains("etcd") && idle.text().contains("\n\na member: memory"), "{}", idle.text());
+        let json: serde_json::Value = serde_json::to_value(idle).unwrap();
+        assert_eq!(json["idle"][0]["met"], false);
     }
 }

@@ -1,11 +1,16 @@
 //! The figures as a person reads them, and as a program does.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use serde::Serialize;
 
 use super::cases::{CLIENTS, KEYS, VALUE_BYTES};
-use crate::{figure::columns, machine::Machine, stats::Spread};
+use crate::{
+    figure::{columns, mark},
+    machine::Machine,
+    page::Page,
+    stats::Spread,
+};
 
 /// Everything that was found. Serialised, it is the output of `--json`.
 #[derive(Debug, Serialize)]
@@ -45,6 +50,16 @@ pub(crate) struct Surroundings {
     pub(crate) others_cores: f64,
 }
 
+impl fmt::Display for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "load average {:.2} before, {:.2} after; all other processes used {:.2} cores meanwhile",
+            self.load_before, self.load_after, self.others_cores
+        )
+    }
+}
+
 /// One case.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
@@ -64,22 +79,17 @@ pub(crate) struct Row {
 impl Report {
     /// For the terminal.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
-        for line in self.circumstances() {
-            let _ = writeln!(text, "{line}");
-        }
-        let _ = write!(text, "\n{}", self.table());
-        text
+        self.page().text()
     }
 
     /// For a file.
     pub(crate) fn markdown(&self) -> String {
-        let mut text = format!("# {}, {}\n\n", self.bench, self.date);
-        for line in self.circumstances() {
-            let _ = writeln!(text, "- {line}");
-        }
-        let _ = write!(text, "\n```\n{}```\n", self.table());
-        text
+        self.page().markdown()
+    }
+
+    fn page(&self) -> Page {
+        let title = format!("{}, {}", self.bench, self.date);
+        Page { title, circumstances: self.circumstances(), tables: self.table() }
     }
 
     fn circumstances(&self) -> Vec<String> {
@@ -98,10 +108,7 @@ impl Report {
                 settings.ops,
                 4 * settings.ops
             ),
-            format!(
-                "load average {:.2} before, {:.2} after; all other processes used {:.2} cores meanwhile",
-                surroundings.load_before, surroundings.load_after, surroundings.others_cores
-            ),
+            surroundings.to_string(),
         ];
         lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines
@@ -121,13 +128,11 @@ impl Report {
 
 impl Row {
     fn cells(&self) -> [String; 7] {
-        let spread = |s: &Spread| format!("{:.2} ({:.2}–{:.2})", s.median, s.min, s.max);
-        let mark = |met| if met { "met" } else { "MISSED" };
         [
             if self.pipeline > 1 { format!("{} -P {}", self.op, self.pipeline) } else { self.op.to_owned() },
-            spread(&self.atoll_cpu_us),
-            spread(&self.redis_cpu_us),
-            spread(&self.ratio),
+            self.atoll_cpu_us.to_string(),
+            self.redis_cpu_us.to_string(),
+            self.ratio.to_string(),
             self.bar.map_or("–".to_owned(), |bar| format!("≤ {bar:.1}")),
             self.met.map_or("", mark).to_owned(),
             format!("{:.0}k / {:.0}k", self.atoll_ops_per_s / 1e3, self.redis_ops_per_s / 1e3),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Coverage, Meeting};
+use crate::{Coverage, Meeting, trace::Trace};
 
 /// A kind of world that seeds decide.
 pub trait Simulation: Sync {
@@ -69,4 +69,23 @@ pub struct Run<R, M> {
     pub lines: Vec<String>,
     /// Simulated time, in milliseconds.
     pub simulated_ms: u64,
+}
+
+impl<R: fmt::Debug, M> Run<R, M> {
+    /// The end of a run at a time; what it broke is the last thing in its trace.
+    pub(crate) fn end(now_ms: u64, driven: Result<(), Violation<R>>, coverage: Coverage<M>, mut trace: Trace) -> Self {
+        let violation = driven.err().map(|violation| (now_ms, violation));
+        if let Some((_, violation)) = &violation {
+            trace.say(now_ms, format_args!("{violation}"));
+        }
+        let hash = trace.hash();
+        Self { violation, coverage, hash, lines: trace.into_lines(), simulated_ms: now_ms }
+    }
+}
+
+/// The bug of a name, of all that can be planted.
+pub(crate) fn plant_named<P: Copy>(all: &[P], name_of: fn(P) -> &'static str, name: &str) -> Result<P, String> {
+    let found = all.iter().copied().find(|plant| name_of(*plant) == name);
+    let known = || all.iter().copied().map(name_of).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| format!("there is no bug `{name}` to plant; there are {}", known()))
 }

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use crate::simulation::plant_named;
+
 /// A planted bug. It lies in what the simulation plays (the votes' way, the log, the followers) or in what goes into and comes out
 /// of the code under test, which itself stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +72,6 @@ impl FromStr for Plant {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let known = || Self::ALL.map(Self::name).join(", ");
-        let found = Self::ALL.into_iter().find(|plant| plant.name() == name);
-        found.ok_or_else(|| format!("there is no bug `{name}` to plant; there are {}", known()))
+        plant_named(&Self::ALL, Self::name, name)
     }
 }

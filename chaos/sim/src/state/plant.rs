@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use crate::simulation::plant_named;
+
 /// A planted bug. It lies in the simulation's own parts (the disk, the client's side, what stands between two regions), so the
 /// code under test stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +50,6 @@ impl FromStr for Plant {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let known = || Self::ALL.map(Self::name).join(", ");
-        let found = Self::ALL.into_iter().find(|plant| plant.name() == name);
-        found.ok_or_else(|| format!("there is no bug `{name}` to plant; there are {}", known()))
+        plant_named(&Self::ALL, Self::name, name)
     }
 }

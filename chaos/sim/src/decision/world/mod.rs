@@ -109,21 +109,12 @@ pub(crate) struct World<'s> {
 /// the same end more slowly.
 pub fn run(scenario: &Scenario, plant: Option<Plant>, eager: bool, keep_lines: bool) -> Run<Rule, Met> {
     let mut world = World::new(scenario, plant, eager, keep_lines);
-    let violation = world.drive().err().map(|violation| (world.now_ms, violation));
-    if let Some((_, violation)) = &violation {
-        world.trace.say(world.now_ms, format_args!("{violation}"));
-    }
+    let driven = world.drive();
     world.coverage.add(Met::Probes, world.probes);
     world.coverage.add(Met::FailedProbes, world.failed_probes);
     world.coverage.add(Met::Redials, world.redials);
     world.coverage.add(Met::Votes, world.votes);
-    Run {
-        violation,
-        coverage: world.coverage,
-        hash: world.trace.hash(),
-        lines: world.trace.into_lines(),
-        simulated_ms: world.now_ms,
-    }
+    Run::end(world.now_ms, driven, world.coverage, world.trace)
 }
 
 impl<'s> World<'s> {

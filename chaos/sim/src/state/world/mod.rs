@@ -90,18 +90,9 @@ pub(crate) struct World<'s> {
 /// Runs a scenario to its end or to the first broken promise, with a bug planted or none.
 pub fn run(scenario: &Scenario, plant: Option<Plant>, keep_lines: bool) -> Run<Rule, Met> {
     let mut world = World::new(scenario, plant, keep_lines);
-    let violation = world.drive().err().map(|violation| (world.now_ms, violation));
-    if let Some((_, violation)) = &violation {
-        world.trace.say(world.now_ms, format_args!("{violation}"));
-    }
+    let driven = world.drive();
     world.count_at_end();
-    Run {
-        violation,
-        coverage: world.coverage,
-        hash: world.trace.hash(),
-        lines: world.trace.into_lines(),
-        simulated_ms: world.now_ms,
-    }
+    Run::end(world.now_ms, driven, world.coverage, world.trace)
 }
 
 impl<'s> World<'s> {
