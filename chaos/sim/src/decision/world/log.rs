@@ -69,7 +69,8 @@ impl Log {
     pub(crate) fn new(seed: u64, regions: usize, round_trip_ms: u64) -> Self {
         let voters = if regions >= 5 { 5 } else { 3 };
         let election_ms = match round_trip_ms {
-            0..=50 => (600, 1200),
+            0..=10 => (300, 500),
+            11..=50 => (600, 1200),
             51..=150 => (1200, 2000),
             151..=250 => (2000, 3000),
             _ => (round_trip_ms * 8, round_trip_ms * 12),
