@@ -55,6 +55,23 @@ const SOAKS: &[Soak] = &[
         command: &["cargo", "run", "--release", "--locked", "--", "sim", "state", "--seeds", "{seed}..{end}"],
         env: &[],
     },
+    Soak {
+        name: "simulated decisions",
+        command: &[
+            "cargo",
+            "run",
+            "--release",
+            "--locked",
+            "--",
+            "sim",
+            "decision",
+            "--hours",
+            "2",
+            "--seeds",
+            "{seed}..{end}",
+        ],
+        env: &[],
+    },
 ];
 
 /// Seeds of one round of the simulation.
