@@ -51,8 +51,9 @@ const CURRENT: &str = "current";
 /// Generation of the journal, eight bytes, little-endian. Not there: there is no journal yet.
 const JOURNAL: &str = "journal";
 
-/// Length of the journal: 256 small batches. What is longer goes into the database at once.
-const JOURNAL_BYTES: usize = 2 << 20;
+/// Length of the journal: 32 small batches. What is longer goes into the database at once. A larger one would gain next to nothing,
+/// and a start reads it whole.
+const JOURNAL_BYTES: usize = 256 << 10;
 
 /// redb's page cache. The file is read once, at the start.
 const CACHE_BYTES: usize = 1 << 20;

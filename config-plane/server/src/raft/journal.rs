@@ -103,7 +103,7 @@ fn frame(generation: u64, sequence: u64, payload: &[u8]) -> Vec<u8> {
     copy.extend_from_slice(MAGIC);
     copy.extend_from_slice(&generation.to_le_bytes());
     copy.extend_from_slice(&sequence.to_le_bytes());
-    // A journal has a few megabytes.
+    // It fits the journal.
     copy.extend_from_slice(&(payload.len() as u32).to_le_bytes());
     let sum = sum(&copy, payload);
     copy.extend_from_slice(&sum.to_le_bytes());
