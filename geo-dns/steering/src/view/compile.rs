@@ -5,12 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use hickory_proto::rr::{self, RData, rdata};
 use model::{Plan, RecordData, RegionName, Steered, TypeNumber, World};
 
 use crate::{
-    name::{Name, hickory_name, is_within, suffixes},
-    rr::{RrSet, Rtype, encode_rdata},
+    name::{Name, is_within, suffixes},
+    rr::{RrSet, Rtype},
     steer::{Home, Member, Rules, Steering},
 };
 
@@ -179,11 +178,12 @@ impl<'p> ZoneCompiler<'p> {
     }
 
     fn finish(mut self, steerings: &mut Steerings<'p>) -> Result<Zone, CompileError> {
-        let soa = RrSet { rtype: Rtype::SOA, ttl: self.source.ttl, rdata: vec![self.soa()?] };
+        let soa_ttl = self.source.soa.ttl.unwrap_or(self.source.ttl);
+        let soa = RrSet { rtype: Rtype::SOA, ttl: soa_ttl, rdata: vec![self.soa()?] };
         let apex = self.origin.clone();
         self.put(&apex, soa.clone());
         for server in &self.source.ns {
-            let data = self.encode(server, &RData::NS(rdata::NS(self.hickory_name(server)?)))?;
+            let data = self.name(server)?.as_wire().into();
             self.put(&apex, RrSet { rtype: Rtype::NS, ttl: self.source.ttl, rdata: vec![data] });
         }
         for record in &self.source.records {
@@ -204,7 +204,7 @@ impl<'p> ZoneCompiler<'p> {
         Ok(Zone {
             text: self.origin.to_string(),
             origin: self.origin,
-            negative_ttl: self.source.soa.minimum.min(self.source.ttl),
+            negative_ttl: self.source.soa.minimum.min(soa_ttl),
             any: RrSet { rtype: Rtype::HINFO, ttl: self.source.ttl, rdata: vec![hinfo.into()] },
             soa,
             has_ends,
@@ -222,7 +222,7 @@ impl<'p> ZoneCompiler<'p> {
             }
             RecordData::Txt(text) => (Rtype::TXT, text_data(text)),
             RecordData::Cname(target) => {
-                let alias = Name::parse(target, None).map_err(|why| self.unusable(target, why))?;
+                let alias = self.name(target)?;
                 let data = alias.as_wire().into();
                 self.nodes.entry(owner.clone()).or_default().alias = Some(alias);
                 (Rtype::CNAME, data)
@@ -317,22 +317,16 @@ impl<'p> ZoneCompiler<'p> {
 
     fn soa(&self) -> Result<Box<[u8]>, CompileError> {
         let soa = &self.source.soa;
-        let primary = self.source.ns.first().map_or(self.source.origin.as_str(), String::as_str);
+        let first = self.source.ns.first().map_or(self.source.origin.as_str(), String::as_str);
+        let primary = if soa.primary.is_empty() { first } else { &soa.primary };
         let mail = if soa.mail.is_empty() {
             format!("hostmaster.{}", self.source.origin.trim_start_matches('.'))
         } else {
             soa.mail.clone()
         };
-        let data = rdata::SOA::new(
-            self.hickory_name(primary)?,
-            self.hickory_name(&mail)?,
-            self.serial,
-            circle(soa.refresh),
-            circle(soa.retry),
-            circle(soa.expire),
-            soa.minimum,
-        );
-        self.encode(&mail, &RData::SOA(data))
+        let times = [self.serial, soa.refresh, soa.retry, soa.expire, soa.minimum];
+        let times = times.map(u32::to_be_bytes).concat();
+        Ok([self.name(primary)?.as_wire(), self.name(&mail)?.as_wire(), &times].concat().into())
     }
 
     fn owner(&self, text: &str) -> Result<Name, CompileError> {
@@ -343,12 +337,9 @@ impl<'p> ZoneCompiler<'p> {
         Ok(name)
     }
 
-    fn hickory_name(&self, text: &str) -> Result<rr::Name, CompileError> {
-        hickory_name(text).map_err(|why| self.unusable(text, why))
-    }
-
-    fn encode(&self, text: &str, data: &RData) -> Result<Box<[u8]>, CompileError> {
-        encode_rdata(data).map_err(|why| self.unusable(text, why))
+    /// An absolute name.
+    fn name(&self, text: &str) -> Result<Name, CompileError> {
+        Name::parse(text, None).map_err(|why| self.unusable(text, why))
     }
 
     fn unusable(&self, text: &str, why: String) -> CompileError {
@@ -358,9 +349,4 @@ impl<'p> ZoneCompiler<'p> {
     fn conflict(&self, name: &str, what: &'static str) -> CompileError {
         CompileError::Conflict { zone: self.source.origin.clone(), name: name.to_owned(), what }
     }
-}
-
-/// SOA times are 31-bit numbers of seconds.
-fn circle(seconds: u32) -> i32 {
-    i32::try_from(seconds).unwrap_or(i32::MAX)
 }
