@@ -55,6 +55,10 @@ impl Name {
     pub(crate) fn as_wire(&self) -> &[u8] {
         &self.0
     }
+
+    pub(crate) fn into_wire(self) -> Box<[u8]> {
+        self.0
+    }
 }
 
 /// Presentation form, absolute even without the last dot, as the codec wants it.
