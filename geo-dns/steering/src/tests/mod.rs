@@ -6,6 +6,7 @@ mod explaining;
 mod packets;
 mod protocol;
 mod reference;
+mod scenarios;
 mod scopes;
 mod shares;
 pub(crate) mod world;
