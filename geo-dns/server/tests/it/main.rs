@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // in the helpers too: here a panic is a failed test and nothing else
 
+mod clients;
 mod publishing;
 mod tcp;
 mod udp;

@@ -3,9 +3,11 @@
 mod answers;
 mod ends;
 mod explaining;
+mod luck;
 mod packets;
 mod protocol;
 mod reference;
+mod scenarios;
 mod scopes;
 mod shares;
 pub(crate) mod world;
