@@ -110,6 +110,11 @@ impl Rcode {
         Self::BadVers,
     ];
 
+    /// Its place in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// Its number; more than 4 bits where EDNS carries the rest.
     pub fn number(self) -> u16 {
         match self {
@@ -165,4 +170,16 @@ pub(crate) fn encode_rdata(data: &RData) -> Result<Box<[u8]>, String> {
         return Err(format!("its data has {} bytes, more than fits a message", wire.len()));
     }
     Ok(wire.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn response_codes_stand_where_they_say() {
+        for (i, rcode) in Rcode::ALL.into_iter().enumerate() {
+            assert_eq!(rcode.index(), i, "{rcode}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod ends;
 mod explaining;
+mod manners;
 mod packets;
 mod protocol;
 mod reference;

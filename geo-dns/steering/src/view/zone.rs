@@ -14,6 +14,8 @@ pub(crate) struct Zone {
     pub(crate) origin: Name,
     /// The origin as people write it.
     pub(crate) text: String,
+    /// Its number among the View's [`super::Names`].
+    pub(crate) index: u32,
     pub(crate) soa: RrSet,
     /// TTL of "there is no such thing", seconds: the lesser of the SOA's own and its MINIMUM (RFC 2308).
     pub(crate) negative_ttl: u32,
@@ -34,8 +36,9 @@ pub(crate) struct Node {
     pub(crate) alias: Option<Name>,
     /// Its A and AAAA, if they are steered.
     pub(crate) steering: Option<Arc<Steering>>,
-    /// What stands for everything below it, and perhaps for the name itself.
-    pub(crate) end: Option<End>,
+    /// What stands for everything below it, and perhaps for the name itself. Apart, since hardly any name has it and a zone may have
+    /// a million names.
+    pub(crate) end: Option<Box<End>>,
 }
 
 /// From here on the zone says nothing itself.
@@ -114,7 +117,7 @@ impl Zone {
             let front = name.len() - suffix.len();
             let node = self.nodes.get(suffix);
             topmost = node
-                .and_then(|node| Some((front, node, node.end.as_ref()?)))
+                .and_then(|node| Some((front, node, node.end.as_deref()?)))
                 .filter(|(_, _, end)| match end {
                     End::Dname(_) => front > 0,
                     End::Delegation(_) => front > 0 || rtype != Rtype::DS,
