@@ -148,6 +148,37 @@ pub fn explain(view: &View, name: &str, client: IpAddr, rtype: Rtype) -> Result<
     })
 }
 
+impl ExplainAnswer {
+    /// The steps in words, a line each, from what the name is to the TTL and the scope.
+    pub fn steps(&self) -> Vec<String> {
+        let mut steps = vec![format!("{} {} is {}", self.name, self.rtype, self.matched)];
+        steps.extend(self.aliases.iter().map(|alias| format!("alias {alias}")));
+        steps.push(format!("client {}: {}", self.client, self.place.reason));
+        if let Some(steering) = &self.steering {
+            steps.push(format!(
+                "pool {} by {}, {}, takes {}",
+                steering.pool, steering.policy, steering.basis, steering.take
+            ));
+            for member in &steering.members {
+                let distance = member.distance_km.map(|km| format!(", {km:.0} km")).unwrap_or_default();
+                let mark = if member.named { "→" } else { " " };
+                steps.push(format!("{mark} {} ({}{distance}): {}", member.region, member.standing, member.reason));
+            }
+        }
+        steps.extend(self.ttl.iter().map(|ttl| format!("ttl {}: {}", ttl.value, ttl.reason)));
+        steps.push(format!("scope /{}: {}", self.scope.value, self.scope.reason));
+        steps
+    }
+
+    /// The whole of it for those who see nothing else: who answers from what, the steps, the answer.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{} answers {} from plan {}", self.server_region, self.rcode, self.plan)];
+        lines.extend(self.steps().into_iter().map(|step| step.replace('→', ">")));
+        lines.extend(self.answers.iter().map(|answer| format!("answer {answer}")));
+        lines
+    }
+}
+
 fn matched(decision: &Decision<'_>, rtype: Rtype) -> String {
     let what = if decision.steered.is_some() { "a steered name" } else { "a static name" };
     let loose_end = decision.records.is_none() && decision.negative_ttl.is_none();
