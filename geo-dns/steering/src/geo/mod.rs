@@ -1,17 +1,19 @@
-//! Where an address is: client address → country → place, and how far around it the same is true.
+//! Where an address is: client address → number of a place → place, and how far around it the same is true.
 //!
 //! ```text
-//! address ─ fold (IPv4 inside IPv6 becomes IPv4) ─ country table (embedded bytes, searched in place) ─ country
+//! address ─ fold (IPv4 inside IPv6 becomes IPv4) ─ country table (embedded bytes, searched in place) ─ PlaceId
 //!                                                                                                       │
-//!                                                 places (one principal city per country) ─ location ◂──┘
+//!                                        places (continent, country, location of its principal city) ◂──┘
 //! ```
 //!
 //! A location is good enough to order regions by distance and for nothing finer. "Nowhere" is an ordinary result:
 //! private, loopback and unassigned addresses have no country.
 
+mod continents;
 mod distance;
 mod encode;
 mod fold;
+mod place;
 mod places;
 mod table;
 
@@ -27,43 +29,36 @@ use model::Location;
 
 pub use distance::distance_km;
 pub use encode::{CountryRanges, EncodeError, encode};
+pub use place::{Place, PlaceId};
 pub use table::TableError;
 
 pub(crate) use fold::ClientNetwork;
 use fold::Folded;
-use places::Places;
+use places::StandIns;
 use table::{CountryTable, Family};
-
-/// A country as the table numbers it. `0` is nowhere; `1` marks addresses whose place is that of an IPv4 address inside.
-pub(crate) type Country = u8;
-
-/// Addresses without a country.
-pub(crate) const NOWHERE: Country = 0;
-
-/// IPv6 space that [`fold`] turns into IPv4: never merged with a neighbour, so that no scope reaches across its edge.
-pub(crate) const FOLDED: Country = 1;
 
 static COUNTRIES: &[u8] = include_bytes!("../../data/countries.bin");
 static PLACES: &str = include_str!("../../data/places.txt");
 
-/// A country table and the place of each country.
+/// Where addresses are.
 #[derive(Debug)]
 pub struct Geo {
     table: CountryTable,
-    places: Places,
+    /// By [`PlaceId`]; the first ones are the table's countries by their numbers.
+    places: Vec<Place>,
+    stand_ins: StandIns,
 }
 
-/// What is known about where an address is.
+/// What is known about where an address is, for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spot {
-    pub(crate) country: Country,
-    /// ISO 3166 code of the country, if the table knows one.
+    /// ISO 3166 code of the country, if one is known.
     pub code: Option<String>,
-    /// Name of the city that stands for the country.
+    /// Name of the city, or of the one that stands for the country.
     pub city: Option<String>,
     /// Where that city is.
     pub location: Option<Location>,
-    /// Prefix length, in the address's own family, of the widest network around the address that lies in this country whole.
+    /// Prefix length, in the address's own family, of the widest network around the address that lies in this place whole.
     pub prefix: u8,
 }
 
@@ -87,34 +82,36 @@ impl Geo {
     }
 
     fn assemble(table: CountryTable, places: &str) -> Result<Self, TableError> {
-        let places = Places::parse(places, &table)?;
-        Ok(Self { table, places })
+        let stand_ins = StandIns::parse(places)?;
+        Ok(Self { places: stand_ins.places(&table), table, stand_ins })
     }
 
     /// A table that knows no country: every address is nowhere.
     pub fn empty() -> Self {
-        Self { table: CountryTable::empty(), places: Places::default() }
+        let (table, stand_ins) = (CountryTable::empty(), StandIns::default());
+        Self { places: stand_ins.places(&table), table, stand_ins }
     }
 
-    /// How many numbers countries may have: every [`Country`] the table returns is below this.
-    pub(crate) fn countries(&self) -> usize {
-        self.table.countries()
+    /// How many numbers places have: [`PlaceId`]s are below this.
+    pub fn places(&self) -> usize {
+        self.places.len()
     }
 
-    /// The location that stands for a country.
-    pub(crate) fn location(&self, country: Country) -> Option<Location> {
-        self.places.get(country).map(|p| p.location)
+    /// What is known of a place; nothing of a number that is none of this table's.
+    pub fn place(&self, id: PlaceId) -> &Place {
+        static NOWHERE: Place = Place::NOWHERE;
+        self.places.get(id.index()).unwrap_or(&NOWHERE)
     }
 
-    /// The country of an address.
-    pub(crate) fn country(&self, addr: IpAddr) -> Country {
+    /// The number of the place of an address.
+    pub fn place_of(&self, addr: IpAddr) -> PlaceId {
         let folded = Folded::of(addr);
-        self.table.cursor(folded.family, folded.key).range().country
+        self.table.cursor(folded.family, folded.key).range().place
     }
 
     /// ISO 3166 code of the country of an address.
     pub fn code(&self, addr: IpAddr) -> Option<[u8; 2]> {
-        self.table.code(self.country(addr))
+        self.place(self.place_of(addr)).country
     }
 
     /// Whether an address is looked up as the IPv4 address inside it.
@@ -122,29 +119,29 @@ impl Geo {
         Folded::of(addr).lead > 0
     }
 
-    /// Length of the widest prefix around `addr` in which every address has a country that is the `same` as its own.
+    /// Length of the widest prefix around `addr` in which every address has a place that is the `same` as its own.
     ///
     /// Widening looks at a bounded number of neighbours, so the prefix may be longer than the widest one, never too short.
-    pub(crate) fn prefix_where(&self, addr: IpAddr, same: impl Fn(Country) -> bool) -> u8 {
+    pub fn prefix_where(&self, addr: IpAddr, same: impl Fn(PlaceId) -> bool) -> u8 {
         let folded = Folded::of(addr);
         let cursor = self.table.cursor(folded.family, folded.key);
-        if folded.family == Family::V6 && cursor.range().country == FOLDED {
+        if folded.family == Family::V6 && cursor.range().place == PlaceId::FOLDED {
             // Beside a folded /96 in the same /64: only /96 is finer than both.
             return 96;
         }
-        folded.lead + cursor.widest_prefix(folded.key, |c| c != FOLDED && same(c))
+        folded.lead + cursor.widest_prefix(folded.key, |place| place != PlaceId::FOLDED && same(place))
     }
 
     /// Everything known about where an address is, for people.
     pub fn spot(&self, addr: IpAddr) -> Spot {
-        let country = self.country(addr);
-        let place = self.places.get(country);
+        let id = self.place_of(addr);
+        let place = self.place(id);
+        let stand_in = || place.country.and_then(|code| self.stand_ins.get(code)).map(|city| city.city.clone());
         Spot {
-            country,
-            code: self.table.code(country).map(|code| code.iter().map(|&b| char::from(b)).collect()),
-            city: place.map(|p| p.city.clone()),
-            location: place.map(|p| p.location),
-            prefix: self.prefix_where(addr, |c| c == country),
+            code: place.country.map(|code| code.iter().map(|&b| char::from(b)).collect()),
+            city: place.city.as_deref().map(str::to_owned).or_else(stand_in),
+            location: place.location,
+            prefix: self.prefix_where(addr, |other| other == id),
         }
     }
 }

@@ -15,7 +15,14 @@
 
 use std::borrow::Cow;
 
-use super::{Country, NOWHERE};
+use super::place::PlaceId;
+
+/// A country as the table numbers it: the number of its place.
+pub(super) type Country = u8;
+
+/// [`PlaceId::NOWHERE`] and [`PlaceId::FOLDED`] in a table.
+pub(super) const NOWHERE: Country = 0;
+pub(super) const FOLDED: Country = 1;
 
 pub(super) const MAGIC: &[u8; 8] = b"atollcc1";
 
@@ -95,10 +102,6 @@ impl CountryTable {
         self.bytes.get(10 + 2 * i..12 + 2 * i)?.try_into().ok()
     }
 
-    pub(super) fn country_of_code(&self, code: [u8; 2]) -> Option<Country> {
-        (2..self.countries()).map(|c| c as Country).find(|&c| self.code(c) == Some(code))
-    }
-
     /// A cursor on the range that holds `key`.
     pub(super) fn cursor(&self, family: Family, key: u64) -> Cursor<'_> {
         let section = match family {
@@ -168,12 +171,12 @@ impl Blocks<'_> {
     }
 }
 
-/// A range of keys, first and last inside, and its country.
+/// A range of keys, first and last inside, and its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range {
     pub(super) first: u64,
     pub(super) last: u64,
-    pub(super) country: Country,
+    pub(super) place: PlaceId,
 }
 
 /// A place in the table, with its block decoded.
@@ -221,7 +224,11 @@ impl<'t> Cursor<'t> {
         } else {
             None
         };
-        Range { first, last: next.map_or(self.blocks.max_key(), |n| n.saturating_sub(1)), country }
+        Range {
+            first,
+            last: next.map_or(self.blocks.max_key(), |n| n.saturating_sub(1)),
+            place: PlaceId(country.into()),
+        }
     }
 
     fn forward(&mut self) -> bool {
@@ -247,8 +254,8 @@ impl<'t> Cursor<'t> {
         true
     }
 
-    /// Length of the widest prefix around `key`, which lies in the cursor's range, whose countries are all the `same`.
-    pub(super) fn widest_prefix(&self, key: u64, same: impl Fn(Country) -> bool) -> u8 {
+    /// Length of the widest prefix around `key`, which lies in the cursor's range, whose places are all the `same`.
+    pub(super) fn widest_prefix(&self, key: u64, same: impl Fn(PlaceId) -> bool) -> u8 {
         let Range { mut first, mut last, .. } = self.range();
         let (mut below, mut above) = (self.clone(), self.clone());
         let mut steps = WIDENING_STEPS;
@@ -256,11 +263,11 @@ impl<'t> Cursor<'t> {
         while length > 0 {
             let host = self.blocks.max_key() >> (length - 1);
             let (want_first, want_last) = (key & !host, key | host);
-            while first > want_first && steps > 0 && below.back() && same(below.range().country) {
+            while first > want_first && steps > 0 && below.back() && same(below.range().place) {
                 first = below.range().first;
                 steps -= 1;
             }
-            while last < want_last && steps > 0 && above.forward() && same(above.range().country) {
+            while last < want_last && steps > 0 && above.forward() && same(above.range().place) {
                 last = above.range().last;
                 steps -= 1;
             }

@@ -1,7 +1,7 @@
 //! The answers of one address family: A or AAAA.
 //!
 //! ```text
-//! country ─▸ root ─▸ Ask { share, yes, no } ─▸ … ─▸ Answer(variant)       at most MAX_ASKS questions, each a hash of 8 bytes
+//! place ─▸ root ─▸ Ask { share, yes, no } ─▸ … ─▸ Answer(variant)       at most MAX_ASKS questions, each a hash of 8 bytes
 //! ```
 //!
 //! Nearly always a root is an answer already. Nothing is allocated on the way, and every answer at its end is finished.
@@ -9,7 +9,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use crate::{
-    geo::{ClientNetwork, Country, Geo, NOWHERE},
+    geo::{ClientNetwork, Geo, PlaceId},
     rr::{RrSet, Rtype},
 };
 
@@ -28,8 +28,8 @@ pub(crate) struct FamilyAnswers {
     variants: Vec<Variant>,
     /// Trees of questions: a step only leads to steps that stand before it.
     steps: Vec<Step>,
-    /// Where the way begins, by country; empty if it is one place for all.
-    by_country: Box<[u32]>,
+    /// Where the way begins, by place; empty if it is one place for all.
+    by_place: Box<[u32]>,
     /// Where it begins if there is no other place.
     root: u32,
 }
@@ -55,7 +55,7 @@ enum Step {
 }
 
 impl FamilyAnswers {
-    /// Walks each order for this family. `orders` has one by country, or a single one for all.
+    /// Walks each order for this family. `orders` has one by place, or a single one for all.
     pub(super) fn settle(members: &[Member], rules: &Rules, orders: &[Vec<usize>], rtype: Rtype) -> Self {
         let mut grower = Grower {
             members,
@@ -67,7 +67,7 @@ impl FamilyAnswers {
             known_steps: HashMap::new(),
         };
         let mut roots: HashMap<Vec<usize>, u32> = HashMap::new();
-        let by_country: Box<[u32]> = orders
+        let by_place: Box<[u32]> = orders
             .iter()
             .map(|order| {
                 let mut order = order.clone();
@@ -75,18 +75,18 @@ impl FamilyAnswers {
                 *roots.entry(order).or_insert_with_key(|order| grower.grow(order, &mut Vec::new()))
             })
             .collect();
-        let root = by_country.first().copied().unwrap_or_default();
-        let one_for_all = by_country.iter().all(|&other| other == root);
-        let by_country = if one_for_all { Box::default() } else { by_country };
-        Self { by_country, root, variants: grower.variants, steps: grower.steps }
+        let root = by_place.first().copied().unwrap_or_default();
+        let one_for_all = by_place.iter().all(|&other| other == root);
+        let by_place = if one_for_all { Box::default() } else { by_place };
+        Self { by_place, root, variants: grower.variants, steps: grower.steps }
     }
 
-    fn root(&self, country: Country) -> u32 {
-        self.by_country.get(usize::from(country)).copied().unwrap_or(self.root)
+    fn root(&self, place: PlaceId) -> u32 {
+        self.by_place.get(place.index()).copied().unwrap_or(self.root)
     }
 
     fn root_for(&self, geo: &Geo, client: IpAddr) -> u32 {
-        self.root(if self.by_country.is_empty() { NOWHERE } else { geo.country(client) })
+        self.root(if self.by_place.is_empty() { PlaceId::NOWHERE } else { geo.place_of(client) })
     }
 
     /// The answer for a client. There always is one, possibly without records.
@@ -106,7 +106,7 @@ impl FamilyAnswers {
         }
     }
 
-    /// Whether the answer depends on the client's network beside its country: a member on its way has only a part of its share.
+    /// Whether the answer depends on the client's network beside its place: a member on its way has only a part of its share.
     pub(crate) fn tells_networks_apart(&self, geo: &Geo, client: IpAddr) -> bool {
         matches!(self.steps.get(self.root_for(geo, client) as usize), Some(Step::Ask { .. }))
     }
@@ -114,12 +114,12 @@ impl FamilyAnswers {
     /// Length of the widest prefix around a client in which everybody gets the same answer.
     pub(crate) fn scope(&self, geo: &Geo, client: IpAddr) -> u8 {
         let apart = self.tells_networks_apart(geo, client);
-        if self.by_country.is_empty() && !apart {
+        if self.by_place.is_empty() && !apart {
             return 0;
         }
         let own = self.root_for(geo, client);
-        let by_place = geo.prefix_where(client, |country| self.root(country) == own);
-        if apart { by_place.max(ClientNetwork::of(client).prefix) } else { by_place }
+        let widest = geo.prefix_where(client, |place| self.root(place) == own);
+        if apart { widest.max(ClientNetwork::of(client).prefix) } else { widest }
     }
 }
 
