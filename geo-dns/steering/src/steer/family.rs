@@ -6,10 +6,10 @@
 //!
 //! Nearly always a root is an answer already. Nothing is allocated on the way, and every answer at its end is finished.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use crate::{
-    geo::{ClientNetwork, Geo, PlaceId},
+    geo::{ClientNetwork, Geo, Outcomes, SharedOutcomes},
     rr::{RrSet, Rtype},
 };
 
@@ -28,10 +28,10 @@ pub(crate) struct FamilyAnswers {
     variants: Vec<Variant>,
     /// Trees of questions: a step only leads to steps that stand before it.
     steps: Vec<Step>,
-    /// Where the way begins, by place; empty if it is one place for all.
-    by_place: Box<[u32]>,
-    /// Where it begins if there is no other place.
-    root: u32,
+    /// Which places begin alike; none if all of them do.
+    outcomes: Option<Arc<Outcomes>>,
+    /// Where the way begins, by outcome of the client's place.
+    roots: Box<[u32]>,
 }
 
 /// A finished answer.
@@ -56,7 +56,13 @@ enum Step {
 
 impl FamilyAnswers {
     /// Walks each order for this family. `orders` has one by place, or a single one for all.
-    pub(super) fn settle(members: &[Member], rules: &Rules, orders: &[Vec<usize>], rtype: Rtype) -> Self {
+    pub(super) fn settle(
+        members: &[Member],
+        rules: &Rules,
+        orders: &[Vec<usize>],
+        rtype: Rtype,
+        shared: &mut SharedOutcomes<'_>,
+    ) -> Self {
         let mut grower = Grower {
             members,
             rules,
@@ -67,7 +73,7 @@ impl FamilyAnswers {
             known_steps: HashMap::new(),
         };
         let mut roots: HashMap<Vec<usize>, u32> = HashMap::new();
-        let by_place: Box<[u32]> = orders
+        let by_place: Vec<u32> = orders
             .iter()
             .map(|order| {
                 let mut order = order.clone();
@@ -75,18 +81,13 @@ impl FamilyAnswers {
                 *roots.entry(order).or_insert_with_key(|order| grower.grow(order, &mut Vec::new()))
             })
             .collect();
-        let root = by_place.first().copied().unwrap_or_default();
-        let one_for_all = by_place.iter().all(|&other| other == root);
-        let by_place = if one_for_all { Box::default() } else { by_place };
-        Self { by_place, root, variants: grower.variants, steps: grower.steps }
-    }
-
-    fn root(&self, place: PlaceId) -> u32 {
-        self.by_place.get(place.index()).copied().unwrap_or(self.root)
+        let (outcomes, roots) = shared.get(&by_place);
+        Self { outcomes, roots, variants: grower.variants, steps: grower.steps }
     }
 
     fn root_for(&self, geo: &Geo, client: IpAddr) -> u32 {
-        self.root(if self.by_place.is_empty() { PlaceId::NOWHERE } else { geo.place_of(client) })
+        let outcome = self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client)));
+        self.roots.get(outcome as usize).copied().unwrap_or_default()
     }
 
     /// The answer for a client. There always is one, possibly without records.
@@ -113,13 +114,8 @@ impl FamilyAnswers {
 
     /// Length of the widest prefix around a client in which everybody gets the same answer.
     pub(crate) fn scope(&self, geo: &Geo, client: IpAddr) -> u8 {
-        let apart = self.tells_networks_apart(geo, client);
-        if self.by_place.is_empty() && !apart {
-            return 0;
-        }
-        let own = self.root_for(geo, client);
-        let widest = geo.prefix_where(client, |place| self.root(place) == own);
-        if apart { widest.max(ClientNetwork::of(client).prefix) } else { widest }
+        let widest = self.outcomes.as_ref().map_or(0, |outcomes| geo.scope(client, outcomes));
+        if self.tells_networks_apart(geo, client) { widest.max(ClientNetwork::of(client).prefix) } else { widest }
     }
 }
 

@@ -22,7 +22,7 @@ mod tests;
 use model::{AllDown, Location, NameTtl, SteeringPolicy};
 
 use crate::{
-    geo::{Geo, PlaceId},
+    geo::{PlaceId, SharedOutcomes},
     rr::Rtype,
 };
 
@@ -63,7 +63,14 @@ impl Steering {
     }
 
     /// Settles all answers. `home` is the place of the answering server: clients who are nowhere are taken to be there.
-    pub(crate) fn settle(pool: String, rules: Rules, members: Vec<Member>, home: &Home, geo: &Geo) -> Self {
+    pub(crate) fn settle(
+        pool: String,
+        rules: Rules,
+        members: Vec<Member>,
+        home: &Home,
+        shared: &mut SharedOutcomes<'_>,
+    ) -> Self {
+        let geo = shared.geo();
         let order = |place| order_from(rules.policy, &members, place, home);
         let orders: Vec<Vec<usize>> = match rules.policy {
             SteeringPolicy::Failover => vec![order(None)],
@@ -71,8 +78,8 @@ impl Steering {
                 (0..geo.places()).map(|i| order(geo.place(PlaceId(i as u32)).location)).collect()
             }
         };
-        let v4 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::A);
-        let v6 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::AAAA);
+        let v4 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::A, shared);
+        let v6 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::AAAA, shared);
         Self { pool, rules, members, v4, v6 }
     }
 }
