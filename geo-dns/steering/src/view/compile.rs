@@ -8,6 +8,7 @@ use std::{
 use model::{Plan, RecordData, RegionName, Steered, TypeNumber, World};
 
 use crate::{
+    geo::SharedOutcomes,
     name::{Name, is_within, suffixes},
     rr::{RrSet, Rtype},
     steer::{Home, Member, Rules, Steering},
@@ -61,7 +62,8 @@ pub enum CompileError {
 pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileError> {
     let home = plan.world.region(&inputs.server_region);
     let home = Home { id: home.map_or(0, |r| r.id), location: home.map(|r| r.location) };
-    let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new() };
+    let shared = SharedOutcomes::new(&inputs.geo);
+    let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new(), shared };
     let mut zones = HashMap::new();
     let mut names = Names::of(&plan.world);
     for zone in &plan.world.zones {
@@ -122,6 +124,7 @@ struct Steerings<'p> {
     inputs: &'p ViewInputs,
     home: &'p Home,
     known: Vec<(&'p Steered, Arc<Steering>)>,
+    shared: SharedOutcomes<'p>,
 }
 
 impl<'p> Steerings<'p> {
@@ -138,7 +141,7 @@ impl<'p> Steerings<'p> {
         Ok(steering)
     }
 
-    fn settle(&self, zone: &str, steered: &Steered) -> Result<Steering, CompileError> {
+    fn settle(&mut self, zone: &str, steered: &Steered) -> Result<Steering, CompileError> {
         let world: &World = &self.plan.world;
         let missing = |what, missing: &str| CompileError::Missing {
             zone: zone.to_owned(),
@@ -158,7 +161,7 @@ impl<'p> Steerings<'p> {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let rules = Rules { policy: steered.policy, take: steered.take, ttl: steered.ttl, all_down: pool.all_down };
-        Ok(Steering::settle(steered.pool.clone(), rules, members, self.home, &self.inputs.geo))
+        Ok(Steering::settle(steered.pool.clone(), rules, members, self.home, &mut self.shared))
     }
 }
 
