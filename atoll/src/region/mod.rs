@@ -45,12 +45,7 @@ use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::config::RegionConfig;
-use crate::{
-    cli::RegionArgs,
-    exit::Exit,
-    output,
-    verbs::world_files,
-};
+use crate::{cli::RegionArgs, exit::Exit, output, verbs::world_files};
 
 /// Workers of the app get the first free ports from here on.
 const WORKER_PORTS: u16 = 9800;
