@@ -10,6 +10,7 @@ mod automation;
 mod default_world;
 mod diff;
 mod errors;
+mod labels;
 mod limits;
 mod name;
 mod overrides;
@@ -25,10 +26,12 @@ mod validate;
 mod vote;
 mod worker;
 mod world;
+mod zone_file;
 
 pub use automation::{Automation, SafetyRule};
 pub use diff::{DiffGroup, NameCounts, WorldDiff};
-pub use errors::{KeyPath, Place, WorldError, WorldErrors};
+pub use errors::{KeyPath, Place, SourceFile, WorldError, WorldErrors};
+pub use labels::name_wire;
 pub use name::{NameError, RegionName, Subject};
 pub use overrides::{Gate, GateScope, Override, OverrideAction, Stages};
 pub use plan::{Decision, Evidence, Home, Kept, Plan, PlanId, Serving, SubjectState, Verdict, Why};
@@ -42,3 +45,4 @@ pub use worker::Worker;
 pub use world::{
     AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Region, Soa, Steered, SteeringPolicy, World, Zone,
 };
+pub use zone_file::{Limits as ZoneFileLimits, Load, LoadedFile, ZoneFile};

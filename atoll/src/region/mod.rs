@@ -47,8 +47,9 @@ use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::Sub
 use self::config::RegionConfig;
 use crate::{
     cli::RegionArgs,
-    exit::{Exit, Misuse},
+    exit::Exit,
     output,
+    verbs::world_files,
 };
 
 /// Workers of the app get the first free ports from here on.
@@ -205,12 +206,8 @@ fn identity(config: &RegionConfig) -> anyhow::Result<pki::Identity> {
 
 /// The World of the configuration, which founds a plane that has none. A broken file stops nobody who has a Plan already.
 fn founding_world(file: &Path) -> anyhow::Result<Option<World>> {
-    let name = file.display().to_string();
     let Ok(text) = fs::read_to_string(file) else { return Ok(None) };
-    match World::parse(&text, &name) {
-        Ok(world) => Ok(Some(world)),
-        Err(errors) => Err(Misuse(errors.to_string()).into()),
-    }
+    Ok(Some(world_files::parse(file, &text)?))
 }
 
 /// The newest World this region knows: that of its last Plan, else the founding one.

@@ -21,6 +21,7 @@ use crate::{
     cli::UpArgs,
     exit::Misuse,
     region::config::{AppConfig, PkiFiles, RegionConfig},
+    verbs::world_files,
 };
 
 /// A data directory that is ready to be run, and the lock that keeps a second parent out.
@@ -118,7 +119,7 @@ fn world_text(file: &Path, args: &UpArgs) -> anyhow::Result<(String, bool)> {
 }
 
 fn read_world(text: &str, file: &Path, args: &UpArgs) -> Result<World, Misuse> {
-    let world = World::parse(text, &file.to_string_lossy()).map_err(|errors| Misuse(errors.to_string()))?;
+    let world = world_files::parse(file, text)?;
     if args.regions.is_some_and(|regions| regions != world.regions.len()) {
         return Err(Misuse(format!(
             "{} is a world of {} regions; drop --regions, or choose another directory with --data",

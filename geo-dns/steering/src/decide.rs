@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    name::{AskedName, Name},
+    name::AskedName,
     rr::{Rcode, RrSet, Rtype},
     steer::{Steering, Variant},
     view::{Delegation, End, Found, Node, View, Zone},
@@ -222,5 +222,5 @@ fn alias(node: &Node, rtype: Rtype) -> Option<(&RrSet, &[u8])> {
     if matches!(rtype, Rtype::CNAME | Rtype::ANY) {
         return None;
     }
-    node.set(Rtype::CNAME).zip(node.alias.as_ref().map(Name::as_wire))
+    node.alias()
 }

@@ -2,11 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use hickory_proto::{
-    rr::RData,
-    serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
-};
-
 /// The number of a record type (or query type). Displayed as its mnemonic, or `TYPE257`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rtype(pub u16);
@@ -153,16 +148,4 @@ pub(crate) struct RrSet {
     pub(crate) ttl: u32,
     /// Data of each record as it goes onto the wire, names uncompressed.
     pub(crate) rdata: Vec<Box<[u8]>>,
-}
-
-/// Wire form of a record's data.
-pub(crate) fn encode_rdata(data: &RData) -> Result<Box<[u8]>, String> {
-    let mut wire = Vec::new();
-    let mut encoder = BinEncoder::new(&mut wire);
-    encoder.set_name_encoding(NameEncoding::Uncompressed);
-    data.emit(&mut encoder).map_err(|e| e.to_string())?;
-    if wire.len() > 60_000 {
-        return Err(format!("its data has {} bytes, more than fits a message", wire.len()));
-    }
-    Ok(wire.into())
 }

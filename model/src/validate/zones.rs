@@ -39,6 +39,14 @@ pub(super) fn check(world: &World, zone: &Zone, path: &KeyPath, faults: &mut Fau
 }
 
 fn check_soa(soa: &Soa, zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    if !soa.primary.is_empty()
+        && let Some((what, hint)) = fault_of_absolute(&soa.primary, &zone.origin)
+    {
+        faults.add_with(path.key("primary"), what, hint);
+    }
+    if let Some(ttl) = soa.ttl {
+        faults.range(path.key("ttl"), "a TTL (s)", ttl.into(), limits::STATIC_TTL);
+    }
     if !soa.mail.is_empty() {
         let at = soa.mail.contains('@').then(|| format!("did you mean `{}`?", soa.mail.replace('@', ".")));
         if let Some((what, hint)) = fault_of_absolute(&soa.mail, &zone.origin) {
@@ -63,7 +71,7 @@ fn check_servers(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
         } else if zone.ns[..i].contains(server) {
             faults.add(path, format!("`{server}` is in the list already"));
         } else if let Some(owner) = owner_within(server, &zone.origin).filter(|owner| !has_address(zone, owner)) {
-            let hint = format!("add a [[zone.record]] with name = \"{owner}\", type = \"A\" and its address");
+            let hint = format!("add an A or AAAA record of `{owner}`");
             faults.add_with(path, format!("`{server}` lies in this zone, which has no address for it"), hint);
         }
     }
@@ -109,7 +117,7 @@ fn check_other((rtype, value): (&str, &str), record: &Record, path: &KeyPath, fa
     let better = match number.0 {
         1 => Some("write type = \"A\""),
         5 => Some("write type = \"CNAME\""),
-        16 => Some("write type = \"TXT\""),
+        16 if rtype == "TXT" || is_one_text(value) => Some("write type = \"TXT\""),
         28 => Some("write type = \"AAAA\""),
         6 => Some("the zone's `soa` says it"),
         2 if record.name == "@" => Some("the zone's `ns` says it"),
@@ -121,6 +129,21 @@ fn check_other((rtype, value): (&str, &str), record: &Record, path: &KeyPath, fa
     } else if let Err(why) = number.wire(value) {
         faults.add(path.key("value"), format!("`{value}` is not data of {rtype}: {why}"));
     }
+}
+
+/// Whether data of TXT, which may be several strings of any bytes, is what `type = "TXT"` would make of one text.
+fn is_one_text(value: &str) -> bool {
+    let Ok(wire) = TypeNumber(16).wire(value) else { return false };
+    let (mut rest, mut text) = (&wire[..], Vec::new());
+    while let Some((&length, after)) = rest.split_first() {
+        let (string, after) = after.split_at(usize::from(length).min(after.len()));
+        if string.is_empty() || (length < 255 && !after.is_empty()) {
+            return false;
+        }
+        text.extend(string);
+        rest = after;
+    }
+    limits::TXT_BYTES.contains(&(text.len() as u64)) && String::from_utf8(text).is_ok()
 }
 
 /// Rules between records of one owner: CNAME alone, nothing twice, one TTL per set (RFC 2181, 5.2).

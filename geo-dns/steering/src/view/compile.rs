@@ -1,16 +1,15 @@
 //! Plan → View. All slowness lives here.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
-use hickory_proto::rr::{self, RData, rdata};
 use model::{Plan, RecordData, RegionName, Steered, TypeNumber, World};
 
 use crate::{
-    name::{Name, hickory_name, is_within, suffixes},
-    rr::{RrSet, Rtype, encode_rdata},
+    name::{Name, is_within, suffixes},
+    rr::{RrSet, Rtype},
     steer::{Home, Member, Rules, Steering},
 };
 
@@ -175,16 +174,18 @@ impl<'p> ZoneCompiler<'p> {
             why,
         })?;
         // Serials are compared in 32-bit circle arithmetic (RFC 1982), so that the lower half of the version serves.
-        Ok(Self { source, origin, serial: plan.id.version as u32, nodes: HashMap::new() })
+        let nodes = HashMap::with_capacity(source.records.len() + source.steered.len());
+        Ok(Self { source, origin, serial: plan.id.version as u32, nodes })
     }
 
     fn finish(mut self, steerings: &mut Steerings<'p>) -> Result<Zone, CompileError> {
-        let soa = RrSet { rtype: Rtype::SOA, ttl: self.source.ttl, rdata: vec![self.soa()?] };
+        let soa_ttl = self.source.soa.ttl.unwrap_or(self.source.ttl);
+        let soa = RrSet { rtype: Rtype::SOA, ttl: soa_ttl, rdata: vec![self.soa()?] };
         let apex = self.origin.clone();
-        self.put(&apex, soa.clone());
+        self.put(apex.clone(), soa.clone());
         for server in &self.source.ns {
-            let data = self.encode(server, &RData::NS(rdata::NS(self.hickory_name(server)?)))?;
-            self.put(&apex, RrSet { rtype: Rtype::NS, ttl: self.source.ttl, rdata: vec![data] });
+            let data = self.name(server)?.into_wire();
+            self.put(apex.clone(), RrSet { rtype: Rtype::NS, ttl: self.source.ttl, rdata: vec![data] });
         }
         for record in &self.source.records {
             self.put_static(record)?;
@@ -197,14 +198,16 @@ impl<'p> ZoneCompiler<'p> {
                 return Err(self.conflict(&steered.name, "two steered entries"));
             }
         }
+        self.drop_duplicates();
         self.check_conflicts()?;
         let has_ends = self.mark_ends();
         self.fill_gaps();
+        self.nodes.shrink_to_fit();
         let hinfo = [&[7], b"RFC8482".as_slice(), &[0]].concat();
         Ok(Zone {
             text: self.origin.to_string(),
             origin: self.origin,
-            negative_ttl: self.source.soa.minimum.min(self.source.ttl),
+            negative_ttl: self.source.soa.minimum.min(soa_ttl),
             any: RrSet { rtype: Rtype::HINFO, ttl: self.source.ttl, rdata: vec![hinfo.into()] },
             soa,
             has_ends,
@@ -221,33 +224,41 @@ impl<'p> ZoneCompiler<'p> {
                 return Err(self.unusable(&record.name, format!("its text has {} bytes, 50000 fit", text.len())));
             }
             RecordData::Txt(text) => (Rtype::TXT, text_data(text)),
-            RecordData::Cname(target) => {
-                let alias = Name::parse(target, None).map_err(|why| self.unusable(target, why))?;
-                let data = alias.as_wire().into();
-                self.nodes.entry(owner.clone()).or_default().alias = Some(alias);
-                (Rtype::CNAME, data)
-            }
+            RecordData::Cname(target) => (Rtype::CNAME, self.name(target)?.into_wire()),
             RecordData::Other { rtype, value } => {
                 let number = TypeNumber::parse(rtype).map_err(|why| self.unusable(rtype, why))?;
                 (Rtype(number.0), number.wire(value).map_err(|why| self.unusable(value, why))?.into())
             }
         };
         let ttl = record.ttl.unwrap_or(self.source.ttl);
-        self.put(&owner, RrSet { rtype, ttl, rdata: vec![data] });
+        self.put(owner, RrSet { rtype, ttl, rdata: vec![data] });
         Ok(())
     }
 
     /// Adds a record to its set. The records of a set have one TTL (RFC 2181, 5.2): the least.
-    fn put(&mut self, owner: &Name, set: RrSet) {
-        let node = self.nodes.entry(owner.clone()).or_default();
+    fn put(&mut self, owner: Name, set: RrSet) {
+        let node = self.nodes.entry(owner).or_default();
         match node.sets.iter_mut().find(|known| known.rtype == set.rtype) {
             Some(known) => {
                 known.ttl = known.ttl.min(set.ttl);
-                known
-                    .rdata
-                    .extend(set.rdata.into_iter().filter(|data| !known.rdata.contains(data)).collect::<Vec<_>>());
+                known.rdata.extend(set.rdata);
             }
-            None => node.sets.push(set),
+            None => {
+                // Room for one more and no further: most names never have more.
+                node.sets.reserve_exact(1);
+                node.sets.push(set);
+            }
+        }
+    }
+
+    /// A set has each record once.
+    fn drop_duplicates(&mut self) {
+        let sets = self.nodes.values_mut().flat_map(|node| &mut node.sets);
+        for set in sets.filter(|set| set.rdata.len() > 1) {
+            let mut seen = HashSet::with_capacity(set.rdata.len());
+            let mut is_new = set.rdata.iter().map(|data| seen.insert(&data[..])).collect::<Vec<_>>().into_iter();
+            set.rdata.retain(|_| is_new.next().unwrap_or(true));
+            set.rdata.shrink_to_fit();
         }
     }
 
@@ -280,7 +291,7 @@ impl<'p> ZoneCompiler<'p> {
         let any = !ends.is_empty();
         for (name, end) in ends {
             if let Some(node) = self.nodes.get_mut(name.as_wire()) {
-                node.end = Some(end);
+                node.end = Some(Box::new(end));
             }
         }
         any
@@ -317,22 +328,16 @@ impl<'p> ZoneCompiler<'p> {
 
     fn soa(&self) -> Result<Box<[u8]>, CompileError> {
         let soa = &self.source.soa;
-        let primary = self.source.ns.first().map_or(self.source.origin.as_str(), String::as_str);
+        let first = self.source.ns.first().map_or(self.source.origin.as_str(), String::as_str);
+        let primary = if soa.primary.is_empty() { first } else { &soa.primary };
         let mail = if soa.mail.is_empty() {
             format!("hostmaster.{}", self.source.origin.trim_start_matches('.'))
         } else {
             soa.mail.clone()
         };
-        let data = rdata::SOA::new(
-            self.hickory_name(primary)?,
-            self.hickory_name(&mail)?,
-            self.serial,
-            circle(soa.refresh),
-            circle(soa.retry),
-            circle(soa.expire),
-            soa.minimum,
-        );
-        self.encode(&mail, &RData::SOA(data))
+        let times = [self.serial, soa.refresh, soa.retry, soa.expire, soa.minimum];
+        let times = times.map(u32::to_be_bytes).concat();
+        Ok([self.name(primary)?.as_wire(), self.name(&mail)?.as_wire(), &times].concat().into())
     }
 
     fn owner(&self, text: &str) -> Result<Name, CompileError> {
@@ -343,12 +348,9 @@ impl<'p> ZoneCompiler<'p> {
         Ok(name)
     }
 
-    fn hickory_name(&self, text: &str) -> Result<rr::Name, CompileError> {
-        hickory_name(text).map_err(|why| self.unusable(text, why))
-    }
-
-    fn encode(&self, text: &str, data: &RData) -> Result<Box<[u8]>, CompileError> {
-        encode_rdata(data).map_err(|why| self.unusable(text, why))
+    /// An absolute name.
+    fn name(&self, text: &str) -> Result<Name, CompileError> {
+        Name::parse(text, None).map_err(|why| self.unusable(text, why))
     }
 
     fn unusable(&self, text: &str, why: String) -> CompileError {
@@ -358,9 +360,4 @@ impl<'p> ZoneCompiler<'p> {
     fn conflict(&self, name: &str, what: &'static str) -> CompileError {
         CompileError::Conflict { zone: self.source.origin.clone(), name: name.to_owned(), what }
     }
-}
-
-/// SOA times are 31-bit numbers of seconds.
-fn circle(seconds: u32) -> i32 {
-    i32::try_from(seconds).unwrap_or(i32::MAX)
 }

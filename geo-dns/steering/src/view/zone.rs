@@ -25,17 +25,15 @@ pub(crate) struct Zone {
     pub(crate) nodes: HashMap<Name, Node>,
 }
 
-/// What is known of a name.
+/// What is known of a name. There are millions of them, most with one record: what few have is kept elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Node {
     /// Static records, one set per type.
     pub(crate) sets: Vec<RrSet>,
-    /// Where a CNAME among them points.
-    pub(crate) alias: Option<Name>,
     /// Its A and AAAA, if they are steered.
     pub(crate) steering: Option<Arc<Steering>>,
     /// What stands for everything below it, and perhaps for the name itself.
-    pub(crate) end: Option<End>,
+    pub(crate) end: Option<Box<End>>,
 }
 
 /// From here on the zone says nothing itself.
@@ -59,6 +57,12 @@ pub(crate) struct Delegation {
 impl Node {
     pub(crate) fn set(&self, rtype: Rtype) -> Option<&RrSet> {
         self.sets.iter().find(|set| set.rtype == rtype)
+    }
+
+    /// The CNAME, and where it points: in wire form, lower case, as all data is here.
+    pub(crate) fn alias(&self) -> Option<(&RrSet, &[u8])> {
+        let set = self.set(Rtype::CNAME)?;
+        Some((set, set.rdata.first()?))
     }
 
     /// Whether it only stands between other names.
@@ -114,7 +118,7 @@ impl Zone {
             let front = name.len() - suffix.len();
             let node = self.nodes.get(suffix);
             topmost = node
-                .and_then(|node| Some((front, node, node.end.as_ref()?)))
+                .and_then(|node| Some((front, node, node.end.as_deref()?)))
                 .filter(|(_, _, end)| match end {
                     End::Dname(_) => front > 0,
                     End::Delegation(_) => front > 0 || rtype != Rtype::DS,
