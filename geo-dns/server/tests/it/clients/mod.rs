@@ -1,26 +1,40 @@
-//! Programs of other people in front of the server: a caching resolver, and clients that read every kind of answer.
+//! Programs of other people: a caching resolver in front of the server, clients that read every kind of answer, and gdnsd,
+//! whose judgement ours follows.
 //!
 //! They are run where they are installed; where they are not, that is said. `cargo xtask test` installs them.
 
+mod gdnsd;
 mod probes;
 mod programs;
 mod resolver;
 
 use std::{
     collections::BTreeSet,
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use dns_server::{DnsConfig, DnsHandle, Views, start};
+use hickory_proto::{
+    op::{Edns, Message, MessageType, OpCode, Query},
+    rr::{
+        Name, RecordType,
+        rdata::opt::{ClientSubnet, EdnsOption},
+    },
+};
 use model::{Plan, PlanId, Subject, SubjectState, Verdict, World};
 use steering::{
     View, ViewInputs,
     geo::{Geo, encode},
 };
 
-use crate::world::{never_heard, region};
+use crate::world::{SOON, never_heard, region};
 
 /// Where the world and the scripts of other languages live.
 fn clients() -> PathBuf {
@@ -109,4 +123,49 @@ fn run(command: &mut Command) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr));
     assert!(status.success() && stderr.is_empty(), "{command:?}\n{stdout}\n{stderr}");
     stdout.into_owned()
+}
+
+/// A port that UDP and TCP have free.
+fn free_port() -> u16 {
+    let free = |socket: UdpSocket| {
+        let addr = socket.local_addr().ok()?;
+        TcpListener::bind(addr).ok().map(|_| addr.port())
+    };
+    (0..100).find_map(|_| free(UdpSocket::bind("127.0.0.1:0").ok()?)).expect("a free port")
+}
+
+/// A new folder for a program to run in.
+fn unique_dir(program: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let unique = format!("atoll-{program}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let dir = std::env::temp_dir().join(unique);
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+fn question(name: &str, rtype: RecordType, subnet: Option<ClientSubnet>) -> Vec<u8> {
+    let mut message = Message::new(7, MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    message.add_query(Query::query(Name::from_ascii(name).unwrap(), rtype));
+    if let Some(subnet) = subnet {
+        let mut edns = Edns::new();
+        edns.set_max_payload(1232);
+        edns.options_mut().insert(EdnsOption::Subnet(subnet));
+        message.set_edns(edns);
+    }
+    message.to_vec().unwrap()
+}
+
+fn try_ask(server: SocketAddr, from: IpAddr, packet: &[u8], wait_ms: u64) -> Option<Message> {
+    let socket = UdpSocket::bind((from, 0)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(wait_ms))).unwrap();
+    socket.send_to(packet, server).unwrap();
+    let mut buffer = [0; 4096];
+    let (length, _) = socket.recv_from(&mut buffer).ok()?;
+    Message::from_vec(&buffer[..length]).ok()
+}
+
+fn ask(server: SocketAddr, from: &str, packet: &[u8]) -> Message {
+    let answer = try_ask(server, from.parse().unwrap(), packet, SOON.as_millis() as u64);
+    answer.unwrap_or_else(|| panic!("no answer for {from}"))
 }

@@ -1,23 +1,19 @@
 //! `unbound` in front of the server: a caching resolver that tells client subnets and keeps answers by their scope.
 
 use std::{
-    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use hickory_proto::{
-    op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
-    rr::{
-        Name, RecordType,
-        rdata::opt::{ClientSubnet, EdnsOption},
-    },
+    op::{Message, ResponseCode},
+    rr::{RecordType, rdata::opt::ClientSubnet},
 };
 use model::{Override, OverrideAction, Subject};
 
-use super::{Stage, installed, plan, run, serve, view};
+use super::{Stage, ask, free_port, installed, plan, question, run, serve, try_ask, unique_dir, view};
 use crate::world::{SOON, data, region};
 
 /// A running resolver with an empty cache; stopped when dropped.
@@ -34,15 +30,6 @@ impl Drop for Unbound {
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
-}
-
-/// A port that UDP and TCP have free.
-fn free_port() -> u16 {
-    let free = |socket: UdpSocket| {
-        let addr = socket.local_addr().ok()?;
-        TcpListener::bind(addr).ok().map(|_| addr.port())
-    };
-    (0..100).find_map(|_| free(UdpSocket::bind("127.0.0.1:0").ok()?)).expect("a free port")
 }
 
 /// What matters of it: no question but those of clients (no minimised names, no fetching ahead), every client's network told
@@ -69,10 +56,7 @@ impl Unbound {
 
     /// None if it ends at once: somebody else has taken the port meanwhile.
     fn try_start(stage: &Stage) -> Option<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let unique = format!("atoll-unbound-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let dir = std::env::temp_dir().join(unique);
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = unique_dir("unbound");
         let port = free_port();
         std::fs::write(dir.join("unbound.conf"), config(dir.to_str().unwrap(), port, stage.port())).unwrap();
         let program = if PathBuf::from("/usr/sbin/unbound").is_file() { "/usr/sbin/unbound" } else { "unbound" };
@@ -99,33 +83,6 @@ impl Unbound {
     fn ask(&self, from: &str, name: &str, rtype: RecordType) -> Message {
         ask(self.addr, from, &question(name, rtype, None))
     }
-}
-
-fn question(name: &str, rtype: RecordType, subnet: Option<ClientSubnet>) -> Vec<u8> {
-    let mut message = Message::new(7, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.add_query(Query::query(Name::from_ascii(name).unwrap(), rtype));
-    if let Some(subnet) = subnet {
-        let mut edns = Edns::new();
-        edns.set_max_payload(1232);
-        edns.options_mut().insert(EdnsOption::Subnet(subnet));
-        message.set_edns(edns);
-    }
-    message.to_vec().unwrap()
-}
-
-fn try_ask(server: SocketAddr, from: IpAddr, packet: &[u8], wait_ms: u64) -> Option<Message> {
-    let socket = UdpSocket::bind((from, 0)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(wait_ms))).unwrap();
-    socket.send_to(packet, server).unwrap();
-    let mut buffer = [0; 4096];
-    let (length, _) = socket.recv_from(&mut buffer).ok()?;
-    Message::from_vec(&buffer[..length]).ok()
-}
-
-fn ask(server: SocketAddr, from: &str, packet: &[u8]) -> Message {
-    let answer = try_ask(server, from.parse().unwrap(), packet, SOON.as_millis() as u64);
-    answer.unwrap_or_else(|| panic!("no answer for {from}"))
 }
 
 /// Addresses in an answer, in a fixed order: a resolver may turn them.
