@@ -50,15 +50,7 @@ fn in_words(region: RegionName, plan: model::PlanId, told: &ExplainAnswer) -> Dn
     steps.extend(told.aliases.iter().map(|alias| format!("alias {alias}")));
     steps.push(format!("client {}: {}", told.client, told.place.reason));
     if let Some(steering) = &told.steering {
-        steps.push(format!(
-            "pool {} by {}, {}, takes {}",
-            steering.pool, steering.policy, steering.basis, steering.take
-        ));
-        for member in &steering.members {
-            let distance = member.distance_km.map(|km| format!(", {km:.0} km")).unwrap_or_default();
-            let mark = if member.named { "→" } else { " " };
-            steps.push(format!("{mark} {} ({}{distance}): {}", member.region, member.standing, member.reason));
-        }
+        steps.extend(steering.lines());
     }
     if let Some(ttl) = &told.ttl {
         steps.push(format!("ttl {}: {}", ttl.value, ttl.reason));

@@ -12,6 +12,7 @@
 mod admission;
 mod bind;
 mod counters;
+mod draw;
 mod tcp;
 mod udp;
 pub mod views;
@@ -128,7 +129,7 @@ impl Answerer {
     fn answer(&self, query: &[u8], from: SocketAddr, transport: Transport, out: &mut Vec<u8>) -> bool {
         let view = self.views.load();
         let outcome: Outcome<'_> = match view.as_deref() {
-            Some(view) => answer(view, query, from.ip(), transport, &*self.heard, out),
+            Some(view) => answer(view, query, from.ip(), transport, &*self.heard, draw::next(), out),
             None => refuse(query, transport, out),
         };
         self.counters.count(transport, &outcome);

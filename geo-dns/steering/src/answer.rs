@@ -40,12 +40,14 @@ pub struct Outcome<'v> {
     pub zone: Option<&'v str>,
     /// The region named first in a steered answer.
     pub region: Option<&'v RegionName>,
+    /// On which ground a steered answer names whom it names.
+    pub basis: Option<Basis>,
     /// The answer did not fit; the client will ask over TCP.
     pub truncated: bool,
 }
 
 impl Outcome<'_> {
-    const SILENCE: Self = Self { rcode: None, zone: None, region: None, truncated: false };
+    const SILENCE: Self = Self { rcode: None, zone: None, region: None, basis: None, truncated: false };
 
     fn of(rcode: Rcode, truncated: bool) -> Self {
         Self { rcode: Some(rcode), truncated, ..Self::SILENCE }
@@ -57,7 +59,9 @@ impl Outcome<'_> {
 /// A question, since time is not the core's: it is put only for the one name whose answer tells it, so that all others pay nothing.
 pub type Heard<'h> = &'h dyn Fn() -> Option<Duration>;
 
-/// Answers a packet. `client` is the address it came from. The answer replaces what is in `out`; if the outcome has no
+/// Answers a packet. `client` is the address it came from. `draw` is a number that is another one for each packet: where a policy
+/// draws members, it decides who is drawn, and has no influence on anything else. The core draws no numbers itself, and does not
+/// take them from the packet: the ids of DNS over QUIC are all 0, and so are those of cacheable DNS over HTTPS. The answer replaces what is in `out`; if the outcome has no
 /// rcode, `out` is empty and nothing is to be sent.
 pub fn answer<'v>(
     view: &'v View,
@@ -65,6 +69,7 @@ pub fn answer<'v>(
     client: IpAddr,
     transport: Transport,
     heard: Heard<'_>,
+    draw: u64,
     out: &mut Vec<u8>,
 ) -> Outcome<'v> {
     let (asked, question) = match read(query) {
@@ -81,7 +86,7 @@ pub fn answer<'v>(
         (CLASS_IN | CLASS_CH, Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => begin.fault(Rcode::NotImp, None, out),
         (CLASS_IN, Rtype::AXFR) => begin.fault(Rcode::Refused, Some(Ede::NO_TRANSFER), out),
         (CLASS_IN, rtype) => {
-            let decision = decide(view, question.name.as_wire(), rtype, whom_for(&asked, client));
+            let decision = decide(view, question.name.as_wire(), rtype, whom_for(&asked, client, draw));
             write(&decision, begin.reply(out))
         }
         (CLASS_CH, rtype) => {
@@ -131,9 +136,9 @@ impl<'q> Beginning<'q> {
 }
 
 /// The client subnet's place if the query names one, else the place of whoever sent it.
-fn whom_for(asked: &Asked<'_>, source: IpAddr) -> Client {
+fn whom_for(asked: &Asked<'_>, source: IpAddr, draw: u64) -> Client {
     let subnet = asked.edns.and_then(|edns| edns.subnet?.place());
-    Client { place: subnet.unwrap_or(source), scoped: subnet.is_some() }
+    Client { place: subnet.unwrap_or(source), scoped: subnet.is_some(), draw }
 }
 
 /// How long a reply may be.
@@ -165,6 +170,7 @@ fn write<'v>(decision: &Decision<'v>, mut reply: Reply<'_, '_>) -> Outcome<'v> {
     Outcome {
         zone: decision.zone.map(|zone| zone.text.as_str()),
         region: named.map(|member| &member.region),
+        basis: decision.steered.map(|(_, variant)| variant.basis),
         ..Outcome::of(decision.rcode, truncated)
     }
 }
@@ -187,6 +193,9 @@ fn reason(decision: &Decision<'_>) -> Option<Ede> {
     match decision.steered.map(|(_, variant)| variant.basis) {
         Some(Basis::FailOpen) => Some(Ede::ALL_DOWN),
         Some(Basis::FailClosed) => Some(Ede::CLOSED),
+        Some(Basis::Panic) => Some(Ede::TOO_FEW),
+        Some(Basis::ClosedFence) => Some(Ede::FENCED),
+        Some(Basis::Fallback) => Some(Ede::FALLBACK),
         Some(Basis::DemotionIgnored) => Some(Ede::DOUBTED),
         _ => decision.cut_short.then_some(Ede::LOOSE_END),
     }

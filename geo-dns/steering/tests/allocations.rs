@@ -111,7 +111,7 @@ fn an_answer_allocates_nothing() {
                 for transport in [Transport::Udp, Transport::Tcp] {
                     let packet = query(name, rtype, options);
                     let before = ALLOCATIONS.get();
-                    let outcome = answer(&view, &packet, [127, 0, 0, 1].into(), transport, &|| None, &mut out);
+                    let outcome = answer(&view, &packet, [127, 0, 0, 1].into(), transport, &|| None, 0, &mut out);
                     let made = ALLOCATIONS.get() - before;
                     assert!(outcome.rcode.is_some() && out.len() > 12);
                     assert_eq!(made, 0, "{name} type {rtype} over {}", transport.as_str());
