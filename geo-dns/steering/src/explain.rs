@@ -67,14 +67,22 @@ pub struct Clamp {
 pub struct PlaceExplained {
     /// ISO 3166 code.
     pub country: Option<String>,
-    /// The city that stands for the country.
+    /// What ISO 3166-2 puts behind it.
+    pub subdivision: Option<String>,
+    /// The city, or the one that stands for the country if only that is known.
     pub city: Option<String>,
     /// Degrees north.
     pub latitude: Option<f64>,
     /// Degrees east.
     pub longitude: Option<f64>,
-    /// The network around the client that lies in the country whole, as `address/length`.
+    /// Number of the autonomous system that announces the address.
+    pub asn: Option<u32>,
+    /// The named prefix lists that the address is in.
+    pub lists: Vec<String>,
+    /// The network around the client that lies in this place whole, as `address/length`.
     pub network: String,
+    /// Which source knows the place: the embedded table, a file, or the World.
+    pub source: String,
     /// Where this comes from, or what is done without it.
     pub reason: String,
 }
@@ -237,7 +245,7 @@ fn scope(view: &View, decision: &Decision<'_>, client: IpAddr, rtype: Rtype) -> 
         }
         (Some((steering, _)), 0) if !steering.chain.asks_places() => "the policy asks for nobody's place",
         (Some(_), 0) => "every place leads to this answer at present",
-        (Some(_), _) => "the widest network around the client in which every country leads to this answer",
+        (Some(_), _) => "the widest network around the client in which every place leads to this answer",
     };
     Clamp { value: decision.scope.into(), reason: reason.to_owned() }
 }
@@ -245,16 +253,20 @@ fn scope(view: &View, decision: &Decision<'_>, client: IpAddr, rtype: Rtype) -> 
 fn place(view: &View, client: IpAddr) -> PlaceExplained {
     let spot = view.geo.spot(client);
     let reason = match (&spot.code, spot.location) {
-        (_, Some(_)) => "the country table".to_owned(),
-        (Some(code), None) => format!("the table has no place for {code}: taken to be at this server"),
+        (_, Some(_)) => spot.source.clone(),
+        (Some(code), None) => format!("{} has no place for {code}: taken to be at this server", spot.source),
         (None, None) => "no country has this address: taken to be at this server".to_owned(),
     };
     PlaceExplained {
         country: spot.code,
+        subdivision: spot.subdivision,
         city: spot.city,
         latitude: spot.location.map(|l| l.latitude),
         longitude: spot.location.map(|l| l.longitude),
+        asn: spot.asn,
+        lists: spot.lists,
         network: format!("{}/{}", masked(client, spot.prefix), spot.prefix),
+        source: spot.source,
         reason,
     }
 }

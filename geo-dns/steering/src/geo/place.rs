@@ -39,6 +39,8 @@ pub struct Place {
     pub location: Option<Location>,
     /// The named prefix lists that the address is in, sorted by name.
     pub lists: Vec<Arc<str>>,
+    /// Which source knows the ground (all but `asn` and `lists`): its number for [`super::Geo::source`].
+    pub source: u16,
 }
 
 impl Place {
@@ -51,5 +53,6 @@ impl Place {
         asn: None,
         location: None,
         lists: Vec::new(),
+        source: 0,
     };
 }

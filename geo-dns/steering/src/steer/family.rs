@@ -9,10 +9,10 @@
 //! Nearly always a root is an answer already. Nothing is allocated on the way, and every answer at its end is finished. What a draw
 //! decides is no matter of the client: a scope speaks of places and networks alone.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use crate::{
-    geo::{ClientNetwork, Geo, PlaceId},
+    geo::{ClientNetwork, Geo, Outcomes, SharedOutcomes},
     rr::{RrSet, Rtype},
 };
 
@@ -43,12 +43,12 @@ pub(crate) struct FamilyAnswers {
     buckets: Vec<Box<[u32]>>,
     /// Up to which point of a draw one is led where.
     draws: Vec<Box<[(u64, u32)]>>,
-    /// Where the way begins, by place; empty if it is one place for all.
-    by_place: Box<[u32]>,
-    /// Where it begins if there is no other place.
-    root: u32,
-    /// Whether the same is answered at all places, on whichever ground.
-    is_one_for_all: bool,
+    /// Which places begin alike; none if all of them do.
+    outcomes: Option<Arc<Outcomes>>,
+    /// Where the way begins, by outcome of the client's place.
+    roots: Box<[u32]>,
+    /// At which places the same is answered, on whichever ground; none if it is the same at all of them.
+    alike: Option<Arc<Outcomes>>,
 }
 
 /// A finished answer.
@@ -95,7 +95,12 @@ pub(super) enum What<'s> {
 
 impl FamilyAnswers {
     /// Runs the chain for each place. `prepared` has one entry by place, or a single one for all.
-    pub(super) fn settle(steered: &Steered<'_>, prepared: &[Prepared], what: What<'_>) -> Self {
+    pub(super) fn settle(
+        steered: &Steered<'_>,
+        prepared: &[Prepared],
+        what: What<'_>,
+        shared: &mut SharedOutcomes<'_>,
+    ) -> Self {
         let runner = |rtype| Runner::new(steered.members, rtype, steered.ttl, steered.take);
         let runners = match what {
             What::Own(rtype) => vec![runner(rtype)],
@@ -113,21 +118,17 @@ impl FamilyAnswers {
             roots.insert(prepared, root);
             by_place.push(root);
         }
-        let root = by_place.first().copied().unwrap_or_default();
-        let one_for_all = by_place.iter().all(|&other| other == root);
-        let by_place: Box<[u32]> = if one_for_all { Box::default() } else { by_place.into() };
         let Grown { variants, steps, seen, buckets, draws, .. } = grower.grown;
-        let class = |root: &u32| seen.get(*root as usize).map(|seen| seen.class);
-        let is_one_for_all = by_place.iter().all(|other| class(other) == class(&root));
-        Self { variants, steps, seen, buckets, draws, by_place, root, is_one_for_all }
-    }
-
-    fn root(&self, place: PlaceId) -> u32 {
-        self.by_place.get(place.index()).copied().unwrap_or(self.root)
+        let class = |root: &u32| seen.get(*root as usize).map_or(0, |seen| seen.class);
+        let classes: Vec<u32> = by_place.iter().map(class).collect();
+        let (outcomes, roots) = shared.get(&by_place);
+        let (alike, _) = shared.get(&classes);
+        Self { variants, steps, seen, buckets, draws, outcomes, roots, alike }
     }
 
     fn root_for(&self, geo: &Geo, client: IpAddr) -> u32 {
-        self.root(if self.by_place.is_empty() { PlaceId::NOWHERE } else { geo.place_of(client) })
+        let outcome = self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client)));
+        self.roots.get(outcome as usize).copied().unwrap_or_default()
     }
 
     /// The answer for a client. There always is one, possibly without records.
@@ -160,19 +161,10 @@ impl FamilyAnswers {
         self.seen.get(self.root_for(geo, client) as usize).is_some_and(|seen| seen.apart)
     }
 
-    fn class(&self, place: PlaceId) -> u32 {
-        self.seen.get(self.root(place) as usize).map_or(0, |seen| seen.class)
-    }
-
     /// Length of the widest prefix around a client in which everybody gets the same answer, or is drawn from the same.
     pub(crate) fn scope(&self, geo: &Geo, client: IpAddr) -> u8 {
-        let apart = self.tells_networks_apart(geo, client);
-        if self.is_one_for_all {
-            return if apart { ClientNetwork::of(client).prefix } else { 0 };
-        }
-        let own = self.class(geo.place_of(client));
-        let widest = geo.prefix_where(client, |place| self.class(place) == own);
-        if apart { widest.max(ClientNetwork::of(client).prefix) } else { widest }
+        let widest = self.alike.as_ref().map_or(0, |alike| geo.scope(client, alike));
+        if self.tells_networks_apart(geo, client) { widest.max(ClientNetwork::of(client).prefix) } else { widest }
     }
 }
 

@@ -30,11 +30,12 @@ use std::net::IpAddr;
 use model::{Location, NameTtl};
 
 use crate::{
-    geo::{ClientNetwork, Geo, Place, PlaceId},
+    geo::{ClientNetwork, Place, PlaceId, SharedOutcomes},
     rr::Rtype,
 };
 
 pub(crate) use chain::{Chain, Lacks, Rest, Source};
+use family::What;
 pub(crate) use family::{FamilyAnswers, Variant};
 pub(crate) use member::{Member, Standing};
 pub(crate) use prepare::{Prepared, biased, entry, holds_for};
@@ -75,24 +76,22 @@ impl Steering {
         (ttl, take): (NameTtl, usize),
         services: &[Service],
         home: &Home,
-        geo: &Geo,
+        shared: &mut SharedOutcomes<'_>,
     ) -> Self {
+        let geo = shared.geo();
         let prepared = |place: &Place| Prepared::of(&chain, &members, place, home);
         let prepared: Vec<Prepared> = match chain.asks_places() {
             false => vec![prepared(geo.place(PlaceId::NOWHERE))],
             true => (0..geo.places()).map(|number| prepared(geo.place(PlaceId(number as u32)))).collect(),
         };
         let steered = Steered { chain: &chain, members: &members, ttl, take };
-        let own = |rtype| (rtype, FamilyAnswers::settle(&steered, &prepared, family::What::Own(rtype)));
-        let mut families = match members.iter().any(|member| member.target.is_some()) {
-            true => vec![own(Rtype::CNAME)],
-            false => vec![own(Rtype::A), own(Rtype::AAAA)],
+        let mut settle = |rtype, what| (rtype, FamilyAnswers::settle(&steered, &prepared, what, shared));
+        let own: &[Rtype] = match members.iter().any(|member| member.target.is_some()) {
+            true => &[Rtype::CNAME],
+            false => &[Rtype::A, Rtype::AAAA],
         };
-        families.extend(
-            services.iter().map(|service| {
-                (service.rtype, FamilyAnswers::settle(&steered, &prepared, family::What::Hints(service)))
-            }),
-        );
+        let mut families: Vec<_> = own.iter().map(|rtype| settle(*rtype, What::Own(*rtype))).collect();
+        families.extend(services.iter().map(|service| settle(service.rtype, What::Hints(service))));
         Self { chain, take, members, families }
     }
 }

@@ -9,6 +9,7 @@ use hickory_proto::rr::{self, RData, rdata};
 use model::{Plan, RecordData, RegionName, Steered, TypeNumber};
 
 use crate::{
+    geo::{ListsError, SharedOutcomes},
     name::{Name, hickory_name, is_within, suffixes},
     rr::{RrSet, Rtype, encode_rdata},
     steer::{Home, Lacks, Service, Source, Steering},
@@ -51,6 +52,9 @@ pub enum CompileError {
         /// What is not there.
         missing: String,
     },
+    /// Prefix lists that cannot be laid over what is known of places.
+    #[error("the prefix lists are not usable: {0}")]
+    Lists(#[from] ListsError),
     /// Two zones with one origin.
     #[error("zone {zone} is there twice; put its names into one")]
     TwiceTheZone {
@@ -62,7 +66,10 @@ pub enum CompileError {
 pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileError> {
     let home = plan.world.region(&inputs.server_region);
     let home = Home { id: home.map_or(0, |r| r.id), location: home.map(|r| r.location) };
-    let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new() };
+    let lists = plan.world.prefix_lists.iter().map(|list| (list.name.clone(), list.prefixes.clone()));
+    let geo = inputs.geo.with_lists(&lists.collect::<Vec<_>>())?;
+    let shared = SharedOutcomes::new(&geo);
+    let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new(), shared };
     let mut zones = HashMap::new();
     for zone in &plan.world.zones {
         let compiled = ZoneCompiler::new(zone, plan)?.finish(&mut steerings)?;
@@ -77,7 +84,7 @@ pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileE
         server_region: inputs.server_region.clone(),
         demoted: inputs.demoted.clone(),
         identity: identity(plan, &inputs.server_region),
-        geo: inputs.geo.clone(),
+        geo: geo.clone(),
         load_permille: inputs.load_permille.clone(),
         home,
         zones,
@@ -116,6 +123,7 @@ struct Steerings<'p> {
     inputs: &'p ViewInputs,
     home: &'p Home,
     known: Vec<(&'p Steered, Arc<Steering>)>,
+    shared: SharedOutcomes<'p>,
 }
 
 impl<'p> Steerings<'p> {
@@ -130,7 +138,7 @@ impl<'p> Steerings<'p> {
         Ok(steering)
     }
 
-    fn settle(&self, zone: &str, steered: &Steered) -> Result<Steering, CompileError> {
+    fn settle(&mut self, zone: &str, steered: &Steered) -> Result<Steering, CompileError> {
         let missing = |(what, missing): Lacks| CompileError::Missing {
             zone: zone.to_owned(),
             name: steered.name.clone(),
@@ -154,7 +162,7 @@ impl<'p> Steerings<'p> {
             let service = Service::parse(rtype, &wire);
             services.push(service.ok_or_else(|| unusable(text, "its target is not `.`, or it has hints".to_owned()))?);
         }
-        Ok(Steering::settle((chain, members), (steered.ttl, steered.take), &services, self.home, &self.inputs.geo))
+        Ok(Steering::settle((chain, members), (steered.ttl, steered.take), &services, self.home, &mut self.shared))
     }
 }
 

@@ -1,3 +1,7 @@
+mod databases;
+mod layers;
+mod writer;
+
 use std::net::IpAddr;
 
 use proptest::prelude::*;
