@@ -44,11 +44,11 @@ pub(crate) struct FamilyAnswers {
     /// Up to which point of a draw one is led where.
     draws: Vec<Box<[(u64, u32)]>>,
     /// Which places begin alike; none if all of them do.
-    beginnings: Option<Arc<Outcomes>>,
-    /// Where the way begins, by what its place leads to in `beginnings`.
+    outcomes: Option<Arc<Outcomes>>,
+    /// Where the way begins, by outcome of the client's place.
     roots: Box<[u32]>,
-    /// Which places are answered alike, on whichever ground; none if all of them are.
-    answers: Option<Arc<Outcomes>>,
+    /// At which places the same is answered, on whichever ground; none if it is the same at all of them.
+    alike: Option<Arc<Outcomes>>,
 }
 
 /// A finished answer.
@@ -121,13 +121,13 @@ impl FamilyAnswers {
         let Grown { variants, steps, seen, buckets, draws, .. } = grower.grown;
         let class = |root: &u32| seen.get(*root as usize).map_or(0, |seen| seen.class);
         let classes: Vec<u32> = by_place.iter().map(class).collect();
-        let (beginnings, roots) = shared.get(&by_place);
-        let (answers, _) = shared.get(&classes);
-        Self { variants, steps, seen, buckets, draws, beginnings, roots, answers }
+        let (outcomes, roots) = shared.get(&by_place);
+        let (alike, _) = shared.get(&classes);
+        Self { variants, steps, seen, buckets, draws, outcomes, roots, alike }
     }
 
     fn root_for(&self, geo: &Geo, client: IpAddr) -> u32 {
-        let outcome = self.beginnings.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client)));
+        let outcome = self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client)));
         self.roots.get(outcome as usize).copied().unwrap_or_default()
     }
 
@@ -163,7 +163,7 @@ impl FamilyAnswers {
 
     /// Length of the widest prefix around a client in which everybody gets the same answer, or is drawn from the same.
     pub(crate) fn scope(&self, geo: &Geo, client: IpAddr) -> u8 {
-        let widest = self.answers.as_ref().map_or(0, |outcomes| geo.scope(client, outcomes));
+        let widest = self.alike.as_ref().map_or(0, |alike| geo.scope(client, alike));
         if self.tells_networks_apart(geo, client) { widest.max(ClientNetwork::of(client).prefix) } else { widest }
     }
 }

@@ -35,6 +35,7 @@ use crate::{
 };
 
 pub(crate) use chain::{Chain, Lacks, Rest, Source};
+use family::What;
 pub(crate) use family::{FamilyAnswers, Variant};
 pub(crate) use member::{Member, Standing};
 pub(crate) use prepare::{Prepared, biased, entry, holds_for};
@@ -84,15 +85,13 @@ impl Steering {
             true => (0..geo.places()).map(|number| prepared(geo.place(PlaceId(number as u32)))).collect(),
         };
         let steered = Steered { chain: &chain, members: &members, ttl, take };
+        let mut settle = |rtype, what| (rtype, FamilyAnswers::settle(&steered, &prepared, what, shared));
         let own: &[Rtype] = match members.iter().any(|member| member.target.is_some()) {
             true => &[Rtype::CNAME],
             false => &[Rtype::A, Rtype::AAAA],
         };
-        let own = own.iter().map(|rtype| (*rtype, family::What::Own(*rtype)));
-        let hints = services.iter().map(|service| (service.rtype, family::What::Hints(service)));
-        let families =
-            own.chain(hints).map(|(rtype, what)| (rtype, FamilyAnswers::settle(&steered, &prepared, what, shared)));
-        let families = families.collect();
+        let mut families: Vec<_> = own.iter().map(|rtype| settle(*rtype, What::Own(*rtype))).collect();
+        families.extend(services.iter().map(|service| settle(service.rtype, What::Hints(service))));
         Self { chain, take, members, families }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use model::{Plan, RecordData, RegionName, Steered, TypeNumber};
 
 use crate::{
-    geo::SharedOutcomes,
+    geo::{ListsError, SharedOutcomes},
     name::{Name, is_within, suffixes},
     rr::{RrSet, Rtype},
     steer::{Home, Lacks, Service, Source, Steering},
@@ -51,6 +51,9 @@ pub enum CompileError {
         /// What is not there.
         missing: String,
     },
+    /// Prefix lists that cannot be laid over what is known of places.
+    #[error("the prefix lists are not usable: {0}")]
+    Lists(#[from] ListsError),
     /// Two zones with one origin.
     #[error("zone {zone} is there twice; put its names into one")]
     TwiceTheZone {
@@ -62,7 +65,9 @@ pub enum CompileError {
 pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileError> {
     let home = plan.world.region(&inputs.server_region);
     let home = Home { id: home.map_or(0, |r| r.id), location: home.map(|r| r.location) };
-    let shared = SharedOutcomes::new(&inputs.geo);
+    let lists = plan.world.prefix_lists.iter().map(|list| (list.name.clone(), list.prefixes.clone()));
+    let geo = inputs.geo.with_lists(&lists.collect::<Vec<_>>())?;
+    let shared = SharedOutcomes::new(&geo);
     let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new(), shared };
     let mut zones = HashMap::new();
     let mut names = Names::of(&plan.world);
@@ -80,7 +85,7 @@ pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileE
         server_region: inputs.server_region.clone(),
         demoted: inputs.demoted.clone(),
         identity: identity(plan, &inputs.server_region),
-        geo: inputs.geo.clone(),
+        geo: geo.clone(),
         load_permille: inputs.load_permille.clone(),
         home,
         zones,
