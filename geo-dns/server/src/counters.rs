@@ -257,7 +257,7 @@ mod tests {
         packet.extend(label.bytes().chain([0, 0, 1, 0, 1]));
         tally.turn_to(Some(view));
         let mut out = Vec::new();
-        tally.count(&answer(view, &packet, [127, 0, 0, 1].into(), Transport::Udp, &|| None, &mut out));
+        tally.count(&answer(view, &packet, [127, 0, 0, 1].into(), Transport::Udp, &|| None, 0, &mut out));
     }
 
     #[test]
