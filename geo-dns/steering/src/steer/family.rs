@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    Basis, Chain, Member, Prepared, Share, Steered, Ttl, draw,
+    Basis, Chain, Member, Prepared, PreparedPlaces, Share, Steered, Ttl, draw,
     run::{Oracle, Question, Runner, Unknown, Walk},
     service::{Service, octets},
     sticky::{self, BUCKETS},
@@ -29,7 +29,7 @@ const MAX_ASKS: usize = 6;
 
 /// How many ways there are from one root at most. Where questions have made so many, what else would be asked is taken to follow
 /// from the answers before.
-const MAX_WAYS: usize = 1 << 16;
+const MAX_WAYS: usize = 1 << 14;
 
 /// The answers of one type. A and AAAA are judged apart, each on the members that have such an address.
 #[derive(Debug)]
@@ -94,10 +94,10 @@ pub(super) enum What<'s> {
 }
 
 impl FamilyAnswers {
-    /// Runs the chain for each place. `prepared` has one entry by place, or a single one for all.
+    /// Runs the chain for each way in which places prepare it.
     pub(super) fn settle(
         steered: &Steered<'_>,
-        prepared: &[Prepared],
+        places: &PreparedPlaces,
         what: What<'_>,
         shared: &mut SharedOutcomes<'_>,
     ) -> Self {
@@ -108,16 +108,9 @@ impl FamilyAnswers {
         };
         let mut grower =
             Grower { chain: steered.chain, members: steered.members, runners, what, grown: Grown::default() };
-        let mut roots: HashMap<&Prepared, u32> = HashMap::new();
-        let mut by_place = Vec::with_capacity(prepared.len());
-        for prepared in prepared {
-            let root = match roots.get(prepared) {
-                Some(root) => *root,
-                None => grower.grow(prepared, &mut Vec::new(), 1),
-            };
-            roots.insert(prepared, root);
-            by_place.push(root);
-        }
+        let grown: Vec<u32> = places.ways.iter().map(|way| grower.grow(way, &mut Vec::new(), 1)).collect();
+        let root = |way: &u32| grown.get(*way as usize).copied().unwrap_or_default();
+        let by_place: Vec<u32> = places.by_place.iter().map(root).collect();
         let Grown { variants, steps, seen, buckets, draws, .. } = grower.grown;
         let class = |root: &u32| seen.get(*root as usize).map_or(0, |seen| seen.class);
         let classes: Vec<u32> = by_place.iter().map(class).collect();
@@ -246,7 +239,7 @@ impl Grower<'_> {
     fn taken_for_granted(&self, question: &Question, told: &[(Question, u32)], ways: usize) -> Option<u32> {
         let asks = told.iter().filter(|(question, _)| matches!(question, Question::In(_))).count();
         match question {
-            Question::In(_) => (asks >= MAX_ASKS).then_some(1),
+            Question::In(_) => (asks >= MAX_ASKS || ways * 2 > MAX_WAYS).then_some(1),
             _ if ways * branches(question) <= MAX_WAYS => None,
             _ => {
                 let sum = told.iter().fold(told.len(), |sum, (_, answer)| sum.wrapping_mul(31) + *answer as usize);

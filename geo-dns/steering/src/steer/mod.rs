@@ -38,6 +38,7 @@ pub(crate) use chain::{Chain, Lacks, Rest, Source};
 use family::What;
 pub(crate) use family::{FamilyAnswers, Variant};
 pub(crate) use member::{Member, Standing};
+use prepare::PreparedPlaces;
 pub(crate) use prepare::{Prepared, biased, entry, holds_for};
 pub use run::Basis;
 pub(crate) use run::{Limit, Ttl};
@@ -79,13 +80,14 @@ impl Steering {
         shared: &mut SharedOutcomes<'_>,
     ) -> Self {
         let geo = shared.geo();
-        let prepared = |place: &Place| Prepared::of(&chain, &members, place, home);
-        let prepared: Vec<Prepared> = match chain.asks_places() {
-            false => vec![prepared(geo.place(PlaceId::NOWHERE))],
-            true => (0..geo.places()).map(|number| prepared(geo.place(PlaceId(number as u32)))).collect(),
-        };
+        let mut places = PreparedPlaces::default();
+        let mut add = |place: &Place| places.add(Prepared::of(&chain, &members, place, home));
+        match chain.asks_places() {
+            false => add(geo.place(PlaceId::NOWHERE)),
+            true => (0..geo.places()).for_each(|number| add(geo.place(PlaceId(number as u32)))),
+        }
         let steered = Steered { chain: &chain, members: &members, ttl, take };
-        let mut settle = |rtype, what| (rtype, FamilyAnswers::settle(&steered, &prepared, what, shared));
+        let mut settle = |rtype, what| (rtype, FamilyAnswers::settle(&steered, &places, what, shared));
         let own: &[Rtype] = match members.iter().any(|member| member.target.is_some()) {
             true => &[Rtype::CNAME],
             false => &[Rtype::A, Rtype::AAAA],

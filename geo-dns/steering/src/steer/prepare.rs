@@ -1,7 +1,7 @@
 //! What a place settles of a chain: which fences hold, and in which order members come. Places for which all of this is the same
 //! share their answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use model::{Clients, NoneLeft, RegionName};
 
@@ -29,6 +29,31 @@ pub(crate) struct Ordered {
     pub(crate) first: Vec<usize>,
     /// The others; in this order, unless they are drawn, or told apart by the client's network.
     pub(crate) rest: Vec<usize>,
+}
+
+/// A chain, for all places: what it comes to, and at which place to what. There may be very many places, and few ways to prepare.
+#[derive(Debug, Default)]
+pub(super) struct PreparedPlaces {
+    pub(super) ways: Vec<Prepared>,
+    /// By place, or a single one for all; the number of one of the ways.
+    pub(super) by_place: Vec<u32>,
+    known: HashMap<Prepared, u32>,
+}
+
+impl PreparedPlaces {
+    /// The next place.
+    pub(super) fn add(&mut self, prepared: Prepared) {
+        let number = match self.known.get(&prepared) {
+            Some(number) => *number,
+            None => {
+                let number = self.ways.len() as u32;
+                self.ways.push(prepared.clone());
+                self.known.insert(prepared, number);
+                number
+            }
+        };
+        self.by_place.push(number);
+    }
 }
 
 impl Ordered {

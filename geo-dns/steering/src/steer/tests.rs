@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use model::{AllDown, Location, NameTtl, RegionName, SteeringPolicy, Verdict};
+use model::{AllDown, Clients, Location, NameTtl, RegionName, SteeringPolicy, Verdict};
 
 use super::{
     chain::Stage,
@@ -154,4 +154,33 @@ fn a_bias_makes_a_regions_area_larger_or_smaller() {
     for (bias, want) in [(0, 100.0), (50, 50.0), (99, 1.0), (-50, 200.0), (-75, 400.0)] {
         assert!((biased(100.0, bias) - want).abs() < 1e-9, "{bias}");
     }
+}
+
+#[test]
+fn the_most_specific_entry_counts() {
+    let texts = ["*", "europe", "DE", "DE-BE", "DE/berlin", "AS64500", "list:office", "list:partner", "US/Berlin"];
+    let entries: BTreeMap<Clients, usize> =
+        texts.iter().enumerate().map(|(n, text)| (text.parse().unwrap(), n)).collect();
+    let check = |place: &Place, want: &str| {
+        let found = entry(&entries, place).map(|(_, n)| texts[*n]);
+        assert_eq!(found, Some(want), "{place:?}");
+    };
+    let mut place = Place::default();
+    check(&place, "*");
+    place.continent = Some(*b"EU");
+    check(&place, "europe");
+    place.country = Some(*b"DE");
+    check(&place, "DE");
+    place.subdivision = Some("BE".into());
+    check(&place, "DE-BE");
+    place.city = Some("Berlin".into());
+    check(&place, "DE/berlin");
+    place.asn = Some(64500);
+    check(&place, "AS64500");
+    place.lists = vec!["partner".into()];
+    check(&place, "list:partner");
+    place.lists = vec!["office".into(), "partner".into()];
+    check(&place, "list:office");
+    place.lists = vec!["other".into()];
+    check(&place, "AS64500");
 }

@@ -8,7 +8,7 @@ use model::{AllDown, Clients, NoneLeft, Plan, Policy, RegionName, SteeringPolicy
 use proptest::prelude::*;
 
 use super::{
-    policies::{plan_of, view_under},
+    policies::{fine_geo, plan_of, view_under},
     scopes::{client, promise_holds},
     world::*,
 };
@@ -25,7 +25,7 @@ fn some() -> impl Strategy<Value = Vec<RegionName>> {
 }
 
 fn clients() -> impl Strategy<Value = Clients> {
-    let texts = ["*", "europe", "asia", "DE", "FR", "US", "DE/Berlin", "AS64500"];
+    let texts = ["*", "europe", "asia", "DE", "FR", "US", "DE-BE", "AS64500", "list:office"];
     prop::sample::select(texts.map(|text| text.parse::<Clients>().unwrap()).to_vec())
 }
 
@@ -96,7 +96,7 @@ impl Case {
 
     fn view_at(&self, region: &str) -> View {
         let load_permille = self.loads.iter().map(|(region, load)| (region_name(region), *load)).collect();
-        let inputs = ViewInputs { geo: geo(), load_permille, ..ViewInputs::new(region_name(region)) };
+        let inputs = ViewInputs { geo: fine_geo(), load_permille, ..ViewInputs::new(region_name(region)) };
         View::compile(&self.plan, &inputs).unwrap()
     }
 }
@@ -112,7 +112,8 @@ fn case() -> impl Strategy<Value = Case> {
     )
         .prop_map(|((steps, other), (states, loads), (take, panic_below, closed, standby), (client, draw))| {
             let mut plan = plan_of(
-                "[step]\nkind = \"shuffle\"\n---\nwww: https = \"1 . alpn=h2\"\n[[policy.other.step]]\nkind = \"shuffle\"",
+                "[step]\nkind = \"shuffle\"\n---\nwww: https = \"1 . alpn=h2\"\n[[policy.other.step]]\nkind = \"shuffle\"\n\
+                 [[prefix_list]]\nname = \"office\"\nprefixes = [\"5.1.0.0/20\", \"3.0.0.0/9\", \"2a00:5::/40\"]",
             );
             plan.world.policies = [("p".into(), Policy { steps }), ("other".into(), Policy { steps: other })].into();
             let pool = plan.world.pools.get_mut("web").unwrap();
@@ -135,7 +136,7 @@ fn data(packet: &[u8]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn laws_of_all_chains(case in case(), noise in prop::collection::vec(any::<u128>(), 4)) {
@@ -164,7 +165,7 @@ proptest! {
         }
         // Who is nowhere is at the server; all others get the same answer everywhere.
         if view.geo.place(view.geo.place_of(case.client)).location.is_some() {
-            for region in REGIONS {
+            for region in ["eu-west", "ap-south"] {
                 let there = ask(&case.view_at(region), &format!("www.shop.test A @{} draw={draw}", case.client)).1;
                 prop_assert_eq!(&data(&there), &answers[0].1, "{}", region);
             }

@@ -1,13 +1,19 @@
 //! Each policy by examples: a world, a client, and whom it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use hickory_proto::op::Message;
 use model::{Plan, PlanId, RegionName, Subject, SubjectState, Verdict, World};
 
 use super::{scopes::answer_for, world::*};
-use crate::{Basis, Rtype, View, ViewInputs, explain};
+use crate::{
+    Basis, Rtype, View, ViewInputs, explain,
+    geo::{Geo, read_prefixes},
+};
 
 /// Four regions, two pools; `www.shop.test` is steered by policy `p`, which a test writes.
 const WORLD: &str = r#"
@@ -103,10 +109,18 @@ fn without(mut plan: Plan, regions: &str) -> Plan {
     plan
 }
 
+/// The usual places, and finer ones in them: 5.2/16 is in Berlin's state, 5.3/16 is announced by AS64500, and of 5.4/16 the upper
+/// half is said to be in the US.
+pub(super) fn fine_geo() -> Arc<Geo> {
+    let text = "5.2.0.0/16 country=DE subdivision=BE location=52.5,13.4\n5.3.0.0/16 country=DE asn=64500 location=50.1,8.7\n\
+                5.4.128.0/17 country=US location=41.9,-87.7\n2a00:7::/32 country=DE asn=64500 location=50.1,8.7\n";
+    Arc::new(geo().with(&[read_prefixes(text, "a test").unwrap()]).unwrap())
+}
+
 pub(super) fn view_under(plan: &Plan, loads: &[(&str, u32)]) -> View {
     let load_permille: BTreeMap<RegionName, u32> =
         loads.iter().map(|(region, load)| (region_name(region), *load)).collect();
-    let inputs = ViewInputs { geo: geo(), load_permille, ..ViewInputs::new(region_name("us-east")) };
+    let inputs = ViewInputs { geo: fine_geo(), load_permille, ..ViewInputs::new(region_name("us-east")) };
     View::compile(plan, &inputs).unwrap()
 }
 
@@ -154,6 +168,44 @@ fn a_map_puts_regions_first_and_the_most_specific_entry_counts() {
     check(&without(plan.clone(), "eu-west"), ["ap-south", "ap-south", "us-east", "us-east", "us-east"]);
     check(&without(plan.clone(), "us-east"), ["eu-west", "ap-south", "eu-west", "ap-south", "eu-west"]);
     check(&without(plan, "ap-south us-east"), ["eu-west"; 5]);
+}
+
+#[test]
+fn a_map_knows_subdivisions_autonomous_systems_and_prefix_lists() {
+    let plan = plan_of(
+        r#"
+        [step]
+        kind = "map"
+        [step.orders]
+        DE = ["eu-west"]
+        DE-BE = ["us-east"]
+        AS64500 = ["ap-south"]
+        "list:office" = ["us-east"]
+        "list:partner" = ["ap-south"]
+        ---
+        [[prefix_list]]
+        name = "partner"
+        prefixes = ["5.1.1.0/24", "5.3.7.0/24"]
+        [[prefix_list]]
+        name = "office"
+        prefixes = ["5.1.1.128/25", "2a00:7::/48"]
+        "#,
+    );
+    let view = view_under(&plan, &[]);
+    let check = |client: &str, rtype: &str, want: &str, scope: u8| {
+        assert_eq!(regions(&view, &format!("www.shop.test {rtype} @{client}")), [want], "{client}");
+        assert_eq!(answer_for(&view, &format!("www.shop.test {rtype}"), client.parse().unwrap()).1, scope, "{client}");
+    };
+    check("5.1.2.1", "A", "eu-west", 23);
+    check("5.2.0.1", "A", "us-east", 16);
+    check("5.3.0.1", "A", "ap-south", 16);
+    check("5.3.7.1", "A", "ap-south", 16);
+    check("5.1.1.1", "A", "ap-south", 25);
+    // In both lists: the first by its name counts.
+    check("5.1.1.200", "A", "us-east", 25);
+    // ap-south has no IPv6 address, so that the list makes no difference to its neighbours.
+    check("2a00:7::1", "AAAA", "us-east", 32);
+    check("2a00:8::1", "AAAA", "eu-west", 29);
 }
 
 #[test]
@@ -390,7 +442,8 @@ fn sticky_clients_stay_when_another_member_leaves() {
     let moved: Vec<&str> = whole.iter().zip(&left).filter(|(b, _)| **b == "eu-west").map(|(_, after)| *after).collect();
     assert!(portion(&moved, "us-east").abs_diff(667) < 70, "{}", portion(&moved, "us-east"));
     assert_eq!(answer_for(&view_under(&plan, &[]), "www.shop.test A", "5.1.1.1".parse().unwrap()).1, 24);
-    let there = View::compile(&plan, &ViewInputs::new(region_name("ap-south"))).unwrap();
+    let there =
+        View::compile(&plan, &ViewInputs { geo: fine_geo(), ..ViewInputs::new(region_name("ap-south")) }).unwrap();
     assert_eq!(placed(&there), whole, "all servers agree");
 }
 
@@ -491,7 +544,7 @@ fn an_alias_at_the_apex_has_the_addresses_of_its_target() {
             assert_eq!(regions(&view, &format!("{name} A @{client}")), [region], "{name}");
         }
     }
-    assert_eq!(answer_for(&view, "shop.test A", "5.1.1.1".parse().unwrap()).1, 8);
+    assert_eq!(answer_for(&view, "shop.test A", "5.200.1.1".parse().unwrap()).1, 9);
     assert_eq!(told("flat.shop.test AAAA"), "No Error aa\nflat.shop.test. 77 AAAA 2001:db8::9\n");
     assert!(told("flat.shop.test A").starts_with("No Error aa\nauthority "));
     assert!(told("shop.test MX").contains("10 mail.else.test."));
@@ -514,7 +567,7 @@ fn a_steered_alias_leads_to_the_members_name() {
     // A region without a name is passed over: from Kolkata Dublin is nearer than Virginia.
     assert_eq!(told("", "www.shop.test A @49.1.1.1"), eu);
     assert_eq!(told("eu-west", "www.shop.test A @5.1.1.1"), "No Error aa\nwww.shop.test. 2 CNAME us.cdn.test.\n");
-    assert_eq!(answer_for(&view(""), "www.shop.test A", "5.1.1.1".parse().unwrap()).1, 8);
+    assert_eq!(answer_for(&view(""), "www.shop.test A", "5.200.1.1".parse().unwrap()).1, 9);
     let view = view("");
     let (outcome, _) = ask(&view, "www.shop.test A @5.1.1.1");
     assert_eq!(outcome.region.map(RegionName::as_str), Some("eu-west"));
