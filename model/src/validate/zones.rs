@@ -11,6 +11,7 @@ use crate::{
     Pool, Record, RecordData, Soa, Steered, SteeringPolicy, TypeNumber, World, Zone,
     errors::{KeyPath, did_you_mean},
     limits,
+    rdata::one_text,
 };
 
 /// Longest chain of aliases; resolvers give up at about as many.
@@ -133,17 +134,7 @@ fn check_other((rtype, value): (&str, &str), record: &Record, path: &KeyPath, fa
 
 /// Whether data of TXT, which may be several strings of any bytes, is what `type = "TXT"` would make of one text.
 fn is_one_text(value: &str) -> bool {
-    let Ok(wire) = TypeNumber(16).wire(value) else { return false };
-    let (mut rest, mut text) = (&wire[..], Vec::new());
-    while let Some((&length, after)) = rest.split_first() {
-        let (string, after) = after.split_at(usize::from(length).min(after.len()));
-        if string.is_empty() || (length < 255 && !after.is_empty()) {
-            return false;
-        }
-        text.extend(string);
-        rest = after;
-    }
-    limits::TXT_BYTES.contains(&(text.len() as u64)) && String::from_utf8(text).is_ok()
+    TypeNumber(16).wire(value).is_ok_and(|data| one_text(&data).is_some())
 }
 
 /// Rules between records of one owner: CNAME alone, nothing twice, one TTL per set (RFC 2181, 5.2).
