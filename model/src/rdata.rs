@@ -11,7 +11,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::labels::{LABEL_MAX, escaped, finish_wire, push_label};
 
+mod bytes;
 mod svcb;
+
+pub(crate) use bytes::one_text;
 
 /// A record type by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,11 +118,16 @@ impl TypeNumber {
     pub fn wire(self, value: &str) -> Result<Vec<u8>, String> {
         let words = words(value)?;
         let mut words = words.as_slice();
+        let fields = self.form().and_then(|form| form.2);
         let mut out = Vec::new();
         if words.first().is_some_and(|word| !word.quoted && word.bytes == b"#" && word.escaped) {
             out = unknown(&words[1..])?;
+            if let Some(fields) = fields
+                && bytes::check(fields, &mut out).is_none()
+            {
+                return Err(format!("these {} bytes do not have its form", out.len()));
+            }
         } else {
-            let fields = self.form().and_then(|form| form.2);
             let fields = fields.ok_or("data of this type is written `\\# LENGTH HEX` (RFC 3597)")?;
             for field in fields {
                 field.read(&mut words, &mut out)?;

@@ -13,6 +13,7 @@ use crate::{
     Pool, Record, RecordData, Soa, Steered, SteeringPolicy, Step, TypeNumber, World, Zone,
     errors::{KeyPath, did_you_mean},
     limits,
+    rdata::one_text,
 };
 
 /// Longest chain of aliases; resolvers give up at about as many.
@@ -146,28 +147,16 @@ fn check_other((rtype, value): (&str, &str), record: &Record, path: &KeyPath, fa
 
 /// Whether data of TXT, which may be several strings of any bytes, is what `type = "TXT"` would make of one text.
 fn is_one_text(value: &str) -> bool {
-    let Ok(wire) = TypeNumber(16).wire(value) else { return false };
-    let (mut rest, mut text) = (&wire[..], Vec::new());
-    while let Some((&length, after)) = rest.split_first() {
-        let (string, after) = after.split_at(usize::from(length).min(after.len()));
-        if string.is_empty() || (length < 255 && !after.is_empty()) {
-            return false;
-        }
-        text.extend(string);
-        rest = after;
-    }
-    limits::TXT_BYTES.contains(&(text.len() as u64)) && String::from_utf8(text).is_ok()
+    TypeNumber(16).wire(value).is_ok_and(|data| one_text(&data).is_some())
 }
 
 /// Rules between records of one owner: CNAME alone, ALIAS without other addresses, nothing twice, one TTL per set (RFC 2181, 5.2).
 fn check_records_together(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
-    let mut by_owner: BTreeMap<&str, Vec<(usize, &Record)>> = BTreeMap::new();
-    for (i, record) in zone.records.iter().enumerate() {
-        by_owner.entry(&record.name).or_default().push((i, record));
-    }
-    for (owner, records) in by_owner {
-        let alias = records.iter().find(|(_, r)| matches!(r.data, RecordData::Cname(_)));
-        if let Some((at, _)) = alias.filter(|_| records.len() > 1) {
+    let mut by_owner: Vec<(usize, &Record)> = zone.records.iter().enumerate().collect();
+    by_owner.sort_by_key(|(_, record)| &record.name);
+    for records in by_owner.chunk_by(|a, b| a.1.name == b.1.name) {
+        let [(_, Record { name: owner, .. }), _, ..] = records else { continue };
+        if let Some((at, _)) = records.iter().find(|(_, r)| matches!(r.data, RecordData::Cname(_))) {
             faults.add(path.at(*at).key("name"), format!("a CNAME stands alone: `{owner}` has other records, too"));
             continue;
         }
@@ -180,13 +169,15 @@ fn check_records_together(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
         }
         let (mut seen, mut ttls) = (BTreeSet::new(), BTreeMap::new());
         for (i, record) in records {
-            if !seen.insert(data_key(&record.data)) {
-                faults.add(path.at(i), format!("`{owner}` has this very record already"));
+            let (rtype, data) = data_key(&record.data);
+            // TXT and TYPE16 are two ways to write one type.
+            let first = *ttls.entry(record.data.number()).or_insert(record.ttl);
+            if !seen.insert((rtype, data)) {
+                faults.add(path.at(*i), format!("`{owner}` has this very record already"));
             }
-            let first = *ttls.entry(data_key(&record.data).0).or_insert(record.ttl);
             if first != record.ttl {
-                let what = format!("the {} records of `{owner}` must have one TTL", data_key(&record.data).0);
-                faults.add(path.at(i).key("ttl"), what);
+                let what = format!("the {rtype} records of `{owner}` must have one TTL");
+                faults.add(path.at(*i).key("ttl"), what);
             }
         }
     }

@@ -5,11 +5,7 @@ use super::{
     names::{in_data, of_token},
     ttl,
 };
-use crate::{
-    RecordData, Soa, TypeNumber,
-    labels::{escaped, write_label},
-    limits,
-};
+use crate::{RecordData, Soa, TypeNumber, labels::write_label, rdata::one_text};
 
 /// What a record says.
 pub(super) enum Data {
@@ -75,21 +71,12 @@ fn soa(words: &[Token<'_>], origin: Option<&str>) -> Result<Soa, String> {
 /// A TXT record as a World says it: one text, cut into strings of 255 bytes. One that is cut in another way, or is no text, keeps
 /// its strings, as the data of `TYPE16`.
 fn texts(words: &[Token<'_>]) -> Result<RecordData, String> {
-    let mut bytes = Vec::new();
-    let mut is_plain = !words.is_empty();
-    for (at, word) in words.iter().enumerate() {
-        let before = bytes.len();
-        let mut rest = word.text.bytes();
-        while let Some(byte) = rest.next() {
-            bytes.push(if byte == b'\\' { escaped(&mut rest)? } else { byte });
-        }
-        is_plain &= at + 1 == words.len() || bytes.len() - before == 255;
-    }
-    let fits = limits::TXT_BYTES.contains(&(bytes.len() as u64)) && bytes.len() > 255 * (words.len().max(1) - 1);
-    match String::from_utf8(bytes) {
-        Ok(text) if is_plain && fits && text.len() <= 255 * words.len() => Ok(RecordData::Txt(text)),
-        _ => other(TypeNumber(16), words, None),
-    }
+    let value = raw(words);
+    Ok(text_of(&TypeNumber(16).wire(&value)?, value))
+}
+
+fn text_of(wire: &[u8], value: String) -> RecordData {
+    one_text(wire).map_or_else(|| data_of(TypeNumber(16), value), RecordData::Txt)
 }
 
 fn other(rtype: TypeNumber, words: &[Token<'_>], origin: Option<&str>) -> Result<RecordData, String> {
@@ -143,6 +130,7 @@ fn by_bytes(rtype: TypeNumber, value: &str) -> Result<RecordData, String> {
         28 => RecordData::Aaaa(<[u8; 16]>::try_from(&bytes[..]).map_err(|_| wrong("an IPv6 address"))?.into()),
         5 => RecordData::Cname(name(&bytes).ok_or_else(|| wrong("a name"))?),
         2 | 12 | 39 => data_of(rtype, name(&bytes).ok_or_else(|| wrong("a name"))?),
+        16 => text_of(&bytes, value.to_owned()),
         6 => return Err("a SOA is written in words".to_owned()),
         _ => data_of(rtype, value.to_owned()),
     })

@@ -150,7 +150,7 @@ impl Places {
 
 /// Puts the zone together: its servers are the NS records at its own name, whose TTL is the zone's.
 fn assemble(reader: Reader<'_>) -> Result<(Zone, Places), Vec<WorldError>> {
-    let Reader { mut errors, zone, soa, records, places, .. } = reader;
+    let Reader { mut errors, zone, soa, mut records, mut places, .. } = reader;
     let is_whole = errors.is_empty();
     let end = Place { file: 0, line: 1, column: 1 };
     let mut missing = |what: &str, hint: &str| {
@@ -170,24 +170,25 @@ fn assemble(reader: Reader<'_>) -> Result<(Zone, Places), Vec<WorldError>> {
     let (Some(origin), Some((mut soa, soa_place)), Some(ttl)) = (zone, soa, ttl) else { return Err(errors) };
     soa.ttl = soa.ttl.filter(|own| *own != ttl);
     let (mut ns, mut ns_places) = (Vec::new(), Vec::new());
-    let (mut rest, mut rest_places) = (Vec::with_capacity(records.len()), Vec::with_capacity(records.len()));
-    for (mut record, place) in records.into_iter().zip(places) {
-        if !is_server(&record) {
-            record.ttl = record.ttl.filter(|own| *own != ttl);
-            rest.push(record);
-            rest_places.push(place);
-            continue;
-        }
+    let servers: Vec<bool> = records.iter().map(is_server).collect();
+    for ((record, place), _) in records.iter().zip(&places).zip(&servers).filter(|(_, is_server)| **is_server) {
         if record.ttl != Some(ttl) {
             let what = "the NS records of a zone have one TTL (RFC 2181, 5.2)";
-            errors.push(WorldError::new(KeyPath::root(), what).at(place).hint(format!("the first one says {ttl}")));
+            errors.push(WorldError::new(KeyPath::root(), what).at(*place).hint(format!("the first one says {ttl}")));
         }
         ns.push(record.data.value_text());
-        ns_places.push(place);
+        ns_places.push(*place);
+    }
+    // In place: a million records need no second room.
+    let (mut of_record, mut of_place) = (servers.iter(), servers.iter());
+    records.retain(|_| of_record.next() == Some(&false));
+    places.retain(|_| of_place.next() == Some(&false));
+    for record in &mut records {
+        record.ttl = record.ttl.filter(|own| *own != ttl);
     }
     if !errors.is_empty() {
         return Err(errors);
     }
-    let zone = Zone { origin, ttl, soa, ns, records: rest, steered: Vec::new() };
-    Ok((zone, Places { soa: soa_place, ns: ns_places, records: rest_places }))
+    let zone = Zone { origin, ttl, soa, ns, records, steered: Vec::new() };
+    Ok((zone, Places { soa: soa_place, ns: ns_places, records: places }))
 }

@@ -167,13 +167,14 @@ fn texts_keep_their_strings() {
 #[test]
 fn data_of_any_type_may_be_written_by_its_bytes() {
     check(
-        "a A \\# 4 C0000201\nb TYPE731 \\# 3 ab (\n cd ef )\nc CNAME \\# 6 01 58 02 6162 00\nd MX \\# 4 000a0000\ne TXT \\# 2 0178\n",
+        "a A \\# 4 C0000201\nb TYPE731 \\# 3 ab (\n cd ef )\nc CNAME \\# 6 01 58 02 6162 00\nd MX \\# 3 000a00\ne TXT \\# 2 0178\nf TXT \\# 4 01780179\n",
         expect![[r#"
             a A 192.0.2.1
             b TYPE731 \# 3 ab cd ef
             c CNAME x.ab
-            d MX \# 4 000a0000
-            e TYPE16 \# 2 0178"#]],
+            d MX \# 3 000a00
+            e TXT x
+            f TYPE16 \# 4 01780179"#]],
     );
 }
 
@@ -292,8 +293,8 @@ fn what_is_wrong_is_told_with_its_line() {
                 "shop.zone:7:3: `TYPE255` is not a type of record: that number belongs to questions and to the protocol, not to data (before it stand owner, TTL and class)"
             ],
         ),
-        ("a A \\# 3 aabbcc", expect!["shop.zone:7:5: this is not data of A: these 3 bytes are not an IPv4 address"]),
-        ("a NS \\# 3 05aabb", expect!["shop.zone:7:6: this is not data of NS: these 3 bytes are not a name"]),
+        ("a A \\# 3 aabbcc", expect!["shop.zone:7:5: this is not data of A: these 3 bytes do not have its form"]),
+        ("a NS \\# 3 05aabb", expect!["shop.zone:7:6: this is not data of NS: these 3 bytes do not have its form"]),
         (
             "a TYPE731 text",
             expect![[
