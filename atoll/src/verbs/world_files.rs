@@ -164,7 +164,10 @@ mod tests {
         fs::write(dir.join("zones/parts/hosts"), "www A 192.0.2.1\n").unwrap();
         let world = read(&dir.join("world.toml")).unwrap();
         assert_eq!(world.zones[1].records[0].name, "www.sub");
-        assert_eq!(parse(&dir.join("world.toml"), &fs::read_to_string(dir.join("world.toml")).unwrap()).unwrap(), world);
+        assert_eq!(
+            parse(&dir.join("world.toml"), &fs::read_to_string(dir.join("world.toml")).unwrap()).unwrap(),
+            world
+        );
         let read = read_zone(&dir.join("zones/example.zone"), Some("example.test.")).unwrap();
         assert_eq!(read.zone, world.zones[1]);
 

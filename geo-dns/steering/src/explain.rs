@@ -65,14 +65,22 @@ pub struct Clamp {
 pub struct PlaceExplained {
     /// ISO 3166 code.
     pub country: Option<String>,
-    /// The city that stands for the country.
+    /// What ISO 3166-2 puts behind it.
+    pub subdivision: Option<String>,
+    /// The city, or the one that stands for the country if only that is known.
     pub city: Option<String>,
     /// Degrees north.
     pub latitude: Option<f64>,
     /// Degrees east.
     pub longitude: Option<f64>,
-    /// The network around the client that lies in the country whole, as `address/length`.
+    /// Number of the autonomous system that announces the address.
+    pub asn: Option<u32>,
+    /// The named prefix lists that the address is in.
+    pub lists: Vec<String>,
+    /// The network around the client that lies in this place whole, as `address/length`.
     pub network: String,
+    /// Which source knows the place: the embedded table, a file, or the World.
+    pub source: String,
     /// Where this comes from, or what is done without it.
     pub reason: String,
 }
@@ -148,6 +156,52 @@ pub fn explain(view: &View, name: &str, client: IpAddr, rtype: Rtype) -> Result<
     })
 }
 
+impl PlaceExplained {
+    /// Where the client is taken to be, and who says so.
+    fn in_words(&self) -> String {
+        let subdivision =
+            self.country.iter().zip(&self.subdivision).map(|(country, part)| format!("{country}-{part}")).next();
+        let ground = [self.city.clone(), subdivision.or_else(|| self.country.clone())].into_iter().flatten();
+        let lists = self.lists.iter().map(|list| format!("list {list}"));
+        let known: Vec<String> = ground.chain(self.asn.map(|asn| format!("AS{asn}"))).chain(lists).collect();
+        if known.is_empty() || self.latitude.is_none() {
+            return known.into_iter().chain([self.reason.clone()]).collect::<Vec<_>>().join(", ");
+        }
+        format!("{}, by {}", known.join(", "), self.reason)
+    }
+}
+
+impl ExplainAnswer {
+    /// The steps in words, a line each, from what the name is to the TTL and the scope.
+    pub fn steps(&self) -> Vec<String> {
+        let mut steps = vec![format!("{} {} is {}", self.name, self.rtype, self.matched)];
+        steps.extend(self.aliases.iter().map(|alias| format!("alias {alias}")));
+        steps.push(format!("client {}: {}", self.client, self.place.in_words()));
+        if let Some(steering) = &self.steering {
+            steps.push(format!(
+                "pool {} by {}, {}, takes {}",
+                steering.pool, steering.policy, steering.basis, steering.take
+            ));
+            for member in &steering.members {
+                let distance = member.distance_km.map(|km| format!(", {km:.0} km")).unwrap_or_default();
+                let mark = if member.named { "→" } else { " " };
+                steps.push(format!("{mark} {} ({}{distance}): {}", member.region, member.standing, member.reason));
+            }
+        }
+        steps.extend(self.ttl.iter().map(|ttl| format!("ttl {}: {}", ttl.value, ttl.reason)));
+        steps.push(format!("scope /{}: {}", self.scope.value, self.scope.reason));
+        steps
+    }
+
+    /// The whole of it for those who see nothing else: who answers from what, the steps, the answer.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{} answers {} from plan {}", self.server_region, self.rcode, self.plan)];
+        lines.extend(self.steps().into_iter().map(|step| step.replace('→', ">")));
+        lines.extend(self.answers.iter().map(|answer| format!("answer {answer}")));
+        lines
+    }
+}
+
 fn matched(decision: &Decision<'_>, rtype: Rtype) -> String {
     let what = if decision.steered.is_some() { "a steered name" } else { "a static name" };
     let loose_end = decision.records.is_none() && decision.negative_ttl.is_none();
@@ -201,7 +255,7 @@ fn scope(view: &View, decision: &Decision<'_>, client: IpAddr, rtype: Rtype) -> 
             "failover asks for nobody's place"
         }
         (Some(_), 0) => "every place leads to this answer at present",
-        (Some(_), _) => "the widest network around the client in which every country leads to this answer",
+        (Some(_), _) => "the widest network around the client in which every place leads to this answer",
     };
     Clamp { value: decision.scope.into(), reason: reason.to_owned() }
 }
@@ -209,16 +263,20 @@ fn scope(view: &View, decision: &Decision<'_>, client: IpAddr, rtype: Rtype) -> 
 fn place(view: &View, client: IpAddr) -> PlaceExplained {
     let spot = view.geo.spot(client);
     let reason = match (&spot.code, spot.location) {
-        (_, Some(_)) => "the country table".to_owned(),
-        (Some(code), None) => format!("the table has no place for {code}: taken to be at this server"),
+        (_, Some(_)) => spot.source.clone(),
+        (Some(code), None) => format!("{} has no place for {code}: taken to be at this server", spot.source),
         (None, None) => "no country has this address: taken to be at this server".to_owned(),
     };
     PlaceExplained {
         country: spot.code,
+        subdivision: spot.subdivision,
         city: spot.city,
         latitude: spot.location.map(|l| l.latitude),
         longitude: spot.location.map(|l| l.longitude),
+        asn: spot.asn,
+        lists: spot.lists,
         network: format!("{}/{}", masked(client, spot.prefix), spot.prefix),
+        source: spot.source,
         reason,
     }
 }

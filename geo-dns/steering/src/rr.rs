@@ -105,6 +105,11 @@ impl Rcode {
         Self::BadVers,
     ];
 
+    /// Its place in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// Its number; more than 4 bits where EDNS carries the rest.
     pub fn number(self) -> u16 {
         match self {
@@ -148,4 +153,16 @@ pub(crate) struct RrSet {
     pub(crate) ttl: u32,
     /// Data of each record as it goes onto the wire, names uncompressed.
     pub(crate) rdata: Vec<Box<[u8]>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn response_codes_stand_where_they_say() {
+        for (i, rcode) in Rcode::ALL.into_iter().enumerate() {
+            assert_eq!(rcode.index(), i, "{rcode}");
+        }
+    }
 }

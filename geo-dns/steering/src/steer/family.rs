@@ -1,15 +1,15 @@
 //! The answers of one address family: A or AAAA.
 //!
 //! ```text
-//! country ─▸ root ─▸ Ask { share, yes, no } ─▸ … ─▸ Answer(variant)       at most MAX_ASKS questions, each a hash of 8 bytes
+//! place ─▸ root ─▸ Ask { share, yes, no } ─▸ … ─▸ Answer(variant)       at most MAX_ASKS questions, each a hash of 8 bytes
 //! ```
 //!
 //! Nearly always a root is an answer already. Nothing is allocated on the way, and every answer at its end is finished.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use crate::{
-    geo::{ClientNetwork, Country, Geo, NOWHERE},
+    geo::{ClientNetwork, Geo, Outcomes, SharedOutcomes},
     rr::{RrSet, Rtype},
 };
 
@@ -28,10 +28,10 @@ pub(crate) struct FamilyAnswers {
     variants: Vec<Variant>,
     /// Trees of questions: a step only leads to steps that stand before it.
     steps: Vec<Step>,
-    /// Where the way begins, by country; empty if it is one place for all.
-    by_country: Box<[u32]>,
-    /// Where it begins if there is no other place.
-    root: u32,
+    /// Which places begin alike; none if all of them do.
+    outcomes: Option<Arc<Outcomes>>,
+    /// Where the way begins, by outcome of the client's place.
+    roots: Box<[u32]>,
 }
 
 /// A finished answer.
@@ -55,8 +55,14 @@ enum Step {
 }
 
 impl FamilyAnswers {
-    /// Walks each order for this family. `orders` has one by country, or a single one for all.
-    pub(super) fn settle(members: &[Member], rules: &Rules, orders: &[Vec<usize>], rtype: Rtype) -> Self {
+    /// Walks each order for this family. `orders` has one by place, or a single one for all.
+    pub(super) fn settle(
+        members: &[Member],
+        rules: &Rules,
+        orders: &[Vec<usize>],
+        rtype: Rtype,
+        shared: &mut SharedOutcomes<'_>,
+    ) -> Self {
         let mut grower = Grower {
             members,
             rules,
@@ -67,7 +73,7 @@ impl FamilyAnswers {
             known_steps: HashMap::new(),
         };
         let mut roots: HashMap<Vec<usize>, u32> = HashMap::new();
-        let by_country: Box<[u32]> = orders
+        let by_place: Vec<u32> = orders
             .iter()
             .map(|order| {
                 let mut order = order.clone();
@@ -75,18 +81,13 @@ impl FamilyAnswers {
                 *roots.entry(order).or_insert_with_key(|order| grower.grow(order, &mut Vec::new()))
             })
             .collect();
-        let root = by_country.first().copied().unwrap_or_default();
-        let one_for_all = by_country.iter().all(|&other| other == root);
-        let by_country = if one_for_all { Box::default() } else { by_country };
-        Self { by_country, root, variants: grower.variants, steps: grower.steps }
-    }
-
-    fn root(&self, country: Country) -> u32 {
-        self.by_country.get(usize::from(country)).copied().unwrap_or(self.root)
+        let (outcomes, roots) = shared.get(&by_place);
+        Self { outcomes, roots, variants: grower.variants, steps: grower.steps }
     }
 
     fn root_for(&self, geo: &Geo, client: IpAddr) -> u32 {
-        self.root(if self.by_country.is_empty() { NOWHERE } else { geo.country(client) })
+        let outcome = self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client)));
+        self.roots.get(outcome as usize).copied().unwrap_or_default()
     }
 
     /// The answer for a client. There always is one, possibly without records.
@@ -106,20 +107,15 @@ impl FamilyAnswers {
         }
     }
 
-    /// Whether the answer depends on the client's network beside its country: a member on its way has only a part of its share.
+    /// Whether the answer depends on the client's network beside its place: a member on its way has only a part of its share.
     pub(crate) fn tells_networks_apart(&self, geo: &Geo, client: IpAddr) -> bool {
         matches!(self.steps.get(self.root_for(geo, client) as usize), Some(Step::Ask { .. }))
     }
 
     /// Length of the widest prefix around a client in which everybody gets the same answer.
     pub(crate) fn scope(&self, geo: &Geo, client: IpAddr) -> u8 {
-        let apart = self.tells_networks_apart(geo, client);
-        if self.by_country.is_empty() && !apart {
-            return 0;
-        }
-        let own = self.root_for(geo, client);
-        let by_place = geo.prefix_where(client, |country| self.root(country) == own);
-        if apart { by_place.max(ClientNetwork::of(client).prefix) } else { by_place }
+        let widest = self.outcomes.as_ref().map_or(0, |outcomes| geo.scope(client, outcomes));
+        if self.tells_networks_apart(geo, client) { widest.max(ClientNetwork::of(client).prefix) } else { widest }
     }
 }
 

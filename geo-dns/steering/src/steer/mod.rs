@@ -1,13 +1,13 @@
 //! Steering of one name: which members it names, for whom, and for how long.
 //!
-//! Everything that does not depend on the client is settled when a View is compiled. Of the client only its country counts,
-//! and, while a member serves only a part of the clients, its network. So a steered name is a small table: country → variant,
+//! Everything that does not depend on the client is settled when a View is compiled. Of the client only its place counts,
+//! and, while a member serves only a part of the clients, its network. So a steered name is a small table: place → variant,
 //! where a variant is a finished answer, or → a short tree of yes and no ("is this client in the member's share?") with
-//! variants at its leaves. Countries with the same answer share a variant, and an answer's scope may be as wide as the variant
+//! variants at its leaves. Places with the same answer share a variant, and an answer's scope may be as wide as the variant
 //! is the same.
 //!
 //! ```text
-//! members ─ order (nearest: per country · failover: as written) ─ walk (health, shares, take) ─ variant {records, TTL, why}
+//! members ─ order (nearest: per place · failover: as written) ─ walk (health, shares, take) ─ variant {records, TTL, why}
 //! ```
 
 mod family;
@@ -22,7 +22,7 @@ mod tests;
 use model::{AllDown, Location, NameTtl, SteeringPolicy};
 
 use crate::{
-    geo::{Country, Geo},
+    geo::{PlaceId, SharedOutcomes},
     rr::Rtype,
 };
 
@@ -63,14 +63,23 @@ impl Steering {
     }
 
     /// Settles all answers. `home` is the place of the answering server: clients who are nowhere are taken to be there.
-    pub(crate) fn settle(pool: String, rules: Rules, members: Vec<Member>, home: &Home, geo: &Geo) -> Self {
+    pub(crate) fn settle(
+        pool: String,
+        rules: Rules,
+        members: Vec<Member>,
+        home: &Home,
+        shared: &mut SharedOutcomes<'_>,
+    ) -> Self {
+        let geo = shared.geo();
         let order = |place| order_from(rules.policy, &members, place, home);
         let orders: Vec<Vec<usize>> = match rules.policy {
             SteeringPolicy::Failover => vec![order(None)],
-            SteeringPolicy::Nearest => (0..geo.countries()).map(|c| order(geo.location(c as Country))).collect(),
+            SteeringPolicy::Nearest => {
+                (0..geo.places()).map(|i| order(geo.place(PlaceId(i as u32)).location)).collect()
+            }
         };
-        let v4 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::A);
-        let v6 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::AAAA);
+        let v4 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::A, shared);
+        let v6 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::AAAA, shared);
         Self { pool, rules, members, v4, v6 }
     }
 }

@@ -51,11 +51,15 @@ fn a_steered_answer_is_explained_member_by_member() {
           },
           "place": {
             "country": "DE",
+            "subdivision": null,
             "city": "Berlin",
             "latitude": 52.5,
             "longitude": 13.37,
+            "asn": null,
+            "lists": [],
             "network": "5.0.0.0/9",
-            "reason": "the country table"
+            "source": "the embedded country table",
+            "reason": "the embedded country table"
           },
           "steering": {
             "pool": "web",
@@ -132,11 +136,15 @@ fn a_demotion_is_explained() {
           },
           "place": {
             "country": "DE",
+            "subdivision": null,
             "city": "Berlin",
             "latitude": 52.5,
             "longitude": 13.37,
+            "asn": null,
+            "lists": [],
             "network": "2a00::/16",
-            "reason": "the country table"
+            "source": "the embedded country table",
+            "reason": "the embedded country table"
           },
           "steering": {
             "pool": "web",

@@ -4,6 +4,7 @@ mod answers;
 mod ends;
 mod explaining;
 mod luck;
+mod manners;
 mod packets;
 mod protocol;
 mod reference;

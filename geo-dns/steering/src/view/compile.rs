@@ -8,12 +8,13 @@ use std::{
 use model::{Plan, RecordData, RegionName, Steered, TypeNumber, World};
 
 use crate::{
+    geo::SharedOutcomes,
     name::{Name, is_within, suffixes},
     rr::{RrSet, Rtype},
     steer::{Home, Member, Rules, Steering},
 };
 
-use super::{Delegation, End, Identity, Node, View, ViewInputs, Zone};
+use super::{Delegation, End, Identity, Names, Node, View, ViewInputs, Zone};
 
 /// Why a Plan cannot become a View. A validated World never gives one; a Plan from a later version might.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,10 +62,13 @@ pub enum CompileError {
 pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileError> {
     let home = plan.world.region(&inputs.server_region);
     let home = Home { id: home.map_or(0, |r| r.id), location: home.map(|r| r.location) };
-    let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new() };
+    let shared = SharedOutcomes::new(&inputs.geo);
+    let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new(), shared };
     let mut zones = HashMap::new();
+    let mut names = Names::of(&plan.world);
     for zone in &plan.world.zones {
-        let compiled = ZoneCompiler::new(zone, plan)?.finish(&mut steerings)?;
+        let mut compiled = ZoneCompiler::new(zone, plan)?.finish(&mut steerings)?;
+        compiled.index = names.zone(&compiled.text);
         match zones.entry(compiled.origin.clone()) {
             Entry::Occupied(_) => return Err(CompileError::TwiceTheZone { zone: zone.origin.clone() }),
             Entry::Vacant(free) => free.insert(compiled),
@@ -78,6 +82,7 @@ pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileE
         geo: inputs.geo.clone(),
         home,
         zones,
+        names: Arc::new(names),
     })
 }
 
@@ -89,8 +94,14 @@ fn identity(plan: &Plan, region: &RegionName) -> Identity {
 }
 
 /// One TXT record that nobody may keep.
-pub(super) fn text_set(text: &str) -> RrSet {
-    RrSet { rtype: Rtype::TXT, ttl: 0, rdata: vec![text_data(text)] }
+pub(crate) fn text_set(text: &str) -> RrSet {
+    texts_set(&[text.to_owned()])
+}
+
+/// The same with a string for each text, or several where it is longer than a string may be. Records of a set have no order;
+/// strings of a record do.
+pub(crate) fn texts_set(texts: &[String]) -> RrSet {
+    RrSet { rtype: Rtype::TXT, ttl: 0, rdata: vec![texts.iter().flat_map(|text| text_data(text)).collect()] }
 }
 
 /// TXT data: strings of at most 255 bytes, of which there is at least one.
@@ -113,6 +124,7 @@ struct Steerings<'p> {
     inputs: &'p ViewInputs,
     home: &'p Home,
     known: Vec<(&'p Steered, Arc<Steering>)>,
+    shared: SharedOutcomes<'p>,
 }
 
 impl<'p> Steerings<'p> {
@@ -129,7 +141,7 @@ impl<'p> Steerings<'p> {
         Ok(steering)
     }
 
-    fn settle(&self, zone: &str, steered: &Steered) -> Result<Steering, CompileError> {
+    fn settle(&mut self, zone: &str, steered: &Steered) -> Result<Steering, CompileError> {
         let world: &World = &self.plan.world;
         let missing = |what, missing: &str| CompileError::Missing {
             zone: zone.to_owned(),
@@ -149,7 +161,7 @@ impl<'p> Steerings<'p> {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let rules = Rules { policy: steered.policy, take: steered.take, ttl: steered.ttl, all_down: pool.all_down };
-        Ok(Steering::settle(steered.pool.clone(), rules, members, self.home, &self.inputs.geo))
+        Ok(Steering::settle(steered.pool.clone(), rules, members, self.home, &mut self.shared))
     }
 }
 
@@ -202,10 +214,13 @@ impl<'p> ZoneCompiler<'p> {
         self.check_conflicts()?;
         let has_ends = self.mark_ends();
         self.fill_gaps();
+        // Room for a second type, which most names do not have, would be a third of what a name takes.
+        self.nodes.values_mut().for_each(|node| node.sets.shrink_to_fit());
         self.nodes.shrink_to_fit();
         let hinfo = [&[7], b"RFC8482".as_slice(), &[0]].concat();
         Ok(Zone {
             text: self.origin.to_string(),
+            index: 0,
             origin: self.origin,
             negative_ttl: self.source.soa.minimum.min(soa_ttl),
             any: RrSet { rtype: Rtype::HINFO, ttl: self.source.ttl, rdata: vec![hinfo.into()] },

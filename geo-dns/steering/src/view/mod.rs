@@ -1,6 +1,7 @@
 //! The View: a Plan compiled for answering. Made off the query path, swapped whole, never changed.
 
 mod compile;
+mod names;
 mod zone;
 
 #[cfg(test)]
@@ -22,6 +23,8 @@ use crate::{
 };
 
 pub use compile::CompileError;
+pub(crate) use compile::{text_set, texts_set};
+pub use names::Names;
 pub(crate) use zone::{Delegation, End, Found, Node, Zone};
 
 /// What a View depends on besides the Plan.
@@ -51,6 +54,7 @@ pub struct View {
     pub(crate) geo: Arc<Geo>,
     pub(crate) zones: HashMap<Name, Zone>,
     pub(crate) identity: Identity,
+    pub(crate) names: Arc<Names>,
 }
 
 /// What the server says of itself in class CH.
@@ -80,6 +84,11 @@ impl View {
         self.plan
     }
 
+    /// What the numbers in an [`crate::Outcome`] stand for.
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
     /// Regions left out by the server itself.
     pub fn demoted(&self) -> &BTreeSet<RegionName> {
         &self.demoted
@@ -91,7 +100,7 @@ impl View {
             Some(ago) => format!("a quorum was heard {} s ago", ago.as_secs()),
             None => "no quorum was heard since the start".to_owned(),
         };
-        compile::text_set(&format!("plan {} {heard}", self.plan))
+        text_set(&format!("plan {} {heard}", self.plan))
     }
 
     /// The innermost zone that a name lies in.

@@ -14,6 +14,8 @@ pub(crate) struct Zone {
     pub(crate) origin: Name,
     /// The origin as people write it.
     pub(crate) text: String,
+    /// Its number among the View's [`super::Names`].
+    pub(crate) index: u32,
     pub(crate) soa: RrSet,
     /// TTL of "there is no such thing", seconds: the lesser of the SOA's own and its MINIMUM (RFC 2308).
     pub(crate) negative_ttl: u32,
@@ -32,7 +34,8 @@ pub(crate) struct Node {
     pub(crate) sets: Vec<RrSet>,
     /// Its A and AAAA, if they are steered.
     pub(crate) steering: Option<Arc<Steering>>,
-    /// What stands for everything below it, and perhaps for the name itself.
+    /// What stands for everything below it, and perhaps for the name itself. Apart, since hardly any name has it and a zone may have
+    /// a million names.
     pub(crate) end: Option<Box<End>>,
 }
 

@@ -1,3 +1,7 @@
+mod databases;
+mod layers;
+mod writer;
+
 use std::net::IpAddr;
 
 use proptest::prelude::*;
@@ -146,8 +150,12 @@ fn the_embedded_table_knows_the_world() {
     check("127.0.0.1", "-");
     check("10.1.2.3", "-");
     check("fd00::1", "-");
-    let placeless: Vec<_> = (2..geo.countries()).filter(|&c| geo.location(c as Country).is_none()).collect();
-    assert!(placeless.len() <= 3, "{} countries have no place", placeless.len());
+    let countries = || (2..geo.places()).map(|i| geo.place(PlaceId(i as u32)));
+    assert!(countries().count() > 240);
+    assert!(countries().filter(|place| place.location.is_none()).count() <= 3, "nearly all countries have a location");
+    for place in countries() {
+        assert!(place.country.is_some() && place.continent.is_some(), "{place:?}");
+    }
 }
 
 #[test]
@@ -157,9 +165,10 @@ fn every_address_in_a_network_has_its_country() {
     for _ in 0..20_000 {
         addr = addr.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let spot = geo.spot(IpAddr::V4(addr.into()));
+        let place = geo.place_of(IpAddr::V4(addr.into()));
         let host = u32::MAX.checked_shr(spot.prefix.into()).unwrap_or(0);
         for near in [addr & !host, addr | host, addr ^ (host >> 1), addr ^ (host >> 7)] {
-            assert_eq!(geo.country(IpAddr::V4(near.into())), spot.country, "{addr:#x}/{}", spot.prefix);
+            assert_eq!(geo.place_of(IpAddr::V4(near.into())), place, "{addr:#x}/{}", spot.prefix);
         }
     }
 }
