@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    net::{SocketAddr, UdpSocket},
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream, UdpSocket},
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use hickory_proto::{
     rr::{Name, RData, Record, RecordType},
 };
 
-/// What is asked, over UDP, by a resolver that takes 1232 bytes.
+/// What is asked, over UDP, by a resolver that takes 1232 bytes, and over TCP if that is not enough.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ask {
     /// Presentation form, with its last dot.
@@ -27,7 +28,11 @@ impl Ask {
 
     fn packet(&self, id: u16) -> Vec<u8> {
         let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-        let wire = model::name_wire(&self.name).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let mut wire = model::name_wire(&self.name).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        if self.rtype == RecordType::MX || self.rtype == RecordType::TXT {
+            // The case of names means nothing. Lengths of labels lie below all letters.
+            wire.make_ascii_uppercase();
+        }
         let (mut labels, mut rest) = (Vec::new(), &wire[..]);
         while let Some((&length, after)) = rest.split_first().filter(|(length, _)| **length > 0) {
             labels.push(&after[..usize::from(length)]);
@@ -43,7 +48,7 @@ impl Ask {
 
 impl fmt::Display for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.rtype)
+        write!(f, "{} TYPE{}", self.name, u16::from(self.rtype))
     }
 }
 
@@ -70,21 +75,48 @@ pub(crate) struct Reply {
 impl Reply {
     fn of(message: &Message) -> Self {
         let section = |records: &[Record]| records.iter().map(line).collect();
-        let mut reply = Self {
+        Self {
             rcode: message.metadata.response_code.to_string(),
             authoritative: message.metadata.authoritative,
             truncated: message.metadata.truncation,
             answer: section(&message.answers),
             authority: section(&message.authorities),
             additional: section(&message.additionals),
-        };
-        if reply.truncated {
-            // What of it came along is no matter: the resolver asks again over TCP.
-            for section in [&mut reply.answer, &mut reply.authority, &mut reply.additional] {
-                section.clear();
+        }
+    }
+}
+
+impl Reply {
+    /// In which parts two answers differ: for messages, which show a few of each kind.
+    pub(crate) fn kind_of_difference(&self, other: &Self) -> String {
+        let mut kind = String::new();
+        let mut note = |differs: bool, what: &str| kind += if differs { what } else { "" };
+        note(self.rcode != other.rcode, " rcode");
+        note(self.authoritative != other.authoritative, " aa");
+        note(self.truncated != other.truncated, " tc");
+        for (name, ours, theirs) in [
+            ("answer", &self.answer, &other.answer),
+            ("authority", &self.authority, &other.authority),
+            ("additional", &self.additional, &other.additional),
+        ] {
+            let types = |of: &BTreeSet<Line>, sign| {
+                let types: BTreeSet<u16> = of.iter().map(|line| line.rtype.into()).collect();
+                types.into_iter().map(|number| format!(" {sign}{number}")).collect::<String>()
+            };
+            let (only_ours, only_theirs) = (ours - theirs, theirs - ours);
+            if ours != theirs {
+                kind += &format!(" {name}{}{}", types(&only_ours, '-'), types(&only_theirs, '+'));
             }
         }
-        reply
+        kind
+    }
+
+    /// Equal to no answer of ours.
+    fn unreadable(error: &str) -> Self {
+        let nothing = BTreeSet::new;
+        let rcode = format!("(cannot be read: {error})");
+        let (answer, authority, additional) = (nothing(), nothing(), nothing());
+        Self { rcode, authoritative: false, truncated: false, answer, authority, additional }
     }
 }
 
@@ -130,13 +162,34 @@ fn exchange(socket: &UdpSocket, ask: &Ask, id: u16) -> Option<Reply> {
     let mut buffer = [0; 4096];
     loop {
         let length = socket.recv(&mut buffer).ok()?;
-        if buffer.get(..2) == Some(&id.to_be_bytes()) {
-            let message = Message::from_vec(buffer.get(..length)?);
-            return Some(Reply::of(
-                &message.unwrap_or_else(|error| panic!("{ask}: an answer that cannot be read: {error}")),
-            ));
+        if buffer.get(..2) != Some(&id.to_be_bytes()) {
+            continue;
         }
+        let reply = read(buffer.get(..length)?);
+        if !reply.truncated {
+            return Some(reply);
+        }
+        // What came along of it is no matter; that it did not fit is.
+        return Some(Reply { truncated: true, ..over_tcp(socket.peer_addr().ok()?, &ask.packet(id)) });
     }
+}
+
+fn read(packet: &[u8]) -> Reply {
+    match Message::from_vec(packet) {
+        Ok(message) => Reply::of(&message),
+        Err(error) => Reply::unreadable(&error.to_string()),
+    }
+}
+
+fn over_tcp(server: SocketAddr, query: &[u8]) -> Reply {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(&[&(query.len() as u16).to_be_bytes(), query].concat()).unwrap();
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut packet = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut packet).unwrap();
+    read(&packet)
 }
 
 /// Asks a server all of it, one after another. What the network loses is asked again.

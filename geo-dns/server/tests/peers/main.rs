@@ -13,20 +13,21 @@ mod known;
 mod ours;
 mod peer;
 mod questions;
+mod random;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use ask::{Ask, Reply, ask_all};
-use known::KNOWN;
+use known::{Case, KNOWN};
 use peer::{Maker, Peer};
 
-/// How many differences are shown.
-const SHOWN: usize = 40;
+/// How many differences of a kind are shown.
+const SHOWN: usize = 2;
 
 /// A directory of this test's own, gone afterwards.
 struct Scratch(PathBuf);
@@ -50,7 +51,9 @@ impl Drop for Scratch {
 #[derive(Default)]
 struct Found {
     questions: usize,
-    unknown: Vec<String>,
+    origins: Vec<String>,
+    /// By maker and kind.
+    unknown: BTreeMap<String, Vec<String>>,
     /// Known differences that occurred, by their place in the list.
     occurred: BTreeSet<(usize, Maker)>,
 }
@@ -63,20 +66,25 @@ impl Found {
                 return;
             }
             let before = (ours.clone(), theirs.clone());
-            (known.settle)(ask, &mut ours, &mut theirs);
+            (known.settle)(&Case { ask, origins: &self.origins }, &mut ours, &mut theirs);
             if before != (ours.clone(), theirs.clone()) {
                 self.occurred.insert((at, maker));
             }
         }
         if ours != theirs {
-            self.unknown.push(format!("{ask}\n  we:   {our}\n  {}: {their}", maker.name()));
+            let kind = format!("{}:{}", maker.name(), ours.kind_of_difference(&theirs));
+            let shown = format!("  {ask}\n    we: {our}\n    {}: {their}", maker.name());
+            self.unknown.entry(kind).or_default().push(shown);
         }
     }
 
     fn assert_nothing_unknown(&self) {
-        let (count, shown) = (self.unknown.len(), self.unknown.iter().take(SHOWN));
-        let shown = shown.cloned().collect::<Vec<_>>().join("\n");
-        assert!(count == 0, "{count} differences of {} questions are not listed:\n{shown}", self.questions);
+        let mut said = String::new();
+        for (kind, all) in &self.unknown {
+            said += &format!("{kind}: {} of them\n", all.len());
+            all.iter().take(SHOWN).for_each(|one| said += &format!("{one}\n"));
+        }
+        assert!(said.is_empty(), "of {} questions, differences that are not listed:\n{said}", self.questions);
     }
 }
 
@@ -96,7 +104,7 @@ async fn compare(scratch: &Scratch, zones: &Path, origins: &[String], asks: Vec<
         .into_iter()
         .collect();
     let ours = ours.await.unwrap();
-    let mut found = Found { questions: asks.len(), ..Found::default() };
+    let mut found = Found { questions: asks.len(), origins: origins.to_vec(), ..Found::default() };
     for peer in peers {
         let (maker, theirs) = peer.await.unwrap();
         for ((ask, our), their) in asks.iter().zip(&ours).zip(&theirs) {
@@ -109,6 +117,18 @@ async fn compare(scratch: &Scratch, zones: &Path, origins: &[String], asks: Vec<
 
 fn replies(server: SocketAddr, asks: Vec<Ask>) -> tokio::task::JoinHandle<Vec<Reply>> {
     tokio::task::spawn_blocking(move || ask_all(server, &asks))
+}
+
+#[test]
+fn the_docs_list_the_differences_that_are_known() {
+    let docs = include_str!("../../../../docs/dns.md");
+    let (_, rest) = docs.split_once("<!-- differences -->").unwrap();
+    let (table, _) = rest.split_once("<!-- end -->").unwrap();
+    let cells = |line: &str| line.split('|').skip(1).take(2).map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let listed: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).map(cells).collect();
+    let names = |peers: &[Maker]| peers.iter().map(|maker| maker.name()).collect::<Vec<_>>().join(", ");
+    let known: Vec<_> = KNOWN.iter().map(|known| vec![known.name.to_owned(), names(known.peers)]).collect();
+    assert_eq!(listed, known);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,4 +148,31 @@ async fn the_zones_that_people_read_are_answered_as_others_do() {
             );
         }
     }
+}
+
+/// How many questions about random zones; `ATOLL_PEER_QUESTIONS=100000` for the long run, and `ATOLL_PEER_SEED` for other ones.
+fn from_environment(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+}
+
+const QUESTIONS_PER_ZONE: usize = 60;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_zones_are_answered_as_others_do() {
+    let count = usize::try_from(from_environment("ATOLL_PEER_QUESTIONS", 600)).unwrap();
+    let seed = from_environment("ATOLL_PEER_SEED", 1);
+    let mut luck = random::Luck::new(seed);
+    let scratch = Scratch::new("random");
+    let zones = scratch.0.join("zones");
+    fs::create_dir_all(&zones).unwrap();
+    // A World has 256 zones at most.
+    let origins: Vec<String> = (0..count.div_ceil(QUESTIONS_PER_ZONE).min(200)).map(|n| format!("r{n}.test")).collect();
+    let mut asks = Vec::new();
+    for origin in &origins {
+        let text = random::zone(origin, &origins, &mut luck);
+        fs::write(zones.join(format!("{origin}.zone")), &text).unwrap();
+        asks.extend(random::asks(origin, &text, count.div_ceil(origins.len()), &mut luck));
+    }
+    println!("seed {seed}");
+    compare(&scratch, &zones, &origins, asks).await.assert_nothing_unknown();
 }

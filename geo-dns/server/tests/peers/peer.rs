@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -57,7 +58,8 @@ impl Maker {
     }
 
     /// Writes the configuration for zones whose files lie in `zones`.
-    fn configure(self, dir: &Path, zones: &Path, origins: &[String], port: u16) {
+    fn configure(self, dir: &Path, zones: &Path, origins: &[String], addr: SocketAddr) {
+        let (ip, port) = (addr.ip(), addr.port());
         let (dir_text, zones_text) = (dir.display(), zones.display());
         let each = |line: &dyn Fn(&str) -> String| origins.iter().map(|origin| line(origin)).collect::<String>();
         let bind_zones =
@@ -66,9 +68,10 @@ impl Maker {
             Self::Bind => write(
                 &dir.join("named.conf"),
                 &format!(
-                    "options {{ directory \"{dir_text}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n\
-                     recursion no; minimal-responses yes; dnssec-validation no; empty-zones-enable no; notify no;\n\
-                     pid-file none; session-keyfile none; check-names primary ignore; }};\n\
+                    "options {{ directory \"{dir_text}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }};\n\
+                     recursion no; minimal-responses no-auth; dnssec-validation no; empty-zones-enable no; notify no;\n\
+                     pid-file none; session-keyfile none; zero-no-soa-ttl no;\n\
+                     check-names primary ignore; check-integrity no; check-mx ignore; }};\n\
                      controls {{ }};\n{}",
                     bind_zones.replace("type master", "type primary")
                 ),
@@ -76,7 +79,7 @@ impl Maker {
             Self::Knot => write(
                 &dir.join("knot.conf"),
                 &format!(
-                    "server:\n    listen: 127.0.0.1@{port}\n    rundir: {dir_text}\n    udp-workers: 1\n    tcp-workers: 1\n    background-workers: 1\n\
+                    "server:\n    listen: {ip}@{port}\n    rundir: {dir_text}\n    udp-workers: 1\n    tcp-workers: 1\n    background-workers: 1\n\
                      database:\n    storage: {dir_text}\n\
                      log:\n  - target: stderr\n    any: warning\n\
                      template:\n  - id: default\n    storage: {zones_text}\n    file: \"%s.zone\"\n    zonefile-sync: -1\n    journal-content: none\n\
@@ -87,7 +90,7 @@ impl Maker {
             Self::Nsd => write(
                 &dir.join("nsd.conf"),
                 &format!(
-                    "server:\n  ip-address: 127.0.0.1\n  port: {port}\n  username: \"\"\n  chroot: \"\"\n  server-count: 1\n  rrl-ratelimit: 0\n  database: \"\"\n\
+                    "server:\n  ip-address: {ip}\n  port: {port}\n  username: \"\"\n  chroot: \"\"\n  server-count: 1\n  rrl-ratelimit: 0\n  database: \"\"\n\
                      \x20 zonesdir: \"{zones_text}\"\n  pidfile: \"{dir_text}/nsd.pid\"\n  xfrdfile: \"{dir_text}/xfrd.state\"\n  xfrdir: \"{dir_text}\"\n  zonelistfile: \"{dir_text}/zone.list\"\n\
                      remote-control:\n  control-enable: no\n{}",
                     each(&|origin| format!("zone:\n  name: {origin}\n  zonefile: {origin}.zone\n"))
@@ -98,7 +101,7 @@ impl Maker {
                 write(
                     &dir.join("pdns.conf"),
                     &format!(
-                        "launch=bind\nbind-config={dir_text}/named.conf\nlocal-address=127.0.0.1\nlocal-port={port}\nsocket-dir={dir_text}\n\
+                        "launch=bind\nbind-config={dir_text}/named.conf\nlocal-address={ip}\nlocal-port={port}\nsocket-dir={dir_text}\n\
                          daemon=no\nguardian=no\ndname-processing=yes\nany-to-tcp=no\ncache-ttl=0\nquery-cache-ttl=0\nnegquery-cache-ttl=0\nreceiver-threads=1\ndistributor-threads=1\nsecurity-poll-suffix=\nloglevel=3\n"
                     ),
                 );
@@ -123,8 +126,8 @@ impl Peer {
     pub(crate) fn start(maker: Maker, dir: &Path, zones: &Path, origins: &[String]) -> Self {
         let dir = dir.join(maker.program());
         fs::create_dir_all(&dir).unwrap();
-        let addr = free_address();
-        maker.configure(&dir, zones, origins, addr.port());
+        let addr = own_address();
+        maker.configure(&dir, zones, origins, addr);
         let log = fs::File::create(dir.join("log")).unwrap();
         let mut command = Command::new(find(maker.program()));
         command.args(maker.arguments(&dir)).current_dir(&dir).stdin(Stdio::null());
@@ -162,12 +165,14 @@ impl Drop for Peer {
     }
 }
 
-/// An address whose port nobody has, over UDP and TCP.
-fn free_address() -> SocketAddr {
+/// A port that nobody has, and that nobody comes upon by chance: below those that the system deals out, and each process begins its
+/// search elsewhere. BIND serves only addresses that an interface has, so that it cannot be an address of one's own.
+fn own_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let addr = udp.local_addr().unwrap();
-        if TcpListener::bind(addr).is_ok() {
+        let number = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let addr = SocketAddr::from(([127, 0, 0, 1], 10_000 + (number % 20_000) as u16));
+        if UdpSocket::bind(addr).is_ok() && TcpListener::bind(addr).is_ok() {
             return addr;
         }
     }

@@ -317,14 +317,16 @@ impl<'p> ZoneCompiler<'p> {
             return Some(End::Dname(Name::from_wire(target)));
         }
         let servers = node.set(Rtype::NS).filter(|_| *name != self.origin)?.clone();
-        let below = servers.rdata.iter().enumerate().filter(|(_, server)| is_within(server, name.as_wire()));
-        let glue = below.flat_map(|(i, server)| {
-            let node = self.nodes.get(&server[..]);
-            node.into_iter().flat_map(move |node| {
-                [Rtype::A, Rtype::AAAA].into_iter().filter_map(move |rtype| Some((i, node.set(rtype)?.clone())))
-            })
-        });
-        Some(End::Delegation(Delegation { glue: glue.collect(), servers }))
+        let (mut glue, mut siblings) = (Vec::new(), Vec::new());
+        for (i, server) in
+            servers.rdata.iter().enumerate().filter(|(_, server)| is_within(server, self.origin.as_wire()))
+        {
+            let list = if is_within(server, name.as_wire()) { &mut glue } else { &mut siblings };
+            let sets =
+                self.nodes.get(&server[..]).into_iter().flat_map(|node| [Rtype::A, Rtype::AAAA].map(|t| node.set(t)));
+            list.extend(sets.flatten().map(|set| (i, set.clone())));
+        }
+        Some(End::Delegation(Delegation { glue, siblings, servers }))
     }
 
     /// Makes the names between others exist (RFC 8020): asked for, they have no data, which is not "no such name".

@@ -55,6 +55,8 @@ pub(crate) struct Delegation {
     /// Addresses of servers whose names lie below the cut: nobody else could tell them. With the place of the server's record
     /// in `servers`.
     pub(crate) glue: Vec<(usize, RrSet)>,
+    /// Addresses of its servers elsewhere in the zone, in the same form: told as far as there is room.
+    pub(crate) siblings: Vec<(usize, RrSet)>,
 }
 
 impl Node {

@@ -122,7 +122,8 @@ impl<'o, 'q> Reply<'o, 'q> {
         self.authorities = self.authorities.saturating_add(self.records(owner, CLASS_IN, ttl, soa));
     }
 
-    /// Names the servers to ask instead, and those of their addresses without which nobody could (RFC 9471).
+    /// Names the servers to ask instead, those of their addresses without which nobody could, and others as far as there is room
+    /// (RFC 9471).
     pub(crate) fn referral(&mut self, front: usize, delegation: &Delegation) {
         let mut servers_at = [0; GLUE_SERVERS];
         let servers = &delegation.servers;
@@ -138,6 +139,17 @@ impl<'o, 'q> Reply<'o, 'q> {
                 self.additional += self.records(*at, CLASS_IN, set.ttl, set);
             }
         }
+        for (server, set) in &delegation.siblings {
+            if let Some(at) = servers_at.get(*server).filter(|_| self.has_room_for(set)) {
+                self.additional += self.records(*at, CLASS_IN, set.ttl, set);
+            }
+        }
+    }
+
+    /// Whether a whole set fits, its owner being a pointer.
+    fn has_room_for(&self, set: &RrSet) -> bool {
+        let length: usize = set.rdata.iter().map(|data| 12 + data.len()).sum();
+        self.out.len() + length + self.opt_len() <= self.limit
     }
 
     fn records(&mut self, owner_at: usize, class: u16, ttl: u32, set: &RrSet) -> u16 {
