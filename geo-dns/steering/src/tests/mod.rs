@@ -5,6 +5,7 @@ mod ends;
 mod explaining;
 mod luck;
 mod manners;
+mod manual;
 mod packets;
 mod protocol;
 mod reference;
