@@ -37,7 +37,7 @@ fn once(view: &View, packets: &[Vec<u8>]) -> f64 {
     let begin = Instant::now();
     for _ in 0..ROUNDS {
         for packet in packets {
-            black_box(answer(view, black_box(packet), client, Transport::Udp, &|| None, &mut out));
+            black_box(answer(view, black_box(packet), client, Transport::Udp, &|| None, 0, &mut out));
             black_box(&out);
         }
     }

@@ -5,9 +5,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
-use model::{
-    Check, NameTtl, Plan, PlanId, Pool, Record, RecordData, RegionName, Soa, Steered, SteeringPolicy, World, Zone,
-};
+use model::{Check, Plan, PlanId, Pool, Record, RecordData, RegionName, Soa, Steered, SteeringPolicy, World, Zone};
 
 /// Steered names `w0` and on.
 pub(super) const STEERED: usize = 100;
@@ -68,16 +66,7 @@ pub(super) fn plan(version: u64, names: usize) -> anyhow::Result<Plan> {
     world.checks = BTreeMap::from([(check.clone(), Check::default())]);
     world.pools = BTreeMap::from([("www".to_owned(), Pool::of(members, Some(check)))]);
     let mut first = zone(ZONE.to_owned(), STATIC.min(names));
-    first.steered = (0..STEERED)
-        .map(|i| Steered {
-            name: format!("w{i}"),
-            pool: "www".into(),
-            policy: SteeringPolicy::Nearest,
-            order: Vec::new(),
-            take: 1,
-            ttl: NameTtl::default(),
-        })
-        .collect();
+    first.steered = (0..STEERED).map(|i| Steered::to(&format!("w{i}"), "www", SteeringPolicy::Nearest)).collect();
     world.zones = vec![first];
     let mut left = names.saturating_sub(STATIC);
     while left > 0 {
@@ -178,7 +167,7 @@ mod tests {
             for label in question.labels() {
                 let mut out = Vec::new();
                 let query = packet(&label, question.subnet());
-                let outcome = answer(&view, &query, [127, 0, 0, 1].into(), Transport::Udp, &|| None, &mut out);
+                let outcome = answer(&view, &query, [127, 0, 0, 1].into(), Transport::Udp, &|| None, 0, &mut out);
                 let region = outcome.region.map(ToString::to_string);
                 let wanted = match question {
                     Question::Steered => (Rcode::NoError, Some("us-east")),

@@ -11,6 +11,7 @@ use steering::{Asker, Outcome, Transport, View, answer_to, refuse};
 use crate::{
     Heard, Network, Views,
     counters::{Shared, Tally},
+    draw,
     log::{QueryLog, Sampler},
 };
 
@@ -38,6 +39,7 @@ impl Answerer {
     ) -> Outcome<'v> {
         let Some(view) = view else { return refuse(query, transport, out) };
         let asker = Asker {
+            draw: draw::next(),
             client,
             transport,
             heard: &*self.heard,

@@ -13,6 +13,7 @@ mod admission;
 mod answerer;
 mod bind;
 mod counters;
+mod draw;
 mod latency;
 mod log;
 mod networks;

@@ -8,7 +8,7 @@
 //! answering, and the next Plan is tried. A compiler that does not end is left behind, and at most [`LEFT_BEHIND`] of them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -139,6 +139,8 @@ async fn run(
             server_region: publishing.server_region.clone(),
             demoted: demoted.borrow_and_update().clone(),
             geo: publishing.geo.clone(),
+            // Nobody tells followers of loads yet: a Plan carries what was asked for when it was decided, not what is carried now.
+            load_permille: BTreeMap::new(),
         };
         let put_right = |plan: &Arc<Plan>| last.as_ref().is_some_and(|l| l.id == plan.id && !Arc::ptr_eq(l, plan));
         let wanted = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, put_right(plan)));

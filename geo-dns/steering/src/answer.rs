@@ -49,6 +49,8 @@ pub struct Outcome<'v> {
     pub region: Option<&'v RegionName>,
     /// The number of that region among the View's [`crate::Names`].
     pub region_index: Option<u16>,
+    /// On which ground a steered answer names whom it names.
+    pub basis: Option<Basis>,
     /// The answer did not fit; the client will ask over TCP.
     pub truncated: bool,
     /// TTL of the answer, or of the SOA record that proves a "no", seconds; none for a refusal or a fault.
@@ -64,6 +66,7 @@ impl Outcome<'_> {
         zone_index: None,
         region: None,
         region_index: None,
+        basis: None,
         truncated: false,
         ttl: None,
         scope: None,
@@ -88,6 +91,10 @@ pub struct Asker<'h> {
     pub transport: Transport,
     /// How old the Plan may be.
     pub heard: Heard<'h>,
+    /// A number that is another one for each packet: where a policy draws members, it decides who is drawn, and has no influence on
+    /// anything else. The core draws no numbers itself, and does not take them from the packet: the ids of DNS over QUIC are all 0,
+    /// and so are those of cacheable DNS over HTTPS.
+    pub draw: u64,
     /// For how long the connection may be idle, in units of 100 ms (RFC 7828); none where there is no connection.
     pub idle_100ms: Option<u16>,
     /// Whether answers are explained to that address: a question too, put for names that ask for an explanation.
@@ -96,8 +103,8 @@ pub struct Asker<'h> {
 
 impl<'h> Asker<'h> {
     /// Somebody who is told the answer and nothing else.
-    pub fn new(client: IpAddr, transport: Transport, heard: Heard<'h>) -> Self {
-        Self { client, transport, heard, idle_100ms: None, trusted: &|_| false }
+    pub fn new(client: IpAddr, transport: Transport, heard: Heard<'h>, draw: u64) -> Self {
+        Self { client, transport, heard, draw, idle_100ms: None, trusted: &|_| false }
     }
 }
 
@@ -108,9 +115,10 @@ pub fn answer<'v>(
     client: IpAddr,
     transport: Transport,
     heard: Heard<'_>,
+    draw: u64,
     out: &mut Vec<u8>,
 ) -> Outcome<'v> {
-    answer_to(view, query, &Asker::new(client, transport, heard), out)
+    answer_to(view, query, &Asker::new(client, transport, heard, draw), out)
 }
 
 /// Answers a packet. The answer replaces what is in `out`; if the outcome has no rcode, `out` is empty and nothing is to be
@@ -131,13 +139,14 @@ pub fn answer_to<'v>(view: &'v View, query: &[u8], asker: &Asker<'_>, out: &mut 
         (CLASS_IN | CLASS_CH, Rtype::TKEY | Rtype::MAILA | Rtype::MAILB) => begin.fault(Rcode::NotImp, None, out),
         (CLASS_IN, Rtype::AXFR) => begin.fault(Rcode::Refused, Some(Ede::NO_TRANSFER), out),
         (CLASS_IN, rtype) => {
-            let decision = decide(view, question.name.as_wire(), rtype, whom_for(&asked, asker.client));
+            let decision = decide(view, question.name.as_wire(), rtype, whom_for(&asked, asker.client, asker.draw));
             write(&decision, begin.reply(out))
         }
         (CLASS_CH, rtype) => {
             let is_text = matches!(rtype, Rtype::TXT | Rtype::ANY);
-            let told =
-                is_text.then(|| about_itself(view, question.name.as_wire(), asker, whom_for(&asked, asker.client)));
+            let told = is_text.then(|| {
+                about_itself(view, question.name.as_wire(), asker, whom_for(&asked, asker.client, asker.draw))
+            });
             match told.unwrap_or(Err(None)) {
                 Ok(set) => write_identity(&set, begin.reply(out)),
                 Err(reason) => begin.fault(Rcode::Refused, reason, out),
@@ -152,7 +161,7 @@ pub fn refuse(query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome<
     match read(query) {
         None => silence(out),
         Some((asked, question)) => {
-            let asker = Asker::new(Ipv4Addr::UNSPECIFIED.into(), transport, &|| None);
+            let asker = Asker::new(Ipv4Addr::UNSPECIFIED.into(), transport, &|| None, 0);
             let begin = Beginning { identity: &[], asked, asker: &asker };
             begin.fault(question.err().unwrap_or(Rcode::Refused), Some(Ede::NO_PLAN), out)
         }
@@ -198,9 +207,9 @@ impl<'q> Beginning<'q> {
 }
 
 /// The client subnet's place if the query names one, else the place of whoever sent it.
-fn whom_for(asked: &Asked<'_>, source: IpAddr) -> Client {
+fn whom_for(asked: &Asked<'_>, source: IpAddr, draw: u64) -> Client {
     let subnet = asked.edns.and_then(|edns| edns.subnet?.place());
-    Client { place: subnet.unwrap_or(source), scoped: subnet.is_some() }
+    Client { place: subnet.unwrap_or(source), scoped: subnet.is_some(), draw }
 }
 
 /// How long a reply may be.
@@ -237,6 +246,7 @@ fn write<'v>(decision: &Decision<'v>, mut reply: Reply<'_, '_>) -> Outcome<'v> {
         region_index: named.map(|member| member.id),
         ttl: ttl(decision),
         scope,
+        basis: decision.steered.map(|(_, variant)| variant.basis),
         ..Outcome::of(decision.rcode, truncated)
     }
 }
@@ -256,6 +266,9 @@ fn reason(decision: &Decision<'_>) -> Option<Ede> {
     match decision.steered.map(|(_, variant)| variant.basis) {
         Some(Basis::FailOpen) => Some(Ede::ALL_DOWN),
         Some(Basis::FailClosed) => Some(Ede::CLOSED),
+        Some(Basis::Panic) => Some(Ede::TOO_FEW),
+        Some(Basis::ClosedFence) => Some(Ede::FENCED),
+        Some(Basis::Fallback) => Some(Ede::FALLBACK),
         Some(Basis::DemotionIgnored) => Some(Ede::DOUBTED),
         _ => decision.cut_short.then_some(Ede::LOOSE_END),
     }

@@ -18,6 +18,8 @@ impl Rtype {
     pub const DNAME: Self = Self(39);
     pub const OPT: Self = Self(41);
     pub const DS: Self = Self(43);
+    pub const SVCB: Self = Self(64);
+    pub const HTTPS: Self = Self(65);
     pub const TKEY: Self = Self(249);
     pub const TSIG: Self = Self(250);
     pub const IXFR: Self = Self(251);
@@ -43,8 +45,8 @@ const MNEMONICS: &[(&str, Rtype)] = &[
     ("DS", Rtype::DS),
     ("SSHFP", Rtype(44)),
     ("TLSA", Rtype(52)),
-    ("SVCB", Rtype(64)),
-    ("HTTPS", Rtype(65)),
+    ("SVCB", Rtype::SVCB),
+    ("HTTPS", Rtype::HTTPS),
     ("CAA", Rtype(257)),
     ("IXFR", Rtype::IXFR),
     ("AXFR", Rtype::AXFR),

@@ -115,7 +115,7 @@ fn an_answer_allocates_nothing() {
                 for transport in [Transport::Udp, Transport::Tcp] {
                     let packet = query(name, rtype, options);
                     let before = ALLOCATIONS.get();
-                    let outcome = answer(&view, &packet, [127, 0, 0, 1].into(), transport, &|| None, &mut out);
+                    let outcome = answer(&view, &packet, [127, 0, 0, 1].into(), transport, &|| None, 0, &mut out);
                     let made = ALLOCATIONS.get() - before;
                     assert!(outcome.rcode.is_some() && out.len() > 12);
                     assert_eq!(made, 0, "{name} type {rtype} over {}", transport.as_str());
@@ -150,7 +150,7 @@ fn what_strangers_send_costs_no_allocation_either() {
         let client = (luck.next() as u32).to_be_bytes().into();
         let (transport, limit) = if nth % 4 == 0 { (Transport::Tcp, 65_535) } else { (Transport::Udp, 1232) };
         let before = ALLOCATIONS.get();
-        answer(&view, &packet, client, transport, &|| None, &mut out);
+        answer(&view, &packet, client, transport, &|| None, 0, &mut out);
         assert_eq!(ALLOCATIONS.get() - before, 0, "for {packet:?}");
         assert!(out.len() <= limit, "{} bytes for {packet:?}", out.len());
     }

@@ -29,7 +29,7 @@ fn an_idle_time_out_is_told_on_connections_to_who_asks() {
     fn check(view: &crate::View, (transport, options): (Transport, &[u8]), rcode: Rcode, told: Option<&[u8]>) {
         let mut out = Vec::new();
         let idle_100ms = (transport == Tcp).then_some(IDLE);
-        let asker = Asker { idle_100ms, ..Asker::new([127, 0, 0, 1].into(), transport, &|| None) };
+        let asker = Asker { idle_100ms, ..Asker::new([127, 0, 0, 1].into(), transport, &|| None, 0) };
         let outcome = answer_to(view, &with_options(options), &asker, &mut out);
         assert_eq!(outcome.rcode, Some(rcode), "{options:?}");
         let found = out.windows(6).find(|window| window.starts_with(&[0, 11, 0, 2]));
@@ -49,7 +49,7 @@ fn an_idle_time_out_is_told_on_connections_to_who_asks() {
 /// Asks in class CH, as somebody who is told reasons or is not.
 fn ask_ch<'v>(view: &'v crate::View, question: &str, trusted: bool, out: &mut Vec<u8>) -> Outcome<'v> {
     let line = line(&format!("{question} ch"));
-    let asker = Asker { trusted: &|_| trusted, ..Asker::new(line.client, line.transport, &|| None) };
+    let asker = Asker { trusted: &|_| trusted, ..Asker::new(line.client, line.transport, &|| None, 0) };
     answer_to(view, &line.packet, &asker, out)
 }
 
@@ -111,7 +111,7 @@ fn who_opts_out_of_client_subnets_is_answered_by_the_source_with_scope_0() {
     for option in [[0, 8, 0, 4, 0, 0, 0, 0], [0, 8, 0, 4, 0, 1, 0, 0], [0, 8, 0, 4, 0, 2, 0, 0]] {
         for source in sources {
             let (mut with, mut without) = (Vec::new(), Vec::new());
-            let asker = Asker::new(source, Transport::Udp, &|| None);
+            let asker = Asker::new(source, Transport::Udp, &|| None, 0);
             let outcome = answer_to(&view, &with_options(&option), &asker, &mut with);
             let plain = answer_to(&view, &with_options(&[]), &asker, &mut without);
             assert_eq!((outcome.region, outcome.scope), (plain.region, Some(0)), "{option:?} from {source}");
@@ -121,7 +121,7 @@ fn who_opts_out_of_client_subnets_is_answered_by_the_source_with_scope_0() {
     }
     let regions = sources.map(|source| {
         let mut out = Vec::new();
-        let asker = Asker::new(source, Transport::Udp, &|| None);
+        let asker = Asker::new(source, Transport::Udp, &|| None, 0);
         answer_to(&view, &with_options(&[0, 8, 0, 4, 0, 1, 0, 0]), &asker, &mut out).region
     });
     assert_ne!(regions[0], regions[1], "the source counts");

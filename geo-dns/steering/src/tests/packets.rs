@@ -31,7 +31,7 @@ const SEEDS: &[&str] = &[
 ];
 
 fn judge(view: &View, packet: &[u8], client: IpAddr, transport: Transport, out: &mut Vec<u8>) {
-    let outcome = answer(view, packet, client, transport, &|| None, out);
+    let outcome = answer(view, packet, client, transport, &|| None, 0, out);
     let limit = if transport == Transport::Udp { 1232 } else { 65535 };
     assert!(out.len() <= limit, "{} bytes for {packet:?}", out.len());
     assert_eq!(outcome.rcode.is_none(), out.is_empty());

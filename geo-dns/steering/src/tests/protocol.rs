@@ -14,7 +14,7 @@ const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 fn answer_udp(packet: &[u8]) -> Option<(Rcode, Vec<u8>)> {
     let view = view(&plan());
     let mut out = vec![0xff; 7];
-    let rcode = answer(&view, packet, CLIENT, Transport::Udp, &|| None, &mut out).rcode;
+    let rcode = answer(&view, packet, CLIENT, Transport::Udp, &|| None, 0, &mut out).rcode;
     assert_eq!(rcode.is_none(), out.is_empty(), "silence is an empty answer");
     rcode.map(|rcode| (rcode, out))
 }
@@ -310,7 +310,7 @@ fn a_server_tells_how_old_the_planes_word_is_and_asks_for_it_only_then() {
             asked.set(asked.get() + 1);
             heard
         };
-        answer(&view, &line.packet, line.client, line.transport, &ask, &mut out);
+        answer(&view, &line.packet, line.client, line.transport, &ask, 0, &mut out);
         (show(&out), asked.get())
     };
     let seconds = |n: u64| Some(Duration::from_millis(n * 1000 + 999));

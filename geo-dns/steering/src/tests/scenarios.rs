@@ -55,7 +55,7 @@ impl Stage {
             }
         }
         let demoted = demoted.into_iter().map(region_name).collect();
-        View::compile(&plan, &ViewInputs { server_region: region_name(&server), demoted, geo: geo() })
+        View::compile(&plan, &ViewInputs { demoted, geo: geo(), ..ViewInputs::new(region_name(&server)) })
             .unwrap_or_else(|error| panic!("{error}"))
     }
 }

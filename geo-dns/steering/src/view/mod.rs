@@ -8,7 +8,7 @@ mod zone;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::Arc,
     time::Duration,
@@ -36,12 +36,14 @@ pub struct ViewInputs {
     pub demoted: BTreeSet<RegionName>,
     /// Where addresses are.
     pub geo: Arc<Geo>,
+    /// What regions carry at present, per mille of what they can. A region of which nobody knows is never spared by a spill.
+    pub load_permille: BTreeMap<RegionName, u32>,
 }
 
 impl ViewInputs {
-    /// Nothing demoted, and the embedded country table.
+    /// Nothing demoted, nothing known of loads, and the embedded country table.
     pub fn new(server_region: RegionName) -> Self {
-        Self { server_region, demoted: BTreeSet::new(), geo: Geo::embedded() }
+        Self { server_region, demoted: BTreeSet::new(), geo: Geo::embedded(), load_permille: BTreeMap::new() }
     }
 }
 
@@ -52,6 +54,7 @@ pub struct View {
     pub(crate) demoted: BTreeSet<RegionName>,
     pub(crate) home: crate::steer::Home,
     pub(crate) geo: Arc<Geo>,
+    pub(crate) load_permille: BTreeMap<RegionName, u32>,
     pub(crate) zones: HashMap<Name, Zone>,
     pub(crate) identity: Identity,
     pub(crate) names: Arc<Names>,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     name::{MAX_NAME, Name, suffixes},
     rr::{RrSet, Rtype},
-    steer::Steering,
+    steer::{FamilyAnswers, Steering},
 };
 
 /// A zone.
@@ -32,8 +32,10 @@ pub(crate) struct Zone {
 pub(crate) struct Node {
     /// Static records, one set per type.
     pub(crate) sets: Vec<RrSet>,
-    /// Its A and AAAA, if they are steered.
+    /// How it is steered, if it is.
     pub(crate) steering: Option<Arc<Steering>>,
+    /// Whose addresses it has, of an ALIAS: then steering says its A and AAAA, and nothing else.
+    pub(crate) flattened: Option<Box<Name>>,
     /// What stands for everything below it, and perhaps for the name itself. Apart, since hardly any name has it and a zone may have
     /// a million names.
     pub(crate) end: Option<Box<End>>,
@@ -72,7 +74,19 @@ impl Node {
 
     /// Whether it only stands between other names.
     pub(crate) fn is_empty(&self) -> bool {
-        self.sets.is_empty() && self.steering.is_none()
+        self.sets.is_empty() && self.steering.is_none() && self.flattened.is_none()
+    }
+
+    /// The answers of a type that is steered here.
+    pub(crate) fn family(&self, rtype: Rtype) -> Option<(&Steering, &FamilyAnswers)> {
+        let steering = self.steering.as_deref()?;
+        let is_lent = self.flattened.is_none() || matches!(rtype, Rtype::A | Rtype::AAAA);
+        is_lent.then(|| steering.family(rtype)).flatten().map(|family| (steering, family))
+    }
+
+    /// The answers of a steered alias.
+    pub(crate) fn steered_alias(&self) -> Option<(&Steering, &FamilyAnswers)> {
+        self.family(Rtype::CNAME)
     }
 }
 

@@ -9,7 +9,6 @@ mod programs;
 mod resolver;
 
 use std::{
-    collections::BTreeSet,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -77,7 +76,7 @@ fn geo() -> Arc<Geo> {
 }
 
 fn view(plan: &Plan) -> Arc<View> {
-    let inputs = ViewInputs { server_region: region("us-east"), demoted: BTreeSet::new(), geo: geo() };
+    let inputs = ViewInputs { geo: geo(), ..ViewInputs::new(region("us-east")) };
     Arc::new(View::compile(plan, &inputs).unwrap_or_else(|error| panic!("{error}")))
 }
 

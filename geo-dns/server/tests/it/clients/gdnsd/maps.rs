@@ -185,7 +185,7 @@ fn both(nets: &[Net]) -> Both {
     for steered in plan.world.zones.iter_mut().flat_map(|zone| &mut zone.steered).filter(|s| s.name == "two") {
         steered.take = 3;
     }
-    let inputs = ViewInputs { server_region: region("us-east"), demoted: BTreeSet::new(), geo: geo(nets) };
+    let inputs = ViewInputs { geo: geo(nets), ..ViewInputs::new(region("us-east")) };
     let views = Views::default();
     views.store(Some(Arc::new(View::compile(&plan, &inputs).unwrap())));
     let ours = start(DnsConfig::new("127.0.0.1:0".parse().unwrap()), views, never_heard()).unwrap();
