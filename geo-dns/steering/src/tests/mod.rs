@@ -7,6 +7,7 @@ mod ends;
 mod explaining;
 mod luck;
 mod manners;
+mod manual;
 mod packets;
 mod policies;
 mod protocol;

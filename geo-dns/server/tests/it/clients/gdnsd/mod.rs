@@ -15,7 +15,7 @@ use hickory_proto::{
     rr::{RecordType, rdata::opt::ClientSubnet},
 };
 
-use super::{free_port, question, try_ask, unique_dir};
+use super::{free_port, installed, question, try_ask, unique_dir};
 use crate::world::SOON;
 
 /// A running gdnsd; stopped when dropped.
@@ -46,23 +46,10 @@ impl Gdnsd {
 
     /// None if it ends at once: somebody else has taken the port meanwhile.
     fn try_start(config: &str, zone: &str, files: &[(&str, &str)]) -> Option<Self> {
-        let dir = unique_dir("gdnsd");
-        for folder in ["etc/zones", "etc/geoip", "run", "state"] {
-            std::fs::create_dir_all(dir.join(folder)).unwrap();
-        }
-        let (port, root) = (free_port(), dir.display());
-        let options = format!(
-            "options => {{ listen => 127.0.0.1:{port}, run_dir = {root}/run, state_dir = {root}/state, udp_threads = 1, \
-             tcp_threads = 1, min_ttl = 1 }}\n{config}"
-        );
-        std::fs::write(dir.join("etc/config"), options).unwrap();
-        std::fs::write(dir.join("etc/zones/shop.test"), format!("{ZONE}{zone}")).unwrap();
-        for (name, text) in files {
-            std::fs::write(dir.join("etc").join(name), text).unwrap();
-        }
-        let program = if PathBuf::from("/usr/sbin/gdnsd").is_file() { "/usr/sbin/gdnsd" } else { "gdnsd" };
+        let port = free_port();
+        let dir = configured(port, config, zone, files);
         let log = std::fs::File::create(dir.join("log")).unwrap();
-        let process = Command::new(program)
+        let process = Command::new(program())
             .arg("-c")
             .arg(dir.join("etc"))
             .arg("start")
@@ -85,4 +72,44 @@ impl Gdnsd {
     fn ask(&self, name: &str, subnet: Option<ClientSubnet>, wait_ms: u64) -> Option<Message> {
         try_ask(self.addr, [127, 0, 0, 1].into(), &question(name, RecordType::A, subnet), wait_ms)
     }
+}
+
+/// A folder with a configuration.
+fn configured(port: u16, config: &str, zone: &str, files: &[(&str, &str)]) -> PathBuf {
+    let dir = unique_dir("gdnsd");
+    for folder in ["etc/zones", "etc/geoip", "run", "state"] {
+        std::fs::create_dir_all(dir.join(folder)).unwrap();
+    }
+    let root = dir.display();
+    let options = format!(
+        "options => {{ listen => 127.0.0.1:{port}, run_dir = {root}/run, state_dir = {root}/state, udp_threads = 1, \
+         tcp_threads = 1, min_ttl = 1 }}\n{config}"
+    );
+    std::fs::write(dir.join("etc/config"), options).unwrap();
+    std::fs::write(dir.join("etc/zones/shop.test"), format!("{ZONE}{zone}")).unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.join("etc").join(name), text).unwrap();
+    }
+    dir
+}
+
+fn program() -> &'static str {
+    if PathBuf::from("/usr/sbin/gdnsd").is_file() { "/usr/sbin/gdnsd" } else { "gdnsd" }
+}
+
+/// What the migration page begins with is a configuration of gdnsd's.
+#[test]
+fn gdnsd_takes_the_configuration_that_the_migration_page_takes_over() {
+    if !installed("gdnsd", "gdnsd") {
+        return;
+    }
+    let page = include_str!("../../../../../../docs/migrating-dns.md");
+    let config = page.split("```\n").find(|block| block.starts_with("service_types")).expect("the example");
+    let zone = "www 60/5 DYNA geoip!www\ndb 60/5 DYNA simplefo!db\n";
+    assert!(zone.lines().all(|line| page.contains(line)));
+    let dir = configured(53_000, config, zone, &[]);
+    // It binds no port, and warns of the zone's single server.
+    let output = Command::new(program()).arg("-c").arg(dir.join("etc")).arg("checkconf").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let _ = std::fs::remove_dir_all(dir);
 }
