@@ -1,15 +1,12 @@
 //! Plan → View. All slowness lives here.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use hickory_proto::rr::{self, RData, rdata};
 use model::{Plan, RecordData, RegionName, Steered, TypeNumber, World};
 
 use crate::{
-    name::{Name, hickory_name, is_within, suffixes},
+    name::{Name, NameMap, hickory_name, is_within, suffixes},
     rr::{RrSet, Rtype, encode_rdata},
     steer::{Home, Member, Rules, Steering},
 };
@@ -63,7 +60,7 @@ pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileE
     let home = plan.world.region(&inputs.server_region);
     let home = Home { id: home.map_or(0, |r| r.id), location: home.map(|r| r.location) };
     let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new() };
-    let mut zones = HashMap::new();
+    let mut zones: NameMap<Zone> = NameMap::default();
     let mut names = Names::of(&plan.world);
     for zone in &plan.world.zones {
         let mut compiled = ZoneCompiler::new(zone, plan)?.finish(&mut steerings)?;
@@ -80,6 +77,7 @@ pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileE
         identity: identity(plan, &inputs.server_region),
         geo: inputs.geo.clone(),
         home,
+        depths: zones.keys().fold(0, |depths, origin| depths | 1 << suffixes(origin.as_wire()).count()),
         zones,
         names: Arc::new(names),
     })
@@ -173,7 +171,7 @@ struct ZoneCompiler<'p> {
     source: &'p model::Zone,
     origin: Name,
     serial: u32,
-    nodes: HashMap<Name, Node>,
+    nodes: NameMap<Node>,
 }
 
 impl<'p> ZoneCompiler<'p> {
@@ -184,7 +182,7 @@ impl<'p> ZoneCompiler<'p> {
             why,
         })?;
         // Serials are compared in 32-bit circle arithmetic (RFC 1982), so that the lower half of the version serves.
-        Ok(Self { source, origin, serial: plan.id.version as u32, nodes: HashMap::new() })
+        Ok(Self { source, origin, serial: plan.id.version as u32, nodes: NameMap::default() })
     }
 
     fn finish(mut self, steerings: &mut Steerings<'p>) -> Result<Zone, CompileError> {
@@ -220,6 +218,7 @@ impl<'p> ZoneCompiler<'p> {
             any: RrSet { rtype: Rtype::HINFO, ttl: self.source.ttl, rdata: vec![hinfo.into()] },
             soa,
             has_ends,
+            has_wildcards: self.nodes.keys().any(|name| name.as_wire().starts_with(&[1, b'*'])),
             nodes: self.nodes,
         })
     }

@@ -7,18 +7,13 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use model::{Plan, PlanId, RegionName};
 
 use crate::{
     geo::Geo,
-    name::{Name, suffixes},
+    name::{NameMap, suffixes},
     rr::RrSet,
 };
 
@@ -52,7 +47,9 @@ pub struct View {
     pub(crate) demoted: BTreeSet<RegionName>,
     pub(crate) home: crate::steer::Home,
     pub(crate) geo: Arc<Geo>,
-    pub(crate) zones: HashMap<Name, Zone>,
+    pub(crate) zones: NameMap<Zone>,
+    /// Bit N: there is a zone whose origin has N labels. Only parts of a name that are as long have to be looked for.
+    pub(crate) depths: u128,
     pub(crate) identity: Identity,
     pub(crate) names: Arc<Names>,
 }
@@ -105,6 +102,9 @@ impl View {
 
     /// The innermost zone that a name lies in.
     pub(crate) fn zone_of(&self, name: &[u8]) -> Option<&Zone> {
-        suffixes(name).find_map(|suffix| self.zones.get(suffix)).or_else(|| self.zones.get([0].as_slice()))
+        let labels = suffixes(name).count();
+        let known = suffixes(name).enumerate().filter(|(i, _)| self.depths >> (labels - i) & 1 == 1);
+        let zone = known.map(|(_, suffix)| suffix).find_map(|suffix| self.zones.get(suffix));
+        zone.or_else(|| (self.depths & 1 == 1).then(|| self.zones.get([0].as_slice())).flatten())
     }
 }
