@@ -96,7 +96,8 @@ fn check(said: &Said, server: &str, question: Question) -> anyhow::Result<()> {
     if said.rcode != wanted {
         bail!("{server} answers {} where {wanted} is right ({})", said.rcode, question.as_str());
     }
-    if said.lost * 100 > said.completed {
+    // A server that is not given its core loses some; what it answered cost what it cost.
+    if said.lost * 10 > said.completed {
         bail!("{server} did not answer {} of {} questions", said.lost, said.completed + said.lost);
     }
     Ok(())
@@ -131,10 +132,10 @@ mod tests {
     #[test]
     fn wrong_answers_and_lost_ones_are_no_figures() {
         let said = |lost, rcode: &str| Said { completed: 1000, lost, per_s: 1.0, rcode: rcode.into() };
-        check(&said(10, "NOERROR"), "x", Question::Static).unwrap();
+        check(&said(100, "NOERROR"), "x", Question::Static).unwrap();
         check(&said(0, "NXDOMAIN"), "x", Question::NxDomain).unwrap();
         check(&said(0, "NOERROR"), super::super::FLOOR, Question::NxDomain).unwrap();
-        assert!(check(&said(11, "NOERROR"), "x", Question::Static).is_err());
+        assert!(check(&said(101, "NOERROR"), "x", Question::Static).is_err());
         assert!(check(&said(0, "REFUSED"), "x", Question::Static).is_err());
         assert!(check(&said(0, "NOERROR"), "x", Question::NxDomain).is_err());
     }

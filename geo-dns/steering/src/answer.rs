@@ -10,7 +10,7 @@ use model::RegionName;
 use crate::{
     about::about_itself,
     decide::{Client, Decision, decide},
-    name,
+    name::{self, AskedName},
     rr::{Rcode, RrSet, Rtype},
     steer::Basis,
     view::View,
@@ -124,7 +124,8 @@ pub fn answer<'v>(
 /// Answers a packet. The answer replaces what is in `out`; if the outcome has no rcode, `out` is empty and nothing is to be
 /// sent.
 pub fn answer_to<'v>(view: &'v View, query: &[u8], asker: &Asker<'_>, out: &mut Vec<u8>) -> Outcome<'v> {
-    let (asked, question) = match read(query) {
+    let mut name = AskedName::EMPTY;
+    let (asked, question) = match read(query, &mut name) {
         None => return silence(out),
         Some((asked, question)) => (asked, question),
     };
@@ -158,7 +159,8 @@ pub fn answer_to<'v>(view: &'v View, query: &[u8], asker: &Asker<'_>, out: &mut 
 
 /// Answers as a server that has no Plan yet: it has no zone, so that it refuses every name.
 pub fn refuse(query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome<'static> {
-    match read(query) {
+    let mut name = AskedName::EMPTY;
+    match read(query, &mut name) {
         None => silence(out),
         Some((asked, question)) => {
             let asker = Asker::new(Ipv4Addr::UNSPECIFIED.into(), transport, &|| None, 0);
@@ -170,7 +172,8 @@ pub fn refuse(query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome<
 
 /// The question of a query as people write it, name and type, for a log of queries; none if it cannot be read.
 pub fn question_of(query: &[u8]) -> Option<(String, Rtype)> {
-    let (_, question) = read(query)?;
+    let mut name = AskedName::EMPTY;
+    let (_, question) = read(query, &mut name)?;
     question.ok().map(|question| (name::display(question.name.as_wire()), question.rtype))
 }
 

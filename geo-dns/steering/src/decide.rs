@@ -124,7 +124,8 @@ pub(crate) fn decide<'v>(view: &'v View, name: &[u8], rtype: Rtype, client: Clie
     let mut made;
     let mut current = name;
     // Out of our zones the resolver goes on by itself; a circle, or a chain that is too long, ends.
-    while let Some(zone) = zone_of(view, current, rtype) {
+    let mut here = zone;
+    while let Some(zone) = here {
         decision.end_zone = Some(zone);
         match decision.step(view, zone, current, rtype, client) {
             Step::Alias(alias, target) => {
@@ -147,6 +148,7 @@ pub(crate) fn decide<'v>(view: &'v View, name: &[u8], rtype: Rtype, client: Clie
                         current = made.as_wire();
                     }
                 }
+                here = zone_of(view, current, rtype);
             }
             Step::Referral(front, delegation) => {
                 decision.referral = Some((front, delegation));

@@ -1,7 +1,7 @@
 //! Plan → View. All slowness lives here.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -9,7 +9,7 @@ use model::{Plan, RecordData, RegionName, Steered, TypeNumber};
 
 use crate::{
     geo::{ListsError, SharedOutcomes},
-    name::{Name, is_within, suffixes},
+    name::{Name, NameMap, is_within, suffixes},
     rr::{RrSet, Rtype},
     steer::{Home, Lacks, Service, Source, Steering},
 };
@@ -69,7 +69,7 @@ pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileE
     let geo = inputs.geo.with_lists(&lists.collect::<Vec<_>>())?;
     let shared = SharedOutcomes::new(&geo);
     let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new(), shared };
-    let mut zones = HashMap::new();
+    let mut zones: NameMap<Zone> = NameMap::default();
     let mut names = Names::of(&plan.world);
     for zone in &plan.world.zones {
         let mut compiled = ZoneCompiler::new(zone, plan)?.finish(&mut steerings)?;
@@ -88,6 +88,7 @@ pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileE
         geo: geo.clone(),
         load_permille: inputs.load_permille.clone(),
         home,
+        depths: zones.keys().fold(0, |depths, origin| depths | 1 << suffixes(origin.as_wire()).count()),
         zones,
         names: Arc::new(names),
     })
@@ -178,7 +179,7 @@ impl<'p> Steerings<'p> {
 const MAX_ALIASES: usize = 8;
 
 /// Gives each name with an ALIAS the addresses of its target, static or steered. Where the way leads nowhere it has none.
-fn flatten(plan: &Plan, zones: &mut HashMap<Name, Zone>) {
+fn flatten(plan: &Plan, zones: &mut NameMap<Zone>) {
     if !plan.world.zones.iter().any(|zone| zone.records.iter().any(|r| matches!(r.data, RecordData::Alias(_)))) {
         return;
     }
@@ -202,7 +203,7 @@ fn flatten(plan: &Plan, zones: &mut HashMap<Name, Zone>) {
 /// Addresses of another name: static ones, or how it is steered.
 type Lent = (Vec<RrSet>, Option<Arc<Steering>>);
 
-fn lent(zones: &HashMap<Name, Zone>, target: &Name) -> Option<Lent> {
+fn lent(zones: &NameMap<Zone>, target: &Name) -> Option<Lent> {
     let mut at = target.as_wire();
     for _ in 0..=MAX_ALIASES {
         let zone = suffixes(at).find_map(|suffix| zones.get(suffix))?;
@@ -223,7 +224,7 @@ struct ZoneCompiler<'p> {
     source: &'p model::Zone,
     origin: Name,
     serial: u32,
-    nodes: HashMap<Name, Node>,
+    nodes: NameMap<Node>,
 }
 
 impl<'p> ZoneCompiler<'p> {
@@ -234,7 +235,8 @@ impl<'p> ZoneCompiler<'p> {
             why,
         })?;
         // Serials are compared in 32-bit circle arithmetic (RFC 1982), so that the lower half of the version serves.
-        let nodes = HashMap::with_capacity(source.records.len() + source.steered.len());
+        let mut nodes = NameMap::default();
+        nodes.reserve(source.records.len() + source.steered.len());
         Ok(Self { source, origin, serial: plan.id.version as u32, nodes })
     }
 
@@ -274,6 +276,7 @@ impl<'p> ZoneCompiler<'p> {
             any: RrSet { rtype: Rtype::HINFO, ttl: self.source.ttl, rdata: vec![hinfo.into()] },
             soa,
             has_ends,
+            has_wildcards: self.nodes.keys().any(|name| name.as_wire().starts_with(&[1, b'*'])),
             nodes: self.nodes,
         })
     }

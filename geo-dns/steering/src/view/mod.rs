@@ -8,7 +8,7 @@ mod zone;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
     time::Duration,
@@ -18,7 +18,7 @@ use model::{Plan, PlanId, RegionName};
 
 use crate::{
     geo::Geo,
-    name::{Name, suffixes},
+    name::{NameMap, suffixes},
     rr::RrSet,
 };
 
@@ -55,7 +55,9 @@ pub struct View {
     pub(crate) home: crate::steer::Home,
     pub(crate) geo: Arc<Geo>,
     pub(crate) load_permille: BTreeMap<RegionName, u32>,
-    pub(crate) zones: HashMap<Name, Zone>,
+    pub(crate) zones: NameMap<Zone>,
+    /// Bit N: there is a zone whose origin has N labels. Only parts of a name that are as long have to be looked for.
+    pub(crate) depths: u128,
     pub(crate) identity: Identity,
     pub(crate) names: Arc<Names>,
 }
@@ -108,6 +110,9 @@ impl View {
 
     /// The innermost zone that a name lies in.
     pub(crate) fn zone_of(&self, name: &[u8]) -> Option<&Zone> {
-        suffixes(name).find_map(|suffix| self.zones.get(suffix)).or_else(|| self.zones.get([0].as_slice()))
+        let labels = suffixes(name).count();
+        let known = suffixes(name).enumerate().filter(|(i, _)| self.depths >> (labels - i) & 1 == 1);
+        let zone = known.map(|(_, suffix)| suffix).find_map(|suffix| self.zones.get(suffix));
+        zone.or_else(|| (self.depths & 1 == 1).then(|| self.zones.get([0].as_slice())).flatten())
     }
 }

@@ -1,9 +1,9 @@
 //! A zone's names, and the lookup of RFC 1034 4.3.2 with RFC 4592's wildcards.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    name::{MAX_NAME, Name, suffixes},
+    name::{MAX_NAME, Name, NameMap, suffixes},
     rr::{RrSet, Rtype},
     steer::{FamilyAnswers, Steering},
 };
@@ -23,8 +23,10 @@ pub(crate) struct Zone {
     pub(crate) any: RrSet,
     /// Whether there is any name at which the zone ends: nothing has to be looked for on the way to a name if not.
     pub(crate) has_ends: bool,
+    /// Whether there is any wildcard: a name that does not exist is not looked for any further if not.
+    pub(crate) has_wildcards: bool,
     /// Every name that exists, empty ones between others too (RFC 8020), wildcards under their own names.
-    pub(crate) nodes: HashMap<Name, Node>,
+    pub(crate) nodes: NameMap<Node>,
 }
 
 /// What is known of a name. There are millions of them, most with one record: what few have is kept elsewhere.
@@ -115,6 +117,9 @@ impl Zone {
     pub(crate) fn find(&self, name: &[u8]) -> Found<'_> {
         if let Some(node) = self.nodes.get(name) {
             return Found::Exact(node);
+        }
+        if !self.has_wildcards {
+            return Found::Nothing;
         }
         // The closest name that exists above decides: a wildcard further up does not reach past it.
         let Some((encloser, _)) = suffixes(name).skip(1).find_map(|suffix| self.nodes.get_key_value(suffix)) else {
