@@ -86,7 +86,10 @@ impl FamilyAnswers {
     }
 
     fn root_for(&self, geo: &Geo, client: IpAddr) -> u32 {
-        let outcome = self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client)));
+        self.root(self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client))))
+    }
+
+    fn root(&self, outcome: u32) -> u32 {
         self.roots.get(outcome as usize).copied().unwrap_or_default()
     }
 
@@ -109,13 +112,20 @@ impl FamilyAnswers {
 
     /// Whether the answer depends on the client's network beside its place: a member on its way has only a part of its share.
     pub(crate) fn tells_networks_apart(&self, geo: &Geo, client: IpAddr) -> bool {
-        matches!(self.steps.get(self.root_for(geo, client) as usize), Some(Step::Ask { .. }))
+        self.asks(self.root_for(geo, client))
+    }
+
+    fn asks(&self, root: u32) -> bool {
+        matches!(self.steps.get(root as usize), Some(Step::Ask { .. }))
     }
 
     /// Length of the widest prefix around a client in which everybody gets the same answer.
     pub(crate) fn scope(&self, geo: &Geo, client: IpAddr) -> u8 {
-        let widest = self.outcomes.as_ref().map_or(0, |outcomes| geo.scope(client, outcomes));
-        if self.tells_networks_apart(geo, client) { widest.max(ClientNetwork::of(client).prefix) } else { widest }
+        let (outcome, widest) = self.outcomes.as_ref().map_or((0, 0), |outcomes| {
+            let (place, widest) = geo.scope(client, outcomes);
+            (outcomes.of(place), widest)
+        });
+        if self.asks(self.root(outcome)) { widest.max(ClientNetwork::of(client).prefix) } else { widest }
     }
 }
 
