@@ -7,14 +7,17 @@
 //! ```
 
 mod automation;
+mod clients;
 mod default_world;
 mod diff;
 mod errors;
+mod labels;
 mod limits;
 mod name;
 mod overrides;
 mod parse;
 mod plan;
+mod policy;
 mod rdata;
 mod record;
 mod schema;
@@ -25,13 +28,17 @@ mod validate;
 mod vote;
 mod worker;
 mod world;
+mod zone_file;
 
 pub use automation::{Automation, SafetyRule};
+pub use clients::Clients;
 pub use diff::{DiffGroup, NameCounts, WorldDiff};
-pub use errors::{KeyPath, Place, WorldError, WorldErrors};
+pub use errors::{KeyPath, Place, SourceFile, WorldError, WorldErrors};
+pub use labels::name_wire;
 pub use name::{NameError, RegionName, Subject};
 pub use overrides::{Gate, GateScope, Override, OverrideAction, Stages};
 pub use plan::{Decision, Evidence, Home, Kept, Plan, PlanId, Serving, SubjectState, Verdict, Why};
+pub use policy::{NoneLeft, Policy, PrefixList, SteeringPolicy, Step};
 pub use rdata::TypeNumber;
 pub use record::{Record, RecordData};
 pub use shared_world::SharedWorld;
@@ -39,6 +46,5 @@ pub use state_policy::{Conflicts, Durability, PrefixPolicy, StatePolicy};
 pub use token::Token;
 pub use vote::{Vote, VoteVector};
 pub use worker::Worker;
-pub use world::{
-    AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Region, Soa, Steered, SteeringPolicy, World, Zone,
-};
+pub use world::{AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Region, Soa, Steered, World, Zone};
+pub use zone_file::{Limits as ZoneFileLimits, Load, LoadedFile, ZoneFile};

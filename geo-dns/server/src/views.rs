@@ -8,12 +8,12 @@
 //! answering, and the next Plan is tried. A compiler that does not end is left behind, and at most [`LEFT_BEHIND`] of them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use model::{Plan, PlanId, RegionName};
@@ -31,6 +31,8 @@ pub const COMPILE_WITHIN: Duration = Duration::from_secs(10);
 /// How many compilers that do not end may burn away beside the rest. Beyond that no Plan is tried until one of them ends.
 pub const LEFT_BEHIND: usize = 2;
 
+/// From one look whether anybody still answers from a View that was replaced to the next.
+const LET_GO_AFTER: Duration = Duration::from_millis(100);
 /// From one attempt on a Plan that was refused to the next.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -63,6 +65,8 @@ impl Publishing {
 pub struct ViewStatus {
     /// The Plan of the View in force.
     pub plan: Option<PlanId>,
+    /// When that View was made.
+    pub since: Option<Instant>,
     /// The regions it leaves out on this server's own word.
     pub demoted: BTreeSet<RegionName>,
     /// A later Plan that could not be compiled, and why. The World has to be put right.
@@ -104,6 +108,21 @@ pub fn publish(
     ViewPublisher { status, task }
 }
 
+/// Puts a View in the place of the one before. That one is let go of apart, once nobody answers from it any more: a large one
+/// takes long to free, and whoever lets go of it last has that to do, which must not be a thread that answers. To be called
+/// inside a tokio runtime.
+pub fn swap(views: &Views, view: View) {
+    let Some(before) = views.swap(Some(Arc::new(view))) else { return };
+    tokio::spawn(async move {
+        // A query holds its View for microseconds.
+        while Arc::strong_count(&before) > 1 {
+            sleep(LET_GO_AFTER).await;
+        }
+        // When the runtime ends everything goes with it.
+        let _ = tokio::task::spawn_blocking(move || drop(before)).await;
+    });
+}
+
 async fn run(
     mut publishing: Publishing,
     mut plans: watch::Receiver<Option<Arc<Plan>>>,
@@ -112,26 +131,30 @@ async fn run(
     status: watch::Sender<ViewStatus>,
 ) {
     let (mut demotions_end, mut locations_end) = (false, false);
-    // The locations that the View in force was made with.
-    let mut located: Option<Arc<Geo>> = None;
+    // The locations that the View in force was made with: as they came, and with the World's prefix lists over them, which most
+    // Plans leave as they are.
+    let mut located: Option<(Arc<Geo>, Arc<Geo>)> = None;
     // What was compiled or refused last, to know one Plan from another under the same number.
     let mut last: Option<Arc<Plan>> = None;
     let burning = Arc::new(AtomicUsize::new(0));
     loop {
         let plan = plans.borrow_and_update().clone();
+        let geo = publishing.geo.borrow_and_update().clone();
+        let listed = located.as_ref().filter(|(base, _)| Arc::ptr_eq(base, &geo)).map(|(_, listed)| listed.clone());
+        let moved = listed.is_none();
         let inputs = ViewInputs {
             server_region: publishing.server_region.clone(),
             demoted: demoted.borrow_and_update().clone(),
-            geo: publishing.geo.borrow_and_update().clone(),
+            geo: listed.unwrap_or_else(|| geo.clone()),
+            // Nobody tells followers of loads yet: a Plan carries what was asked for when it was decided, not what is carried now.
+            load_permille: BTreeMap::new(),
         };
-        let moved = located.as_ref().is_none_or(|geo| !Arc::ptr_eq(geo, &inputs.geo));
         let put_right = |plan: &Arc<Plan>| last.as_ref().is_some_and(|l| l.id == plan.id && !Arc::ptr_eq(l, plan));
         let wanted = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, moved || put_right(plan)));
         if let Some(plan) = wanted {
             last = Some(plan.clone());
-            let geo = inputs.geo.clone();
-            if bring_out(plan, inputs, &publishing, &burning, (&views, &status)).await {
-                located = Some(geo);
+            if let Some(listed) = bring_out(plan, inputs, &publishing, &burning, (&views, &status)).await {
+                located = Some((geo, listed));
             }
         }
         tokio::select! {
@@ -150,22 +173,29 @@ fn is_news(status: &ViewStatus, plan: PlanId, demoted: &BTreeSet<RegionName>, an
     status.plan.is_none_or(|current| plan > current || plan == current && (anew || *demoted != status.demoted))
 }
 
-/// Says whether there is a new View.
+/// Gives the locations of the new View, if there is one.
 async fn bring_out(
     plan: Arc<Plan>,
     inputs: ViewInputs,
     publishing: &Publishing,
     burning: &Arc<AtomicUsize>,
     (views, status): (&Views, &watch::Sender<ViewStatus>),
-) -> bool {
+) -> Option<Arc<Geo>> {
     let (id, demoted) = (plan.id, inputs.demoted.clone());
     let refused = match compiled(plan, inputs, publishing, burning).await {
         Ok(view) => {
-            views.store(Some(Arc::new(view)));
+            let geo = view.geo().clone();
+            swap(views, view);
             let refusals = status.borrow().refusals;
-            status.send_replace(ViewStatus { plan: Some(id), demoted, refused: None, refusals });
+            status.send_replace(ViewStatus {
+                plan: Some(id),
+                since: Some(Instant::now()),
+                demoted,
+                refused: None,
+                refusals,
+            });
             tracing::debug!(plan = %id, "a new View answers");
-            return true;
+            return Some(geo);
         }
         Err(why) => why,
     };
@@ -180,7 +210,7 @@ async fn bring_out(
         status.refused = refused;
         news
     });
-    false
+    None
 }
 
 /// Compiles on a thread of its own, for as long as it may take.

@@ -18,7 +18,11 @@ impl Name {
     /// Reads presentation form. A text without a last dot is relative to `origin` if there is one, else absolute all the same;
     /// `@` is the origin. International names become punycode.
     pub(crate) fn parse(text: &str, origin: Option<&Self>) -> Result<Self, String> {
-        let absolute = |text: &str| Self::from_hickory(&hickory_name(text)?);
+        // What is written in a World is ASCII; what a person asks to have explained may not be.
+        let absolute = |text: &str| match text.is_ascii() {
+            true => model::name_wire(text).map(|wire| Self(wire.into())),
+            false => Self::from_hickory(&hickory_name(text)?),
+        };
         match origin {
             Some(origin) if text == "@" => Ok(origin.clone()),
             Some(origin) if !text.ends_with('.') => absolute(text)?.beneath(origin),
@@ -51,10 +55,14 @@ impl Name {
     pub(crate) fn as_wire(&self) -> &[u8] {
         &self.0
     }
+
+    pub(crate) fn into_wire(self) -> Box<[u8]> {
+        self.0
+    }
 }
 
 /// Presentation form, absolute even without the last dot, as the codec wants it.
-pub(crate) fn hickory_name(text: &str) -> Result<rr::Name, String> {
+fn hickory_name(text: &str) -> Result<rr::Name, String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }

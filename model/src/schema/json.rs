@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Field, Form, Shape, Table, Unsaid};
+use super::{Choice, Field, Form, Shape, Table, Unsaid};
 
 /// The schema of a whole document.
 pub(super) fn document(table: &Table) -> Value {
@@ -19,7 +19,8 @@ fn put(schema: &mut Map<String, Value>, key: &str, value: impl Into<Value>) {
 fn of_table(table: &Table) -> Map<String, Value> {
     let properties: Map<String, Value> =
         table.fields.iter().map(|field| (field.key.to_owned(), Value::Object(of_field(field)))).collect();
-    let needed: Vec<&str> = table.fields.iter().filter(|field| field.is_needed()).map(|field| field.key).collect();
+    let needed = table.fields.iter().filter(|field| field.unsaid == Unsaid::Needed);
+    let needed: Vec<&str> = needed.map(|field| field.key).collect();
     let conditions: Vec<Value> = table.fields.iter().flat_map(conditions).collect();
     let mut schema = Map::new();
     put(&mut schema, "title", table.name);
@@ -48,7 +49,7 @@ fn of_field(field: &Field) -> Map<String, Value> {
         Unsaid::Means(words) if !words.is_empty() => {
             put(&mut schema, "description", format!("{} (if left out: {words})", field.doc));
         }
-        Unsaid::Needed | Unsaid::Means(_) => put(&mut schema, "description", field.doc),
+        Unsaid::Needed | Unsaid::NeededUnless(_) | Unsaid::Means(_) => put(&mut schema, "description", field.doc),
     }
     schema
 }
@@ -59,8 +60,11 @@ pub(super) fn default_value(toml: &str) -> Option<Value> {
     serde_json::to_value(table.get("it")?).ok()
 }
 
-/// What a sibling's word says of a field.
+/// What siblings say of a field.
 fn conditions(field: &Field) -> Vec<Value> {
+    if let Unsaid::NeededUnless(other) = field.unsaid {
+        return vec![json!({ "anyOf": [{ "required": [field.key] }, { "required": [other] }] })];
+    }
     let Shape::AsSays { sibling, cases } = &field.shape else { return Vec::new() };
     let case = |(word, shape): &(&str, Shape)| {
         json!({
@@ -88,6 +92,11 @@ fn of_shape(shape: &Shape) -> Map<String, Value> {
             put(&mut schema, "minimum", *limits.start());
             put(&mut schema, "maximum", *limits.end());
         }
+        Shape::Signed { least, most } => {
+            put(&mut schema, "type", "integer");
+            put(&mut schema, "minimum", *least);
+            put(&mut schema, "maximum", *most);
+        }
         Shape::Number { least, most } => {
             put(&mut schema, "type", "number");
             put(&mut schema, "minimum", *least);
@@ -100,6 +109,7 @@ fn of_shape(shape: &Shape) -> Map<String, Value> {
             bounds(&mut schema, ("minItems", "maxItems"), (*sizes.start(), *sizes.end()));
         }
         Shape::Table(table) => return of_table(table),
+        Shape::OneOf(choice) => return of_choice(choice),
         Shape::Named(form, value) => {
             put(&mut schema, "type", "object");
             put(&mut schema, "propertyNames", names(form));
@@ -107,6 +117,28 @@ fn of_shape(shape: &Shape) -> Map<String, Value> {
         }
         Shape::AsSays { .. } => put(&mut schema, "type", "string"),
     }
+    schema
+}
+
+/// A table whose other keys depend on one.
+fn of_choice(choice: &Choice) -> Map<String, Value> {
+    let tag = json!({ choice.tag: { "enum": choice.words(), "description": "which kind it is" } });
+    let cases = choice.cases.iter().map(|case| {
+        let mut then = of_table(case);
+        if let Some(Value::Object(properties)) = then.get_mut("properties") {
+            properties.insert(choice.tag.to_owned(), json!({ "const": case.name }));
+        }
+        json!({
+            "if": { "properties": { choice.tag: { "const": case.name } }, "required": [choice.tag] },
+            "then": then,
+        })
+    });
+    let mut schema = Map::new();
+    put(&mut schema, "title", choice.name);
+    put(&mut schema, "type", "object");
+    put(&mut schema, "properties", tag);
+    put(&mut schema, "required", vec![choice.tag]);
+    put(&mut schema, "allOf", cases.collect::<Vec<_>>());
     schema
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     name::{MAX_NAME, Name, suffixes},
     rr::{RrSet, Rtype},
-    steer::Steering,
+    steer::{FamilyAnswers, Steering},
 };
 
 /// A zone.
@@ -14,6 +14,8 @@ pub(crate) struct Zone {
     pub(crate) origin: Name,
     /// The origin as people write it.
     pub(crate) text: String,
+    /// Its number among the View's [`super::Names`].
+    pub(crate) index: u32,
     pub(crate) soa: RrSet,
     /// TTL of "there is no such thing", seconds: the lesser of the SOA's own and its MINIMUM (RFC 2308).
     pub(crate) negative_ttl: u32,
@@ -25,17 +27,18 @@ pub(crate) struct Zone {
     pub(crate) nodes: HashMap<Name, Node>,
 }
 
-/// What is known of a name.
+/// What is known of a name. There are millions of them, most with one record: what few have is kept elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Node {
     /// Static records, one set per type.
     pub(crate) sets: Vec<RrSet>,
-    /// Where a CNAME among them points.
-    pub(crate) alias: Option<Name>,
-    /// Its A and AAAA, if they are steered.
+    /// How it is steered, if it is.
     pub(crate) steering: Option<Arc<Steering>>,
-    /// What stands for everything below it, and perhaps for the name itself.
-    pub(crate) end: Option<End>,
+    /// Whose addresses it has, of an ALIAS: then steering says its A and AAAA, and nothing else.
+    pub(crate) flattened: Option<Box<Name>>,
+    /// What stands for everything below it, and perhaps for the name itself. Apart, since hardly any name has it and a zone may have
+    /// a million names.
+    pub(crate) end: Option<Box<End>>,
 }
 
 /// From here on the zone says nothing itself.
@@ -54,6 +57,8 @@ pub(crate) struct Delegation {
     /// Addresses of servers whose names lie below the cut: nobody else could tell them. With the place of the server's record
     /// in `servers`.
     pub(crate) glue: Vec<(usize, RrSet)>,
+    /// Addresses of its servers elsewhere in the zone, in the same form: told as far as there is room.
+    pub(crate) siblings: Vec<(usize, RrSet)>,
 }
 
 impl Node {
@@ -61,9 +66,27 @@ impl Node {
         self.sets.iter().find(|set| set.rtype == rtype)
     }
 
+    /// The CNAME, and where it points: in wire form, lower case, as all data is here.
+    pub(crate) fn alias(&self) -> Option<(&RrSet, &[u8])> {
+        let set = self.set(Rtype::CNAME)?;
+        Some((set, set.rdata.first()?))
+    }
+
     /// Whether it only stands between other names.
     pub(crate) fn is_empty(&self) -> bool {
-        self.sets.is_empty() && self.steering.is_none()
+        self.sets.is_empty() && self.steering.is_none() && self.flattened.is_none()
+    }
+
+    /// The answers of a type that is steered here.
+    pub(crate) fn family(&self, rtype: Rtype) -> Option<(&Steering, &FamilyAnswers)> {
+        let steering = self.steering.as_deref()?;
+        let is_lent = self.flattened.is_none() || matches!(rtype, Rtype::A | Rtype::AAAA);
+        is_lent.then(|| steering.family(rtype)).flatten().map(|family| (steering, family))
+    }
+
+    /// The answers of a steered alias.
+    pub(crate) fn steered_alias(&self) -> Option<(&Steering, &FamilyAnswers)> {
+        self.family(Rtype::CNAME)
     }
 }
 
@@ -114,7 +137,7 @@ impl Zone {
             let front = name.len() - suffix.len();
             let node = self.nodes.get(suffix);
             topmost = node
-                .and_then(|node| Some((front, node, node.end.as_ref()?)))
+                .and_then(|node| Some((front, node, node.end.as_deref()?)))
                 .filter(|(_, _, end)| match end {
                     End::Dname(_) => front > 0,
                     End::Delegation(_) => front > 0 || rtype != Rtype::DS,

@@ -7,7 +7,10 @@ use crate::{
     view::Delegation,
 };
 
-use super::{Asked, CLASS_IN, Ede, Edns, HEADER, UDP_MAX, edns::NSID};
+use super::{
+    Asked, CLASS_IN, Ede, Edns, HEADER, UDP_MAX,
+    edns::{KEEPALIVE, NSID},
+};
 
 const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;
@@ -28,6 +31,8 @@ pub(crate) struct Reply<'o, 'q> {
     /// Who the server is, told to whoever asks.
     identity: &'q [u8],
     reason: Option<Ede>,
+    /// For how long the connection may be idle, in units of 100 ms; told to whoever asks for it.
+    keepalive: Option<u16>,
     scope: u8,
     answers: u16,
     authorities: u16,
@@ -51,6 +56,7 @@ impl<'o, 'q> Reply<'o, 'q> {
             limit,
             identity,
             reason: None,
+            keepalive: None,
             scope: 0,
             answers: 0,
             authorities: 0,
@@ -64,6 +70,11 @@ impl<'o, 'q> Reply<'o, 'q> {
     /// Why the answer is what it is. To be said before there are records, which leave room for it.
     pub(crate) fn reason(&mut self, reason: Option<Ede>) {
         self.reason = reason;
+    }
+
+    /// For how long the connection may be idle, in units of 100 ms. To be said before there are records.
+    pub(crate) fn keepalive(&mut self, units: Option<u16>) {
+        self.keepalive = units;
     }
 
     /// For how much of the client's network the answer holds.
@@ -111,7 +122,8 @@ impl<'o, 'q> Reply<'o, 'q> {
         self.authorities = self.authorities.saturating_add(self.records(owner, CLASS_IN, ttl, soa));
     }
 
-    /// Names the servers to ask instead, and those of their addresses without which nobody could (RFC 9471).
+    /// Names the servers to ask instead, those of their addresses without which nobody could, and others as far as there is room
+    /// (RFC 9471).
     pub(crate) fn referral(&mut self, front: usize, delegation: &Delegation) {
         let mut servers_at = [0; GLUE_SERVERS];
         let servers = &delegation.servers;
@@ -127,6 +139,17 @@ impl<'o, 'q> Reply<'o, 'q> {
                 self.additional += self.records(*at, CLASS_IN, set.ttl, set);
             }
         }
+        for (server, set) in &delegation.siblings {
+            if let Some(at) = servers_at.get(*server).filter(|_| self.has_room_for(set)) {
+                self.additional += self.records(*at, CLASS_IN, set.ttl, set);
+            }
+        }
+    }
+
+    /// Whether a whole set fits, its owner being a pointer.
+    fn has_room_for(&self, set: &RrSet) -> bool {
+        let length: usize = set.rdata.iter().map(|data| 12 + data.len()).sum();
+        self.out.len() + length + self.opt_len() <= self.limit
     }
 
     fn records(&mut self, owner_at: usize, class: u16, ttl: u32, set: &RrSet) -> u16 {
@@ -165,7 +188,17 @@ impl<'o, 'q> Reply<'o, 'q> {
     fn options_len(&self, edns: Edns) -> usize {
         let subnet = edns.subnet.map_or(0, |subnet| subnet.written_len());
         let identity = if edns.wants_identity { 4 + self.identity.len() } else { 0 };
-        subnet + identity + self.reason.map_or(0, Ede::written_len)
+        let keepalive = if self.keepalive_for(edns).is_some() { 6 } else { 0 };
+        subnet + identity + keepalive + self.reason.map_or(0, Ede::written_len)
+    }
+
+    /// The scope, if the reply tells it.
+    pub(crate) fn told_scope(&self) -> Option<u8> {
+        self.asked.edns.and_then(|edns| edns.subnet).map(|_| self.scope)
+    }
+
+    fn keepalive_for(&self, edns: Edns) -> Option<u16> {
+        self.keepalive.filter(|_| edns.keepalive.is_some())
     }
 
     /// Ends the reply; says whether it was truncated.
@@ -200,6 +233,9 @@ impl<'o, 'q> Reply<'o, 'q> {
             self.out.extend(NSID.to_be_bytes());
             self.out.extend((self.identity.len() as u16).to_be_bytes());
             self.out.extend(self.identity);
+        }
+        if let Some(units) = self.keepalive_for(edns) {
+            [KEEPALIVE, 2, units].into_iter().for_each(|field| self.out.extend(field.to_be_bytes()));
         }
         if let Some(reason) = self.reason {
             reason.write(self.out);
