@@ -52,6 +52,10 @@ pub(crate) struct RegionConfig {
     /// What probes of this region may use.
     #[serde(default, skip_serializing_if = "ChecksConfig::is_empty")]
     pub(crate) checks: ChecksConfig,
+    /// Location files over the embedded country table, the last one on top: `NAME.mmdb` is a database in MaxMind's format, every
+    /// other one a prefix file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) locations: Vec<PathBuf>,
     /// The app to run.
     pub(crate) app: AppConfig,
 }
@@ -207,7 +211,7 @@ impl RegionConfig {
         ];
         let checks = [&mut config.checks.trust, &mut config.checks.programs];
         let log = config.dns.query_log.as_mut().and_then(|log| log.path.as_mut());
-        for path in files.into_iter().chain(checks.into_iter().flatten()).chain(log) {
+        for path in files.into_iter().chain(checks.into_iter().flatten()).chain(log).chain(&mut config.locations) {
             *path = base.join(&*path);
         }
         Ok(config)

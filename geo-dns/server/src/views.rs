@@ -1,6 +1,6 @@
-//! Makes Views of Plans: one task, two inputs, one output.
+//! Makes Views of Plans: one task, three inputs, one output.
 //!
-//! Whatever changes, it does the same thing: take the latest Plan and the latest demotions, compile, swap. Changes that come
+//! Whatever changes, it does the same thing: take the latest Plan, the latest demotions and the latest locations, compile, swap. Changes that come
 //! while it compiles are taken together afterwards.
 //!
 //! A Plan is poison until the contrary is shown. It is compiled on a thread of its own; if it cannot be compiled, makes the
@@ -45,7 +45,7 @@ pub struct Publishing {
     /// The region of this server.
     pub server_region: RegionName,
     /// Where addresses are.
-    pub geo: Arc<Geo>,
+    pub geo: watch::Receiver<Arc<Geo>>,
     /// How Views are made: [`View::compile`], unless it is to be seen what happens when that goes wrong.
     pub compile: Compile,
     /// How long that may take.
@@ -53,9 +53,10 @@ pub struct Publishing {
 }
 
 impl Publishing {
-    /// With the embedded country table.
+    /// With the embedded country table, which never changes.
     pub fn new(server_region: RegionName) -> Self {
-        Self { server_region, geo: Geo::embedded(), compile: View::compile, compile_within: COMPILE_WITHIN }
+        let geo = watch::channel(Geo::embedded()).1;
+        Self { server_region, geo, compile: View::compile, compile_within: COMPILE_WITHIN }
     }
 }
 
@@ -123,55 +124,67 @@ pub fn swap(views: &Views, view: View) {
 }
 
 async fn run(
-    publishing: Publishing,
+    mut publishing: Publishing,
     mut plans: watch::Receiver<Option<Arc<Plan>>>,
     mut demoted: watch::Receiver<BTreeSet<RegionName>>,
     views: Views,
     status: watch::Sender<ViewStatus>,
 ) {
-    let mut demotions_end = false;
+    let (mut demotions_end, mut locations_end) = (false, false);
+    // The locations that the View in force was made with: as they came, and with the World's prefix lists over them, which most
+    // Plans leave as they are.
+    let mut located: Option<(Arc<Geo>, Arc<Geo>)> = None;
     // What was compiled or refused last, to know one Plan from another under the same number.
     let mut last: Option<Arc<Plan>> = None;
     let burning = Arc::new(AtomicUsize::new(0));
     loop {
         let plan = plans.borrow_and_update().clone();
+        let geo = publishing.geo.borrow_and_update().clone();
+        let listed = located.as_ref().filter(|(base, _)| Arc::ptr_eq(base, &geo)).map(|(_, listed)| listed.clone());
+        let moved = listed.is_none();
         let inputs = ViewInputs {
             server_region: publishing.server_region.clone(),
             demoted: demoted.borrow_and_update().clone(),
-            geo: publishing.geo.clone(),
+            geo: listed.unwrap_or_else(|| geo.clone()),
             // Nobody tells followers of loads yet: a Plan carries what was asked for when it was decided, not what is carried now.
             load_permille: BTreeMap::new(),
         };
         let put_right = |plan: &Arc<Plan>| last.as_ref().is_some_and(|l| l.id == plan.id && !Arc::ptr_eq(l, plan));
-        let wanted = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, put_right(plan)));
+        let wanted = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, moved || put_right(plan)));
         if let Some(plan) = wanted {
             last = Some(plan.clone());
-            bring_out(plan, inputs, &publishing, &burning, (&views, &status)).await;
+            if let Some(listed) = bring_out(plan, inputs, &publishing, &burning, (&views, &status)).await {
+                located = Some((geo, listed));
+            }
         }
         tokio::select! {
             changed = plans.changed() => if changed.is_err() { return },
             changed = demoted.changed(), if !demotions_end => demotions_end = changed.is_err(),
+            changed = publishing.geo.changed(), if !locations_end => locations_end = changed.is_err(),
             // What failed may have failed for want of time; nobody has to come and say "again".
             () = sleep(RETRY), if status.borrow().refused.is_some() => {}
         }
     }
 }
 
-/// Never back to an older Plan; and nothing to do for the same one, unless its content was put right.
-fn is_news(status: &ViewStatus, plan: PlanId, demoted: &BTreeSet<RegionName>, put_right: bool) -> bool {
-    status.plan.is_none_or(|current| plan > current || plan == current && (put_right || *demoted != status.demoted))
+/// Never back to an older Plan; and nothing to do for the same one, unless it is to be compiled `anew`: its content was put right, or
+/// locations have changed.
+fn is_news(status: &ViewStatus, plan: PlanId, demoted: &BTreeSet<RegionName>, anew: bool) -> bool {
+    status.plan.is_none_or(|current| plan > current || plan == current && (anew || *demoted != status.demoted))
 }
 
+/// Gives the locations of the new View, if there is one.
 async fn bring_out(
     plan: Arc<Plan>,
     inputs: ViewInputs,
     publishing: &Publishing,
     burning: &Arc<AtomicUsize>,
     (views, status): (&Views, &watch::Sender<ViewStatus>),
-) {
+) -> Option<Arc<Geo>> {
     let (id, demoted) = (plan.id, inputs.demoted.clone());
     let refused = match compiled(plan, inputs, publishing, burning).await {
         Ok(view) => {
+            let geo = view.geo().clone();
             swap(views, view);
             let refusals = status.borrow().refusals;
             status.send_replace(ViewStatus {
@@ -182,7 +195,7 @@ async fn bring_out(
                 refusals,
             });
             tracing::debug!(plan = %id, "a new View answers");
-            return;
+            return Some(geo);
         }
         Err(why) => why,
     };
@@ -197,6 +210,7 @@ async fn bring_out(
         status.refused = refused;
         news
     });
+    None
 }
 
 /// Compiles on a thread of its own, for as long as it may take.

@@ -36,7 +36,8 @@ fn stage_with(first: Option<Plan>, change: impl FnOnce(&mut Publishing)) -> Stag
     let (plans, plans_seen) = watch::channel(first.map(Arc::new));
     let (demoted, demoted_seen) = watch::channel(BTreeSet::new());
     let views = Views::default();
-    let mut publishing = Publishing { geo: Arc::new(Geo::empty()), ..Publishing::new(region("us-east")) };
+    let mut publishing =
+        Publishing { geo: watch::channel(Arc::new(Geo::empty())).1, ..Publishing::new(region("us-east")) };
     change(&mut publishing);
     let publisher = publish(publishing, plans_seen, demoted_seen, views.clone());
     let server = start(DnsConfig::new("127.0.0.1:0".parse().unwrap()), views.clone(), never_heard()).unwrap();

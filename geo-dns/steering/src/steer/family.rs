@@ -120,7 +120,10 @@ impl FamilyAnswers {
     }
 
     fn root_for(&self, geo: &Geo, client: IpAddr) -> u32 {
-        let outcome = self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client)));
+        self.root(self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client))))
+    }
+
+    fn root(&self, outcome: u32) -> u32 {
         self.roots.get(outcome as usize).copied().unwrap_or_default()
     }
 
@@ -151,13 +154,24 @@ impl FamilyAnswers {
 
     /// Whether the answer depends on the client's network beside its place.
     pub(crate) fn tells_networks_apart(&self, geo: &Geo, client: IpAddr) -> bool {
-        self.seen.get(self.root_for(geo, client) as usize).is_some_and(|seen| seen.apart)
+        self.is_apart(self.root_for(geo, client))
+    }
+
+    fn is_apart(&self, root: u32) -> bool {
+        self.seen.get(root as usize).is_some_and(|seen| seen.apart)
     }
 
     /// Length of the widest prefix around a client in which everybody gets the same answer, or is drawn from the same.
     pub(crate) fn scope(&self, geo: &Geo, client: IpAddr) -> u8 {
-        let widest = self.alike.as_ref().map_or(0, |alike| geo.scope(client, alike));
-        if self.tells_networks_apart(geo, client) { widest.max(ClientNetwork::of(client).prefix) } else { widest }
+        let (apart, widest) = match &self.alike {
+            None => (self.tells_networks_apart(geo, client), 0),
+            Some(alike) => {
+                let (place, widest) = geo.scope(client, alike);
+                let outcome = self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(place));
+                (self.is_apart(self.root(outcome)), widest)
+            }
+        };
+        if apart { widest.max(ClientNetwork::of(client).prefix) } else { widest }
     }
 }
 

@@ -94,6 +94,11 @@ impl View {
         &self.names
     }
 
+    /// Where it takes addresses to be: the inputs' locations, with the World's prefix lists over them.
+    pub fn geo(&self) -> &Arc<Geo> {
+        &self.geo
+    }
+
     /// Regions left out by the server itself.
     pub fn demoted(&self) -> &BTreeSet<RegionName> {
         &self.demoted
