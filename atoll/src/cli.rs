@@ -99,6 +99,10 @@ pub(crate) struct UpArgs {
     /// TOML file that says how to run your app, instead of the demo shop
     #[arg(long, value_name = "FILE")]
     pub(crate) app: Option<PathBuf>,
+    /// File that says where clients are, over the built-in countries: NAME.mmdb is a MaxMind database, any other one a prefix file;
+    /// may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) locations: Vec<PathBuf>,
     /// Second byte of a new world's loopback addresses, 127.NET.i.1; another world at the same time needs another one
     #[arg(long, default_value_t = 0, value_name = "NET")]
     pub(crate) net: u8,

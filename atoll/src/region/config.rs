@@ -47,6 +47,10 @@ pub(crate) struct RegionConfig {
     /// What probes of this region may use.
     #[serde(default, skip_serializing_if = "ChecksConfig::is_empty")]
     pub(crate) checks: ChecksConfig,
+    /// Location files over the embedded country table, the last one on top: `NAME.mmdb` is a database in MaxMind's format, every
+    /// other one a prefix file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) locations: Vec<PathBuf>,
     /// The app to run.
     pub(crate) app: AppConfig,
 }
@@ -147,7 +151,7 @@ impl RegionConfig {
             &mut config.pki.key,
         ];
         let checks = [&mut config.checks.trust, &mut config.checks.programs];
-        for path in files.into_iter().chain(checks.into_iter().flatten()) {
+        for path in files.into_iter().chain(checks.into_iter().flatten()).chain(&mut config.locations) {
             *path = base.join(&*path);
         }
         Ok(config)

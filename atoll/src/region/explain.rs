@@ -6,22 +6,24 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use dns_server::Views;
+use dns_server::{Views, locations::LocationStatus};
 use model::RegionName;
 use plane_client::{
     Problem, ProblemKind,
     api::{DnsExplanation, DnsQuestion, path},
 };
 use steering::{ExplainAnswer, PlaceExplained, Rtype, explain};
+use tokio::sync::watch;
 
 #[derive(Clone)]
 struct Explainer {
     region: RegionName,
     views: Views,
+    locations: watch::Receiver<LocationStatus>,
 }
 
-pub(crate) fn routes(region: RegionName, views: Views) -> Router {
-    Router::new().route(path::EXPLAIN_DNS, get(answer)).with_state(Explainer { region, views })
+pub(crate) fn routes(region: RegionName, views: Views, locations: watch::Receiver<LocationStatus>) -> Router {
+    Router::new().route(path::EXPLAIN_DNS, get(answer)).with_state(Explainer { region, views, locations })
 }
 
 async fn answer(State(explainer): State<Explainer>, Query(question): Query<DnsQuestion>) -> Response {
@@ -36,7 +38,10 @@ async fn answer(State(explainer): State<Explainer>, Query(question): Query<DnsQu
         );
     };
     match explain(view, &question.name, question.from, rtype) {
-        Ok(told) => Json(in_words(explainer.region, view.plan(), &told)).into_response(),
+        Ok(told) => {
+            let spoilt = spoilt(&explainer.locations.borrow());
+            Json(in_words(explainer.region, view.plan(), &told, spoilt)).into_response()
+        }
         Err(error) => problem(ProblemKind::Invalid, &error.to_string()),
     }
 }
@@ -58,10 +63,20 @@ fn place(place: &PlaceExplained) -> String {
     format!("{}, by {}", known.join(", "), place.reason)
 }
 
-fn in_words(region: RegionName, plan: model::PlanId, told: &ExplainAnswer) -> DnsExplanation {
+/// Location files that cannot be used as they are: what they would say of the client is missing, or old.
+fn spoilt(status: &LocationStatus) -> Vec<String> {
+    let line = |file: &dns_server::locations::FileStatus| {
+        let serves = if file.in_force.is_some() { "what was read of it before counts" } else { "nothing of it counts" };
+        Some(format!("location file {}: {}; {serves}", file.path.display(), file.problem.as_ref()?))
+    };
+    status.files.iter().filter_map(line).collect()
+}
+
+fn in_words(region: RegionName, plan: model::PlanId, told: &ExplainAnswer, spoilt: Vec<String>) -> DnsExplanation {
     let mut steps = vec![format!("{} {} is {}", told.name, told.rtype, told.matched)];
     steps.extend(told.aliases.iter().map(|alias| format!("alias {alias}")));
     steps.push(format!("client {}: {}", told.client, place(&told.place)));
+    steps.extend(spoilt);
     if let Some(steering) = &told.steering {
         steps.extend(steering.lines());
     }

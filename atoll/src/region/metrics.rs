@@ -3,10 +3,14 @@
 use std::{
     fmt::Write as _,
     sync::{Arc, OnceLock, Weak},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
-use dns_server::{DnsHandle, views::ViewPublisher};
+use dns_server::{
+    DnsHandle,
+    locations::{FileStatus, InForce, Locations},
+    views::ViewPublisher,
+};
 use plane_follower::FollowerHandle;
 use plane_server::PlaneHandle;
 use region_node::MoreMetrics;
@@ -55,6 +59,39 @@ pub(super) fn of_views(publisher: &ViewPublisher) -> MoreMetrics {
         let _ = writeln!(text, "atoll_dns_plans_refused_total {}", status.refusals);
         head(text, "atoll_dns_demoted_regions", "gauge", "Regions left out on this region's own word.");
         let _ = writeln!(text, "atoll_dns_demoted_regions {}", status.demoted.len());
+    })
+}
+
+/// How old location files are, and whether they can be used.
+pub(super) fn of_locations(locations: &Locations) -> MoreMetrics {
+    let status = locations.status();
+    Arc::new(move |text| {
+        let status = status.borrow();
+        let now = SystemTime::now();
+        let mut each = |name: &str, help: &str, value: &dyn Fn(&FileStatus) -> Option<f64>| {
+            head(text, name, "gauge", help);
+            for file in &status.files {
+                if let Some(value) = value(file) {
+                    let path = file.path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
+                    let _ = writeln!(text, "{name}{{file=\"{path}\"}} {value}");
+                }
+            }
+        };
+        let age =
+            |in_force: &InForce| Some(now.duration_since(in_force.modified).unwrap_or_default().as_secs_f64().floor());
+        each("atoll_dns_location_file_age_seconds", "Time since the version in force was written.", &|file| {
+            age(file.in_force.as_ref()?)
+        });
+        each("atoll_dns_location_build_epoch_seconds", "When the database in force was built, Unix time.", &|file| {
+            Some(file.in_force.as_ref()?.build_epoch? as f64)
+        });
+        each("atoll_dns_location_file_refused", "1 if the file as it is now cannot be used.", &|file| {
+            Some(f64::from(u8::from(file.problem.is_some())))
+        });
+        head(text, "atoll_dns_location_loads_total", "counter", "Times that location files were taken into force.");
+        let _ = writeln!(text, "atoll_dns_location_loads_total {}", status.loads);
+        head(text, "atoll_dns_location_bytes", "gauge", "Memory of what was read of location files.");
+        let _ = writeln!(text, "atoll_dns_location_bytes {}", status.bytes);
     })
 }
 

@@ -27,6 +27,7 @@ use std::{
 use anyhow::Context;
 use dns_server::{
     DnsConfig, DnsHandle, Views,
+    locations::{LOOK_EVERY, Locations, watch_files},
     views::{Publishing, ViewPublisher, publish},
 };
 use model::{Plan, VoteVector, World};
@@ -118,6 +119,8 @@ async fn until_parent_is_gone() {
 /// A running region.
 struct Region {
     follower: FollowerHandle,
+    /// Watches location files for as long as it lives.
+    locations: Locations,
     /// Publishes Views for as long as it lives.
     publisher: ViewPublisher,
     dns: Arc<DnsHandle>,
@@ -143,7 +146,9 @@ impl Region {
 
         let (demote, demoted) = watch::channel(Default::default());
         let views = Views::default();
-        let publisher = publish(Publishing::new(config.region.clone()), plans.clone(), demoted, views.clone());
+        let locations = watch_files(config.locations.clone(), LOOK_EVERY);
+        let publishing = Publishing { geo: locations.geo(), ..Publishing::new(config.region.clone()) };
+        let publisher = publish(publishing, plans.clone(), demoted, views.clone());
         let dns = Arc::new(dns_server::start(DnsConfig::new(config.listen.dns), views.clone(), heard(&follower))?);
 
         let store = state::open(&config, own_id(&world, &config)?, fetch_state).await?;
@@ -151,6 +156,7 @@ impl Region {
         let more_metrics = vec![
             metrics::of_dns(&dns),
             metrics::of_views(&publisher),
+            metrics::of_locations(&locations),
             metrics::of_follower(&follower),
             metrics::of_plane(&member),
         ];
@@ -158,7 +164,7 @@ impl Region {
         let node = region_node::start(node_config, store, plans.clone()).await?;
         forward(node.demoted(), demote);
 
-        let routes = node.routes().merge(explain::routes(config.region.clone(), views));
+        let routes = node.routes().merge(explain::routes(config.region.clone(), views, locations.status()));
         let plane = plane_server::start(plane_config(&config, &world, founding, routes)?).await?;
         let plane = Arc::new(plane);
         // Weak, or the metrics would keep a stopping member alive. Set once: a region starts one member.
@@ -167,7 +173,7 @@ impl Region {
         let mut forwards = JoinSet::new();
         forwards.spawn(forward_receipts(sight.leader, plane.clone()));
         forwards.spawn(forward_votes(sight.votes, plane.clone()));
-        Ok(Self { follower, publisher, dns, node, plane, forwards })
+        Ok(Self { follower, locations, publisher, dns, node, plane, forwards })
     }
 
     /// Returns once users can be served here: there is a Plan, a quorum stands behind it, and the gateway says it is healthy.
@@ -191,7 +197,7 @@ impl Region {
         if let Some(plane) = Arc::into_inner(self.plane) {
             plane.shutdown().await;
         }
-        drop(self.publisher);
+        drop((self.publisher, self.locations));
         self.follower.shutdown().await;
         if let Some(dns) = Arc::into_inner(self.dns) {
             dns.shutdown().await;

@@ -64,6 +64,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
     token.hash().save(&hash_file)?;
 
     let app = app(args)?;
+    let locations = locations(args)?;
     let round_trip_ms = wan::longest_round_trip_ms(&world, args.wan);
     for name in layout.names() {
         let Some(listen) = layout.listen(name) else { continue };
@@ -83,6 +84,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
             pki: PkiFiles { ca: ca.ca_pem_path(), cert: issued.cert, key: issued.key },
             listen,
             peers: layout.peers(name).into_iter().collect(),
+            locations: locations.clone(),
             app: app.clone(),
         };
         let text = toml::to_string(&config).context("region configuration as TOML")?;
@@ -90,6 +92,14 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(Prepared { ca: ca.ca_pem_path(), dir, world, layout, token_file, _lock: lock })
+}
+
+/// The location files by absolute paths: regions read them, too. One that is not there is a slip of whoever has just typed it.
+fn locations(args: &UpArgs) -> anyhow::Result<Vec<PathBuf>> {
+    let absolute = |file: &PathBuf| {
+        file.canonicalize().map_err(|error| Misuse(format!("{}: cannot be read: {error}", file.display())).into())
+    };
+    args.locations.iter().map(absolute).collect()
 }
 
 /// One parent per data directory. The kernel releases the lock however the parent ends.

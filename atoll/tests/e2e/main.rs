@@ -9,6 +9,7 @@ mod clients;
 mod failover;
 mod figures;
 mod life;
+mod locations;
 mod stopped;
 mod tour;
 mod world;

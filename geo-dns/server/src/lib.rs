@@ -1,9 +1,9 @@
 //! DNS over UDP and TCP around the one answer core.
 //!
 //! ```text
-//! Plan ─┐
-//!       ├─ views::publish ─▸ Views (one pointer) ─┬─ udp: a thread, receive → answer → send
-//! demoted ┘                                       └─ tcp: a task per connection, bounded in number, in bytes and in time
+//! Plan ───────┐
+//! demoted ────┼─ views::publish ─▸ Views (one pointer) ─┬─ udp: a thread, receive → answer → send
+//! locations ──┘                                         └─ tcp: a task per connection, bounded in number, in bytes and in time
 //! ```
 //!
 //! Packets in, packets out; what is in them is the `steering` crate's. A query loads the View once and waits for nobody.
@@ -13,6 +13,7 @@ mod admission;
 mod bind;
 mod counters;
 mod draw;
+pub mod locations;
 mod tcp;
 mod udp;
 pub mod views;

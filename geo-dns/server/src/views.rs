@@ -1,6 +1,6 @@
-//! Makes Views of Plans: one task, two inputs, one output.
+//! Makes Views of Plans: one task, three inputs, one output.
 //!
-//! Whatever changes, it does the same thing: take the latest Plan and the latest demotions, compile, swap. Changes that come
+//! Whatever changes, it does the same thing: take the latest Plan, the latest demotions and the latest locations, compile, swap. Changes that come
 //! while it compiles are taken together afterwards.
 //!
 //! A Plan is poison until the contrary is shown. It is compiled on a thread of its own; if it cannot be compiled, makes the
@@ -43,7 +43,7 @@ pub struct Publishing {
     /// The region of this server.
     pub server_region: RegionName,
     /// Where addresses are.
-    pub geo: Arc<Geo>,
+    pub geo: watch::Receiver<Arc<Geo>>,
     /// How Views are made: [`View::compile`], unless it is to be seen what happens when that goes wrong.
     pub compile: Compile,
     /// How long that may take.
@@ -51,9 +51,10 @@ pub struct Publishing {
 }
 
 impl Publishing {
-    /// With the embedded country table.
+    /// With the embedded country table, which never changes.
     pub fn new(server_region: RegionName) -> Self {
-        Self { server_region, geo: Geo::embedded(), compile: View::compile, compile_within: COMPILE_WITHIN }
+        let geo = watch::channel(Geo::embedded()).1;
+        Self { server_region, geo, compile: View::compile, compile_within: COMPILE_WITHIN }
     }
 }
 
@@ -104,52 +105,64 @@ pub fn publish(
 }
 
 async fn run(
-    publishing: Publishing,
+    mut publishing: Publishing,
     mut plans: watch::Receiver<Option<Arc<Plan>>>,
     mut demoted: watch::Receiver<BTreeSet<RegionName>>,
     views: Views,
     status: watch::Sender<ViewStatus>,
 ) {
-    let mut demotions_end = false;
+    let (mut demotions_end, mut locations_end) = (false, false);
+    // The locations that the View in force was made with.
+    let mut located: Option<Arc<Geo>> = None;
     // What was compiled or refused last, to know one Plan from another under the same number.
     let mut last: Option<Arc<Plan>> = None;
     let burning = Arc::new(AtomicUsize::new(0));
     loop {
         let plan = plans.borrow_and_update().clone();
+        let base = publishing.geo.borrow_and_update().clone();
+        let moved = located.as_ref().is_none_or(|geo| !Arc::ptr_eq(geo, &base));
+        // What the View in force goes by has the World's prefix lists in it; they are laid over the rest only when they change.
+        let laid = views.load().as_ref().filter(|_| !moved).map(|view| view.geo().clone());
+        let geo = laid.unwrap_or_else(|| base.clone());
         let inputs = ViewInputs {
             server_region: publishing.server_region.clone(),
             demoted: demoted.borrow_and_update().clone(),
-            geo: publishing.geo.clone(),
+            geo,
             // Nobody tells followers of loads yet: a Plan carries what was asked for when it was decided, not what is carried now.
             load_permille: BTreeMap::new(),
         };
         let put_right = |plan: &Arc<Plan>| last.as_ref().is_some_and(|l| l.id == plan.id && !Arc::ptr_eq(l, plan));
-        let wanted = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, put_right(plan)));
+        let wanted = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, moved || put_right(plan)));
         if let Some(plan) = wanted {
             last = Some(plan.clone());
-            bring_out(plan, inputs, &publishing, &burning, (&views, &status)).await;
+            if bring_out(plan, inputs, &publishing, &burning, (&views, &status)).await {
+                located = Some(base);
+            }
         }
         tokio::select! {
             changed = plans.changed() => if changed.is_err() { return },
             changed = demoted.changed(), if !demotions_end => demotions_end = changed.is_err(),
+            changed = publishing.geo.changed(), if !locations_end => locations_end = changed.is_err(),
             // What failed may have failed for want of time; nobody has to come and say "again".
             () = sleep(RETRY), if status.borrow().refused.is_some() => {}
         }
     }
 }
 
-/// Never back to an older Plan; and nothing to do for the same one, unless its content was put right.
-fn is_news(status: &ViewStatus, plan: PlanId, demoted: &BTreeSet<RegionName>, put_right: bool) -> bool {
-    status.plan.is_none_or(|current| plan > current || plan == current && (put_right || *demoted != status.demoted))
+/// Never back to an older Plan; and nothing to do for the same one, unless it is to be compiled `anew`: its content was put right, or
+/// locations have changed.
+fn is_news(status: &ViewStatus, plan: PlanId, demoted: &BTreeSet<RegionName>, anew: bool) -> bool {
+    status.plan.is_none_or(|current| plan > current || plan == current && (anew || *demoted != status.demoted))
 }
 
+/// Says whether there is a new View.
 async fn bring_out(
     plan: Arc<Plan>,
     inputs: ViewInputs,
     publishing: &Publishing,
     burning: &Arc<AtomicUsize>,
     (views, status): (&Views, &watch::Sender<ViewStatus>),
-) {
+) -> bool {
     let (id, demoted) = (plan.id, inputs.demoted.clone());
     let refused = match compiled(plan, inputs, publishing, burning).await {
         Ok(view) => {
@@ -157,7 +170,7 @@ async fn bring_out(
             let refusals = status.borrow().refusals;
             status.send_replace(ViewStatus { plan: Some(id), demoted, refused: None, refusals });
             tracing::debug!(plan = %id, "a new View answers");
-            return;
+            return true;
         }
         Err(why) => why,
     };
@@ -172,6 +185,7 @@ async fn bring_out(
         status.refused = refused;
         news
     });
+    false
 }
 
 /// Compiles on a thread of its own, for as long as it may take.

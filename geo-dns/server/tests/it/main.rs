@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // in the helpers too: here a panic is a failed test and nothing else
 
+mod locations;
 mod publishing;
 mod tcp;
 mod udp;
 mod world;
+
+#[allow(dead_code, reason = "it writes more than is needed here")]
+#[path = "../../../steering/src/geo/tests/writer.rs"]
+mod writer;

@@ -109,9 +109,14 @@ pub(super) trait Alike {
     fn steps(&self) -> usize;
 }
 
-/// Length of the widest prefix around `key` whose places are all alike.
-pub(super) fn widest_prefix(tiles: Tiles<'_>, key: u64, alike: &impl Alike) -> u8 {
-    let (mut below, mut above, mut steps) = (Cursor::at(tiles, key), Cursor::at(tiles, key), alike.steps());
+/// Length of the widest prefix around `key` whose places are all alike; the cursor is at the key.
+pub(super) fn widest_prefix(cursor: Cursor<'_>, key: u64, alike: &impl Alike) -> u8 {
+    let tiles = cursor.tiles;
+    let (mut above, mut below, mut steps) = (cursor.clone(), cursor, alike.steps());
+    if let Some((first, last)) = alike.alike_blocks(below.block) {
+        below.jump(first);
+        above.jump(last);
+    }
     let (mut first, mut last) = (below.first(), above.last());
     let mut length = tiles.bits();
     while length > 0 {
@@ -135,7 +140,7 @@ pub(super) fn widest_prefix(tiles: Tiles<'_>, key: u64, alike: &impl Alike) -> u
 
 /// A position in ranges, with its block at hand.
 #[derive(Clone)]
-struct Cursor<'t> {
+pub(super) struct Cursor<'t> {
     tiles: Tiles<'t>,
     block: usize,
     ranges: Block,
@@ -145,7 +150,7 @@ struct Cursor<'t> {
 }
 
 impl<'t> Cursor<'t> {
-    fn at(tiles: Tiles<'t>, key: u64) -> Self {
+    pub(super) fn at(tiles: Tiles<'t>, key: u64) -> Self {
         let mut cursor = Self { tiles, block: 0, ranges: [(0, PlaceId::NOWHERE); BLOCK], len: 0, at: 0 };
         cursor.read(tiles.block_of(key));
         cursor.at = cursor.ranges[..cursor.len].partition_point(|range| range.0 <= key).saturating_sub(1);
@@ -156,6 +161,16 @@ impl<'t> Cursor<'t> {
         self.block = block;
         self.len = self.tiles.read(block, &mut self.ranges);
         self.at = 0;
+    }
+
+    /// To a block that is taken as one range.
+    fn jump(&mut self, block: usize) {
+        (self.block, self.len, self.at) = (block, 0, 0);
+    }
+
+    /// The place of the range.
+    pub(super) fn place(&self) -> PlaceId {
+        self.ranges[self.at].1
     }
 
     /// First key of the range.
@@ -176,7 +191,7 @@ impl<'t> Cursor<'t> {
     }
 
     fn is_alike(&self, alike: &impl Alike) -> bool {
-        alike.is_alike(self.ranges[self.at].1)
+        alike.is_alike(self.place())
     }
 
     /// On to the next range, or over blocks of them; says whether what is there is alike.
@@ -190,7 +205,7 @@ impl<'t> Cursor<'t> {
             return false;
         }
         if let Some((_, last)) = alike.alike_blocks(next) {
-            (self.block, self.len, self.at) = (last, 0, 0);
+            self.jump(last);
             return true;
         }
         self.read(next);
@@ -205,7 +220,7 @@ impl<'t> Cursor<'t> {
         }
         let Some(previous) = self.block.checked_sub(1) else { return false };
         if let Some((first, _)) = alike.alike_blocks(previous) {
-            (self.block, self.len, self.at) = (first, 0, 0);
+            self.jump(first);
             return true;
         }
         self.read(previous);

@@ -9,7 +9,11 @@
 //! location of another. The groups are the ground (continent, country, subdivision, city, location), the autonomous system, and the
 //! named lists; lists add up.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use model::Location;
 
@@ -92,16 +96,17 @@ pub(super) struct Overlay<'l> {
     source: u16,
     stand_ins: &'l StandIns,
     places: &'l mut Vec<Place>,
-    /// What each pair of place and facts makes.
+    /// What ground makes of a place of which nothing but its ground was known, by number of facts: the same wherever it lies.
+    by_facts: Vec<Option<u32>>,
+    /// What other pairs of place and facts make.
     made: HashMap<(u32, u32), u32>,
-    /// The places it has made, so that none is there twice.
-    known: HashMap<PlaceKey, u32>,
     too_many: bool,
 }
 
 impl<'l> Overlay<'l> {
     pub(super) fn new(layer: &'l Layer, source: u16, stand_ins: &'l StandIns, places: &'l mut Vec<Place>) -> Self {
-        Self { layer, source, stand_ins, places, made: HashMap::new(), known: HashMap::new(), too_many: false }
+        let by_facts = vec![None; layer.facts.len() + 1];
+        Self { layer, source, stand_ins, places, by_facts, made: HashMap::new(), too_many: false }
     }
 
     /// The ranges and places of both together.
@@ -119,21 +124,32 @@ impl<'l> Overlay<'l> {
         Ok(Ranges { v4, v6 })
     }
 
-    fn combined(&mut self, place: u32, facts: u32) -> u32 {
-        if facts == 0 || place == PlaceId::FOLDED.0 {
-            return place;
+    fn combined(&mut self, place: u32, number: u32) -> u32 {
+        let Some(facts) = number.checked_sub(1).and_then(|i| self.layer.facts.get(i as usize)) else { return place };
+        let Some(below) = self.places.get(place as usize).filter(|_| place != PlaceId::FOLDED.0) else { return place };
+        if facts.ground.is_some() && below.asn.is_none() && below.lists.is_empty() {
+            if let Some(made) = self.by_facts[number as usize] {
+                return made;
+            }
+            let made = self.make(place, facts);
+            self.by_facts[number as usize] = Some(made);
+            return made;
         }
-        if let Some(&made) = self.made.get(&(place, facts)) {
+        if let Some(&made) = self.made.get(&(place, number)) {
             return made;
         }
         let made = self.make(place, facts);
-        self.made.insert((place, facts), made);
+        self.made.insert((place, number), made);
         made
     }
 
-    fn make(&mut self, place: u32, facts: u32) -> u32 {
-        let Some(facts) = self.layer.facts.get(facts as usize - 1) else { return place };
-        let Some(mut made) = self.places.get(place as usize).cloned() else { return place };
+    /// Adds the place that facts make of another one.
+    fn make(&mut self, place: u32, facts: &Facts) -> u32 {
+        if self.places.len() >= MAX_PLACES {
+            self.too_many = true;
+            return place;
+        }
+        let mut made = self.places[place as usize].clone();
         if let Some(ground) = &facts.ground {
             made.continent = ground.continent.or_else(|| continent_of(ground.country?));
             made.country = ground.country;
@@ -144,36 +160,8 @@ impl<'l> Overlay<'l> {
         }
         made.asn = facts.asn.or(made.asn);
         join_lists(&mut made.lists, &facts.lists);
-        if self.places.len() >= MAX_PLACES {
-            self.too_many = true;
-            return place;
-        }
-        let next = self.places.len() as u32;
-        let number = *self.known.entry(PlaceKey::of(&made)).or_insert(next);
-        if number == next {
-            self.places.push(made);
-        }
-        number
-    }
-}
-
-/// A place as a key: coordinates by their bits.
-#[derive(PartialEq, Eq, Hash)]
-struct PlaceKey {
-    codes: ([u8; 2], [u8; 2], Option<u32>, u16),
-    names: (Option<Box<str>>, Option<Box<str>>),
-    location: Option<(u64, u64)>,
-    lists: Vec<Arc<str>>,
-}
-
-impl PlaceKey {
-    fn of(place: &Place) -> Self {
-        Self {
-            codes: (place.continent.unwrap_or_default(), place.country.unwrap_or_default(), place.asn, place.source),
-            names: (place.subdivision.clone(), place.city.clone()),
-            location: place.location.map(|l| (l.latitude.to_bits(), l.longitude.to_bits())),
-            lists: place.lists.clone(),
-        }
+        self.places.push(made);
+        self.places.len() as u32 - 1
     }
 }
 
@@ -184,23 +172,47 @@ pub(super) fn unknown_v6() -> Tiling<u64> {
     tiler.finish()
 }
 
-/// Numbers for things that are equal, from 1.
-#[derive(Debug)]
-pub(super) struct Numbers<T> {
-    numbers: HashMap<T, u32>,
+/// The facts of a layer under way: what is equal is there once.
+#[derive(Debug, Default)]
+pub(super) struct AllFacts {
+    facts: Vec<Facts>,
+    /// By hash, the first ones that have it; of others with the same hash nothing is spared.
+    numbers: HashMap<u64, u32>,
 }
 
-impl<T: Eq + Hash> Numbers<T> {
-    pub(super) fn new() -> Self {
-        Self { numbers: HashMap::new() }
+impl AllFacts {
+    /// The number of facts, from 1; 0 if they say nothing.
+    pub(super) fn number(&mut self, facts: Facts) -> u32 {
+        if facts == Facts::default() {
+            return 0;
+        }
+        let next = self.facts.len() as u32 + 1;
+        let number = *self.numbers.entry(facts.hash()).or_insert(next);
+        if self.get(number).is_some_and(|known| *known == facts) {
+            return number;
+        }
+        self.facts.push(facts);
+        next
     }
 
-    /// The number of a thing; `make` is called if it has none yet.
-    pub(super) fn get<E>(&mut self, thing: T, make: impl FnOnce() -> Result<u32, E>) -> Result<u32, E> {
-        match self.numbers.entry(thing) {
-            std::collections::hash_map::Entry::Occupied(known) => Ok(*known.get()),
-            std::collections::hash_map::Entry::Vacant(free) => Ok(*free.insert(make()?)),
-        }
+    pub(super) fn get(&self, number: u32) -> Option<&Facts> {
+        self.facts.get(number.checked_sub(1)? as usize)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+}
+
+impl Facts {
+    fn hash(&self) -> u64 {
+        let ground = self.ground.as_ref().map(|ground| {
+            let location = ground.location.map(|l| (l.latitude.to_bits(), l.longitude.to_bits()));
+            (ground.continent, ground.country, &ground.subdivision, &ground.city, location)
+        });
+        let mut hasher = DefaultHasher::new();
+        (ground, self.asn, &self.lists).hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -224,8 +236,8 @@ impl Tilers {
         self.v6.put(first, last, facts);
     }
 
-    pub(super) fn finish(self, source: &str, facts: Vec<Facts>) -> Layer {
-        Layer { source: source.into(), v4: self.v4.finish(), v6: self.v6.finish(), facts }
+    pub(super) fn finish(self, source: &str, facts: AllFacts) -> Layer {
+        Layer { source: source.into(), v4: self.v4.finish(), v6: self.v6.finish(), facts: facts.facts }
     }
 }
 

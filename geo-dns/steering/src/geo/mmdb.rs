@@ -7,11 +7,16 @@
 //!
 //! Whatever is wrong with a file is an error of the whole file: half a database sends half of the users to the wrong place.
 
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    net::IpAddr,
+};
+
 use maxminddb::Reader;
 
 use super::{
     fold::FOLDED_SPACE,
-    layer::{Facts, Layer, Numbers, Tilers, last_of},
+    layer::{AllFacts, Layer, Tilers, last_of},
     record::Record,
 };
 
@@ -54,7 +59,7 @@ pub fn read_mmdb(bytes: &[u8], source: &str) -> Result<(Layer, MmdbHead), MmdbEr
         kind: reader.metadata().database_type.chars().filter(|c| !c.is_control()).take(64).collect(),
         build_epoch: reader.metadata().build_epoch,
     };
-    let mut records = Records { reader: &reader, numbers: Numbers::new(), facts: Vec::new(), any: false };
+    let mut records = Records { reader: &reader, by_pointer: HashMap::new(), facts: AllFacts::default() };
     let mut tilers = Tilers::new();
     Tree::of(&reader, bytes).walk(|network, pointer| {
         let facts = records.number(network, pointer)?;
@@ -63,7 +68,7 @@ pub fn read_mmdb(bytes: &[u8], source: &str) -> Result<(Layer, MmdbHead), MmdbEr
         }
         Ok(())
     })?;
-    if records.facts.is_empty() && records.any {
+    if records.facts.is_empty() && !records.by_pointer.is_empty() {
         return Err(MmdbError::NothingKnown);
     }
     Ok((tilers.finish(source, records.facts), head))
@@ -177,30 +182,24 @@ impl<'b> Tree<'b> {
 /// The records that networks lead to.
 struct Records<'r, 'b> {
     reader: &'r Reader<&'b [u8]>,
-    /// By pointer: many networks lead to the same.
-    numbers: Numbers<u32>,
-    facts: Vec<Facts>,
-    /// Whether there are any at all.
-    any: bool,
+    /// Numbers of facts: many networks lead to the same record.
+    by_pointer: HashMap<u32, u32>,
+    facts: AllFacts,
 }
 
 impl Records<'_, '_> {
     /// The number of what the record says; 0 if that is nothing.
     fn number(&mut self, network: Network, pointer: u32) -> Result<u32, MmdbError> {
-        self.any = true;
-        let (reader, facts) = (self.reader, &mut self.facts);
-        self.numbers.get(pointer, || {
-            let addr = match network.v4() {
-                Some((first, _)) => std::net::IpAddr::V4(first.into()),
-                None => std::net::IpAddr::V6(network.first.into()),
-            };
-            let record: Option<Record> = reader.lookup(addr)?.decode()?;
-            let found = record.ok_or(MmdbError::NoRecord { pointer })?.facts();
-            if found == Facts::default() {
-                return Ok(0);
-            }
-            facts.push(found);
-            Ok(facts.len() as u32)
-        })
+        let free = match self.by_pointer.entry(pointer) {
+            Entry::Occupied(known) => return Ok(*known.get()),
+            Entry::Vacant(free) => free,
+        };
+        let addr = match network.v4() {
+            Some((first, _)) => IpAddr::V4(first.into()),
+            None => IpAddr::V6(network.first.into()),
+        };
+        let record: Option<Record> = self.reader.lookup(addr)?.decode()?;
+        let facts = record.ok_or(MmdbError::NoRecord { pointer })?.facts();
+        Ok(*free.insert(self.facts.number(facts)))
     }
 }

@@ -44,7 +44,7 @@ pub use place::{Place, PlaceId};
 pub use prefixes::{PrefixError, read_prefixes};
 pub use table::TableError;
 
-use cursor::{Alike, Tiles, widest_prefix};
+use cursor::{Alike, Cursor, Tiles, widest_prefix};
 pub(crate) use fold::ClientNetwork;
 use fold::Folded;
 use layer::{Overlay, Ranges, unknown_v6};
@@ -147,11 +147,15 @@ impl Geo {
     }
 
     /// This with layers over it, the last one on top. Takes time in proportion to all ranges: off the query path.
-    pub fn with(&self, layers: &[Layer]) -> Result<Self, TooManyPlaces> {
+    pub fn with<'l>(&self, layers: impl IntoIterator<Item = &'l Layer>) -> Result<Self, TooManyPlaces> {
         let (mut places, mut sources) = (self.places.clone(), self.sources.clone());
         let mut ranges: Option<Ranges> = None;
         for layer in layers {
-            let overlay = Overlay::new(layer, sources.len() as u16, &self.stand_ins, &mut places);
+            sources.push(layer.source.clone());
+            if layer.facts.is_empty() {
+                continue;
+            }
+            let overlay = Overlay::new(layer, sources.len() as u16 - 1, &self.stand_ins, &mut places);
             let over = match (&ranges, &self.ground) {
                 (Some(ranges), _) | (None, Ground::Ranges(ranges)) => overlay.over(ranges.v4.iter(), ranges.v6.iter()),
                 (None, Ground::Table(table)) if table.is_empty() => {
@@ -162,7 +166,6 @@ impl Geo {
                 }
             }?;
             ranges = Some(over);
-            sources.push(layer.source.clone());
         }
         let ground = match (ranges, &self.ground) {
             (Some(ranges), _) => Ground::Ranges(ranges),
@@ -261,12 +264,12 @@ impl Geo {
     ///
     /// Widening looks at a bounded number of neighbours, so the prefix may be longer than the widest one, never too short.
     pub fn prefix_where(&self, addr: IpAddr, same: impl Fn(PlaceId) -> bool) -> u8 {
-        self.widest(addr, |_, _| Where(&same))
+        self.widest(addr, |_, _| Where(&same)).1
     }
 
-    /// Length of the widest prefix around `addr` in which every address has the outcome that it has itself: one bit less, and
-    /// somebody has another one. `outcomes` are those that [`Self::outcomes`] made.
-    pub(crate) fn scope(&self, addr: IpAddr, outcomes: &Outcomes) -> u8 {
+    /// The place of an address, and the length of the widest prefix around it in which every address has the outcome that it has
+    /// itself: one bit less, and somebody has another one. `outcomes` are those that [`Self::outcomes`] made.
+    pub(crate) fn scope(&self, addr: IpAddr, outcomes: &Outcomes) -> (PlaceId, u8) {
         self.widest(addr, |family, place| {
             outcomes.around(place, if family == Family::V4 { &outcomes.v4 } else { &outcomes.v6 })
         })
@@ -277,15 +280,15 @@ impl Geo {
         Outcomes::new(of_place, self.tiles(Family::V4), self.tiles(Family::V6))
     }
 
-    fn widest<A: Alike>(&self, addr: IpAddr, alike: impl FnOnce(Family, PlaceId) -> A) -> u8 {
+    fn widest<A: Alike>(&self, addr: IpAddr, alike: impl FnOnce(Family, PlaceId) -> A) -> (PlaceId, u8) {
         let folded = Folded::of(addr);
-        let tiles = self.tiles(folded.family);
-        let place = tiles.get(folded.key);
+        let cursor = Cursor::at(self.tiles(folded.family), folded.key);
+        let place = cursor.place();
         if place == PlaceId::FOLDED {
             // Beside a folded /96 in the same /64: only /96 is finer than both.
-            return 96;
+            return (place, 96);
         }
-        folded.lead + widest_prefix(tiles, folded.key, &alike(folded.family, place))
+        (place, folded.lead + widest_prefix(cursor, folded.key, &alike(folded.family, place)))
     }
 
     /// Everything known about where an address is, for people.

@@ -10,13 +10,13 @@
 //!
 //! Of networks inside each other the smaller one's country and location count for it, and it is in the lists of both.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use model::Location;
 
 use super::{
     fold::Folded,
-    layer::{Facts, Ground, Layer, Tilers, join_lists, last_of},
+    layer::{AllFacts, Facts, Ground, Layer, Tilers, join_lists, last_of},
     table::Family,
 };
 
@@ -214,8 +214,7 @@ impl Networks {
     fn layer(mut self, source: &str) -> Layer {
         // The larger before the smaller ones inside it; of the same network in the order in which they were written.
         self.0.sort_by_key(|(network, _)| (network.v6, network.first, u64::MAX - network.last));
-        let mut sweep =
-            Sweep { tilers: Tilers::new(), facts: Vec::new(), numbers: HashMap::new(), open: Vec::new(), at: 0 };
+        let mut sweep = Sweep { tilers: Tilers::new(), facts: AllFacts::default(), open: Vec::new(), at: 0 };
         for v6 in [false, true] {
             sweep.at = 0;
             self.0
@@ -231,9 +230,7 @@ impl Networks {
 /// Goes over networks from the first key to the last.
 struct Sweep {
     tilers: Tilers,
-    facts: Vec<Facts>,
-    /// What lists alone say is said by many networks.
-    numbers: HashMap<Vec<Arc<str>>, u32>,
+    facts: AllFacts,
     /// The networks around the present key, the smallest last: last keys and numbers of facts.
     open: Vec<(u64, u32)>,
     /// The first key that is not settled.
@@ -243,13 +240,13 @@ struct Sweep {
 impl Sweep {
     fn begin(&mut self, network: Network, facts: &Facts) {
         self.close(network.v6, network.first);
-        let around = self.open.last().and_then(|&(_, number)| self.facts.get(number as usize - 1));
+        let around = self.open.last().and_then(|&(_, number)| self.facts.get(number));
         let facts = around.map_or_else(|| facts.clone(), |around| facts.inside(around));
         if let (Some(&(_, number)), Some(before)) = (self.open.last(), network.first.checked_sub(1)) {
             self.put(network.v6, before, number);
         }
         self.at = network.first;
-        let number = self.number(facts);
+        let number = self.facts.number(facts);
         self.open.push((network.last, number));
     }
 
@@ -272,17 +269,5 @@ impl Sweep {
             self.tilers.put_v4(self.at, last, number);
         }
         self.at = last.saturating_add(1);
-    }
-
-    fn number(&mut self, facts: Facts) -> u32 {
-        let lists_alone = facts.ground.is_none() && facts.asn.is_none();
-        if let Some(&number) = self.numbers.get(&facts.lists).filter(|_| lists_alone) {
-            return number;
-        }
-        if lists_alone {
-            self.numbers.insert(facts.lists.clone(), self.facts.len() as u32 + 1);
-        }
-        self.facts.push(facts);
-        self.facts.len() as u32
     }
 }

@@ -157,20 +157,15 @@ impl<'t> TableBlocks<'t> {
         self.bits
     }
 
-    /// Start key and body offset of a block; zeros behind the end, which no caller asks for.
-    fn entry(self, block: usize) -> (u64, usize) {
-        let key_bytes = self.section.key_bytes;
-        let at = self.section.index_at + block * (key_bytes + 4);
-        let number = |at: usize, len: usize| {
-            let bytes = self.bytes.get(at..at + len).unwrap_or_default();
-            bytes.iter().rev().fold(0_u64, |n, &b| n << 8 | u64::from(b))
-        };
-        (number(at, key_bytes), number(at + key_bytes, 4) as usize)
+    /// Start key of a block; 0 behind the end, which no caller asks for.
+    pub(super) fn start(self, block: usize) -> u64 {
+        let at = self.entry_at(block);
+        if self.bits == 32 { number::<4>(self.bytes, at) } else { number::<8>(self.bytes, at) }
     }
 
-    /// Start key of a block.
-    pub(super) fn start(self, block: usize) -> u64 {
-        self.entry(block).0
+    /// Where a block's entry of the index is.
+    fn entry_at(self, block: usize) -> usize {
+        self.section.index_at + block * (self.section.key_bytes + 4)
     }
 
     /// The last block that begins at or before `key`.
@@ -178,15 +173,16 @@ impl<'t> TableBlocks<'t> {
         let (mut low, mut high) = (0, self.count());
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            if self.entry(middle).0 <= key { low = middle } else { high = middle }
+            if self.start(middle) <= key { low = middle } else { high = middle }
         }
         low
     }
 
     /// The ranges of a block, decoded one after the other: starts and numbers of places.
     pub(super) fn block(self, block: usize) -> impl Iterator<Item = (u64, u32)> + use<'t> {
-        let (mut start, offset) = self.entry(block);
         let section = self.section;
+        let mut start = self.start(block);
+        let offset = number::<4>(self.bytes, self.entry_at(block) + section.key_bytes) as usize;
         let body = self.bytes.get(section.body_at..section.body_at + section.body_len).unwrap_or_default();
         let mut body = body.get(offset..).unwrap_or_default().iter().copied();
         let len = section.ranges.saturating_sub(block * BLOCK).min(BLOCK);
@@ -203,6 +199,14 @@ impl<'t> TableBlocks<'t> {
         let ranges = self.block(self.find(key)).take_while(|&(start, _)| start <= key);
         ranges.last().map_or(PlaceId::NOWHERE, |(_, place)| PlaceId(place))
     }
+}
+
+/// A little-endian number of so many bytes; 0 behind the end.
+fn number<const LEN: usize>(bytes: &[u8], at: usize) -> u64 {
+    let found = bytes.get(at..at + LEN).unwrap_or(&[0; LEN]);
+    let mut wide = [0; 8];
+    wide[..LEN].copy_from_slice(found);
+    u64::from_le_bytes(wide)
 }
 
 /// One gap; never 0 for a table that [`super::encode`] wrote.

@@ -83,6 +83,11 @@ impl View {
         self.plan
     }
 
+    /// Where addresses are, the prefix lists of its World among them.
+    pub fn geo(&self) -> &Arc<Geo> {
+        &self.geo
+    }
+
     /// Regions left out by the server itself.
     pub fn demoted(&self) -> &BTreeSet<RegionName> {
         &self.demoted

@@ -127,7 +127,8 @@ fn of_place(geo: &Geo, seed: u32, outcomes: u32) -> Box<[u32]> {
 /// INVARIANT: everybody in a scope has the same outcome, and one bit wider somebody has another one.
 fn scope_is_the_widest(geo: &Geo, outcomes: &Outcomes, addr: u32, noise: &[u32]) -> Result<(), TestCaseError> {
     let outcome = |addr: u32| outcomes.of(geo.place_of(IpAddr::V4(addr.into())));
-    let scope = geo.scope(IpAddr::V4(addr.into()), outcomes);
+    let (place, scope) = geo.scope(IpAddr::V4(addr.into()), outcomes);
+    prop_assert_eq!(place, geo.place_of(IpAddr::V4(addr.into())));
     let host = u32::MAX.checked_shr(scope.into()).unwrap_or(0);
     for near in noise.iter().map(|noise| addr & !host | noise & host).chain([addr & !host, addr | host]) {
         prop_assert_eq!(outcome(near), outcome(addr), "{:#x} in {:#x}/{}", near, addr, scope);
