@@ -214,10 +214,10 @@ impl<'v> Decision<'v> {
     /// The end of the way: a name that exists.
     fn conclude_at(&mut self, view: &'v View, zone: &'v Zone, node: &'v Node, rtype: Rtype, client: Client) {
         if let Some((steering, family)) = node.steered_alias().or_else(|| node.family(rtype)) {
-            let variant = family.variant(&view.geo, client.place, client.draw);
-            self.steered = variant.map(|v| (steering, v));
-            self.records = variant.map(|v| &v.set).filter(|set| !set.rdata.is_empty());
-            self.scope = self.scope.max(if client.scoped { family.scope(&view.geo, client.place) } else { 0 });
+            let found = family.answer(&view.geo, client);
+            self.steered = found.map(|(v, _)| (steering, v));
+            self.records = found.map(|(v, _)| &v.set).filter(|set| !set.rdata.is_empty());
+            self.scope = self.scope.max(found.map_or(0, |(_, scope)| scope));
         } else if rtype == Rtype::ANY {
             // One set is enough of an answer (RFC 8482); of an alias it has to be the alias.
             self.records = node.set(Rtype::CNAME).or_else(|| (!node.is_empty()).then_some(&zone.any));
@@ -243,8 +243,7 @@ fn steered_alias<'v>(
         return None;
     }
     let (steering, family) = node.steered_alias()?;
-    let variant = family.variant(&view.geo, client.place, client.draw)?;
-    let scope = if client.scoped { family.scope(&view.geo, client.place) } else { 0 };
+    let (variant, scope) = family.answer(&view.geo, client)?;
     Some((steering, variant, scope))
 }
 

@@ -14,7 +14,7 @@ use dns_server::{
     views::{Publishing, ViewPublisher, ViewStatus, publish},
 };
 use hickory_proto::rr::RecordType;
-use model::{Plan, PlanId, RegionName, Subject, SubjectState, Verdict};
+use model::{Plan, PlanId, PrefixList, RegionName, Subject, SubjectState, Verdict};
 use steering::{CompileError, View, ViewInputs, geo::Geo};
 use tokio::{sync::watch, time::timeout};
 
@@ -89,6 +89,29 @@ async fn nothing_is_published_before_there_is_a_plan() {
     stage.send(plan(1));
     stage.published(1).await;
     assert_eq!(stage.www().await, "192.0.2.1");
+}
+
+#[tokio::test]
+async fn prefix_lists_are_laid_over_locations_only_when_they_change() {
+    let with_list = |version: u64, prefix: &str| {
+        let mut plan = plan(version);
+        plan.world.prefix_lists = vec![PrefixList { name: "office".into(), prefixes: vec![prefix.into()] }];
+        plan
+    };
+    let stage = stage(Some(with_list(1, "192.0.2.0/24")));
+    let mut seen: Vec<Arc<Geo>> = Vec::new();
+    for (version, prefix) in [(1, "192.0.2.0/24"), (2, "192.0.2.0/24"), (3, "192.0.2.0/25")] {
+        stage.send(with_list(version, prefix));
+        stage.published(version).await;
+        seen.push(stage.views.load().as_ref().unwrap().geo().clone());
+        let spot = seen.last().unwrap().spot("192.0.2.1".parse().unwrap());
+        assert_eq!(
+            (spot.lists, spot.prefix),
+            (vec!["office".to_owned()], prefix.rsplit('/').next().unwrap().parse().unwrap())
+        );
+    }
+    assert!(Arc::ptr_eq(&seen[0], &seen[1]), "the same lists cost nothing");
+    assert!(!Arc::ptr_eq(&seen[1], &seen[2]));
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use crate::{
-    geo::{ClientNetwork, Geo, Outcomes, SharedOutcomes},
+    decide::Client,
+    geo::{ClientNetwork, Geo, Outcomes, PlaceId, SharedOutcomes},
     rr::{RrSet, Rtype},
 };
 
@@ -119,33 +120,45 @@ impl FamilyAnswers {
         Self { variants, steps, seen, buckets, draws, outcomes, roots, alike }
     }
 
-    fn root_for(&self, geo: &Geo, client: IpAddr) -> u32 {
-        self.root(self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client))))
-    }
-
-    fn root(&self, outcome: u32) -> u32 {
+    fn root(&self, place: PlaceId) -> u32 {
+        let outcome = self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(place));
         self.roots.get(outcome as usize).copied().unwrap_or_default()
     }
 
-    /// The answer for a client. There always is one, possibly without records.
-    pub(crate) fn variant(&self, geo: &Geo, client: IpAddr, draw: u64) -> Option<&Variant> {
-        let mut at = self.root_for(geo, client);
+    /// The answer for a client, of which there always is one, possibly without records; and the length of the widest prefix around
+    /// the client in which everybody gets the same answer, or is drawn from the same. 0 if the client asks for no scope.
+    pub(crate) fn answer(&self, geo: &Geo, client: Client) -> Option<(&Variant, u8)> {
+        let asks_places = self.outcomes.is_some();
+        let (place, widest) = match (&self.alike, client.scoped) {
+            (Some(alike), true) => geo.scope(client.place, alike),
+            _ if asks_places => (geo.place_of(client.place), 0),
+            _ => (PlaceId::NOWHERE, 0),
+        };
+        let root = self.root(place);
+        let variant = self.variant(root, client)?;
+        let apart = client.scoped && self.seen.get(root as usize).is_some_and(|seen| seen.apart);
+        Some((variant, if apart { widest.max(ClientNetwork::of(client.place).prefix) } else { widest }))
+    }
+
+    fn variant(&self, root: u32, client: Client) -> Option<&Variant> {
+        let network = || ClientNetwork::of(client.place);
+        let mut at = root;
         loop {
             at = match *self.steps.get(at as usize)? {
                 Step::Answer(variant) => return self.variants.get(variant as usize),
                 Step::Ask { share, yes, no } => {
-                    if share.holds(ClientNetwork::of(client)) {
+                    if share.holds(network()) {
                         yes
                     } else {
                         no
                     }
                 }
                 Step::Bucket { seed, list } => {
-                    *self.buckets.get(list as usize)?.get(sticky::bucket(seed, ClientNetwork::of(client)))?
+                    *self.buckets.get(list as usize)?.get(sticky::bucket(seed, network()))?
                 }
                 Step::Draw { salt, list } => {
                     let ways = self.draws.get(list as usize)?;
-                    let point = draw::point(draw, salt, ways.last()?.0);
+                    let point = draw::point(client.draw, salt, ways.last()?.0);
                     ways.iter().find(|(upto, _)| point < *upto)?.1
                 }
             };
@@ -154,24 +167,7 @@ impl FamilyAnswers {
 
     /// Whether the answer depends on the client's network beside its place.
     pub(crate) fn tells_networks_apart(&self, geo: &Geo, client: IpAddr) -> bool {
-        self.is_apart(self.root_for(geo, client))
-    }
-
-    fn is_apart(&self, root: u32) -> bool {
-        self.seen.get(root as usize).is_some_and(|seen| seen.apart)
-    }
-
-    /// Length of the widest prefix around a client in which everybody gets the same answer, or is drawn from the same.
-    pub(crate) fn scope(&self, geo: &Geo, client: IpAddr) -> u8 {
-        let (apart, widest) = match &self.alike {
-            None => (self.tells_networks_apart(geo, client), 0),
-            Some(alike) => {
-                let (place, widest) = geo.scope(client, alike);
-                let outcome = self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(place));
-                (self.is_apart(self.root(outcome)), widest)
-            }
-        };
-        if apart { widest.max(ClientNetwork::of(client).prefix) } else { widest }
+        self.seen.get(self.root(geo.place_of(client)) as usize).is_some_and(|seen| seen.apart)
     }
 }
 
