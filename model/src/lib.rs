@@ -7,6 +7,7 @@
 //! ```
 
 mod automation;
+mod clients;
 mod default_world;
 mod diff;
 mod errors;
@@ -16,6 +17,7 @@ mod name;
 mod overrides;
 mod parse;
 mod plan;
+mod policy;
 mod rdata;
 mod record;
 mod schema;
@@ -29,12 +31,14 @@ mod world;
 mod zone_file;
 
 pub use automation::{Automation, SafetyRule};
+pub use clients::Clients;
 pub use diff::{DiffGroup, NameCounts, WorldDiff};
 pub use errors::{KeyPath, Place, SourceFile, WorldError, WorldErrors};
 pub use labels::name_wire;
 pub use name::{NameError, RegionName, Subject};
 pub use overrides::{Gate, GateScope, Override, OverrideAction, Stages};
 pub use plan::{Decision, Evidence, Home, Kept, Plan, PlanId, Serving, SubjectState, Verdict, Why};
+pub use policy::{NoneLeft, Policy, PrefixList, SteeringPolicy, Step};
 pub use rdata::TypeNumber;
 pub use record::{Record, RecordData};
 pub use shared_world::SharedWorld;
@@ -42,7 +46,5 @@ pub use state_policy::{Conflicts, Durability, PrefixPolicy, StatePolicy};
 pub use token::Token;
 pub use vote::{Vote, VoteVector};
 pub use worker::Worker;
-pub use world::{
-    AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Region, Soa, Steered, SteeringPolicy, World, Zone,
-};
+pub use world::{AllDown, Check, CheckKind, Location, NameTtl, Pool, Profile, Region, Soa, Steered, World, Zone};
 pub use zone_file::{Limits as ZoneFileLimits, Load, LoadedFile, ZoneFile};

@@ -35,6 +35,25 @@ pub(crate) const WEIGHT: Limits = 0..=1000;
 /// Members of a pool, or regions of a list.
 pub(crate) const REGIONS: Limits = 1..=64;
 
+/// Steps of a policy.
+pub(crate) const STEPS: Limits = 1..=16;
+/// By how much a region's area is made larger, percent.
+pub(crate) const BIAS_PERCENT: RangeInclusive<i64> = -99..=99;
+/// Measured round trips, milliseconds.
+pub(crate) const LATENCY_MS: Limits = 0..=60_000;
+/// Entries of a map or of a table of round trips.
+pub(crate) const MAP_ENTRIES: Limits = 1..=1000;
+/// The most that a member is sent, percent of what its weight says.
+pub(crate) const MAX_LOAD_PERCENT: Limits = 101..=1000;
+/// Load, per mille of what a region can carry.
+pub(crate) const LOAD_PERMILLE: Limits = 1..=10_000;
+/// A part of the clients, per mille.
+pub(crate) const TRICKLE_PERMILLE: Limits = 1..=500;
+/// How many members a step leaves.
+pub(crate) const STEP_TAKE: Limits = 1..=64;
+/// Networks of a prefix list.
+pub(crate) const PREFIXES: Limits = 1..=10_000;
+
 /// TTLs of static records, seconds.
 pub(crate) const STATIC_TTL: Limits = 0..=604_800;
 /// The greatest TTL of a steered name, seconds.

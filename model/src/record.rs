@@ -27,6 +27,8 @@ pub enum RecordData {
     Aaaa(Ipv6Addr),
     /// Alias, absolute name.
     Cname(String),
+    /// The addresses of another name of the World's zones, absolute name.
+    Alias(String),
     /// Text; longer ones are cut into strings of 255 bytes.
     Txt(String),
     /// Any other type.
@@ -50,6 +52,7 @@ impl RecordData {
             "A" => Self::A(value.parse().map_err(|_| wrong("an IPv4 address"))?),
             "AAAA" => Self::Aaaa(value.parse().map_err(|_| wrong("an IPv6 address"))?),
             "CNAME" => Self::Cname(value),
+            "ALIAS" => Self::Alias(value),
             "TXT" => Self::Txt(value),
             _ => match TypeNumber::parse(rtype) {
                 Ok(_) => Self::Other { rtype: rtype.to_owned(), value },
@@ -64,6 +67,7 @@ impl RecordData {
             Self::A(_) => "A",
             Self::Aaaa(_) => "AAAA",
             Self::Cname(_) => "CNAME",
+            Self::Alias(_) => "ALIAS",
             Self::Txt(_) => "TXT",
             Self::Other { rtype, .. } => rtype,
         }
@@ -74,11 +78,11 @@ impl RecordData {
         match self {
             Self::A(ip) => ip.to_string(),
             Self::Aaaa(ip) => ip.to_string(),
-            Self::Cname(text) | Self::Txt(text) | Self::Other { value: text, .. } => text.clone(),
+            Self::Cname(text) | Self::Alias(text) | Self::Txt(text) | Self::Other { value: text, .. } => text.clone(),
         }
     }
 
-    /// Its type's number; none if the type is not one.
+    /// Its type's number; none if the type is not one, as ALIAS is none on the wire.
     pub fn number(&self) -> Option<TypeNumber> {
         TypeNumber::parse(self.type_text()).ok()
     }

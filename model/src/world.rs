@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Automation, Record, RegionName, SafetyRule, StatePolicy, Subject};
+use crate::{Automation, Policy, PrefixList, Record, RegionName, SafetyRule, StatePolicy, SteeringPolicy, Subject};
 
 /// The whole desired configuration. Operators change it; the plane replicates it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,12 @@ pub struct World {
     /// Pools by name.
     #[serde(rename = "pool", default)]
     pub pools: BTreeMap<String, Pool>,
+    /// Policies by name.
+    #[serde(rename = "policy", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<String, Policy>,
+    /// Networks that policies speak of by name.
+    #[serde(rename = "prefix_list", default, skip_serializing_if = "Vec::is_empty")]
+    pub prefix_lists: Vec<PrefixList>,
     /// The zones that `geo-dns` answers for.
     #[serde(rename = "zone", default)]
     pub zones: Vec<Zone>,
@@ -254,6 +260,10 @@ pub struct Pool {
     /// Automation leaves at least so many members serving, 1 to the number of members.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub min_healthy: u32,
+    /// If fewer members than this serve, health is not believed: answers are given as if all members were down. 1 to the number of
+    /// members.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub panic_below: u32,
     /// Whether automation may take members out and bring them back.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub automation: bool,
@@ -288,6 +298,7 @@ impl Pool {
             all_down: AllDown::default(),
             weights: BTreeMap::new(),
             min_healthy: 1,
+            panic_below: 1,
             automation: true,
             home: None,
         }
@@ -373,7 +384,7 @@ pub struct Steered {
     pub name: String,
     /// The pool that serves it.
     pub pool: String,
-    /// How members are put in order.
+    /// How members are picked.
     pub policy: SteeringPolicy,
     /// Order for `failover`; the pool's order if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -384,20 +395,36 @@ pub struct Steered {
     /// Limits of the TTL.
     #[serde(default)]
     pub ttl: NameTtl,
+    /// Data of an HTTPS record beside the addresses, without hints: those are the addresses that the client would be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<String>,
+    /// Data of an SVCB record, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub svcb: Option<String>,
+    /// Names by region. If there are any, the name is an alias of the picked member's one, and has no addresses of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<RegionName, String>,
+}
+
+impl Steered {
+    /// A name that is steered to a pool, everything else as by default.
+    pub fn to(name: &str, pool: &str, policy: SteeringPolicy) -> Self {
+        Self {
+            name: name.to_owned(),
+            pool: pool.to_owned(),
+            policy,
+            order: Vec::new(),
+            take: default_take(),
+            ttl: NameTtl::default(),
+            https: None,
+            svcb: None,
+            targets: BTreeMap::new(),
+        }
+    }
 }
 
 fn default_take() -> usize {
     1
-}
-
-/// How members are put in order. A chain of one step for now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SteeringPolicy {
-    /// By great-circle distance from the client's place.
-    Nearest,
-    /// In the order given.
-    Failover,
 }
 
 /// Limits of a steered TTL, seconds. Physics decides inside them.
@@ -425,6 +452,8 @@ impl World {
             regions,
             checks: BTreeMap::new(),
             pools: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            prefix_lists: Vec::new(),
             zones: Vec::new(),
             state: StatePolicy::default(),
             automation: Automation::default(),

@@ -13,6 +13,12 @@ use anyhow::{Context, bail};
 /// Where the client libraries of other languages are tried.
 const CLIENTS: &str = "region-node/state-api/tests/clients";
 
+/// Python modules that tests need, and the file that names their versions.
+const MODULES: &[(&str, &str)] = &[
+    ("redis", "region-node/state-api/tests/clients/requirements.txt"),
+    ("dns", "geo-dns/server/tests/clients/requirements.txt"),
+];
+
 /// A program, or a library by its place below `/usr/lib/ARCHITECTURE`, and the Debian package that has it.
 struct Tool {
     program: &'static str,
@@ -23,6 +29,9 @@ const TOOLS: &[Tool] = &[
     Tool { program: "redis-cli", package: "redis-tools" },
     Tool { program: "redis-server", package: "redis-server" },
     Tool { program: "dig", package: "bind9-dnsutils" },
+    Tool { program: "kdig", package: "knot-dnsutils" },
+    Tool { program: "unbound", package: "unbound" },
+    Tool { program: "gdnsd", package: "gdnsd" },
     Tool { program: "named", package: "bind9" },
     Tool { program: "knotd", package: "knot" },
     Tool { program: "nsd", package: "nsd" },
@@ -60,7 +69,8 @@ fn install_packages(packages: &[&str]) -> anyhow::Result<()> {
     apt(&[&["install", "-y", "-q", "--no-install-recommends"], packages].concat())
 }
 
-/// The client libraries that the Redis protocol is tried with: ioredis and redis-py, as their own package managers bring them.
+/// The client libraries that the Redis protocol and DNS are tried with: ioredis, redis-py and dnspython, as their own package
+/// managers bring them.
 fn clients() -> anyhow::Result<()> {
     let dir = Path::new(CLIENTS);
     if !dir.join("node_modules/ioredis").exists() {
@@ -74,10 +84,11 @@ fn clients() -> anyhow::Result<()> {
             make()?;
         }
     }
-    let has_redis = Command::new(&python).args(["-c", "import redis"]).stderr(Stdio::null()).status();
-    if !has_redis.is_ok_and(|status| status.success()) {
-        let requirements = dir.join("requirements.txt");
-        run(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(requirements))?;
+    for (module, requirements) in MODULES {
+        let import = Command::new(&python).args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status();
+        if !import.is_ok_and(|status| status.success()) {
+            run(Command::new(&python).args(["-m", "pip", "install", "-q", "-r", requirements]))?;
+        }
     }
     Ok(())
 }

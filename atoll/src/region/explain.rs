@@ -46,23 +46,11 @@ fn problem(kind: ProblemKind, message: &str) -> Response {
 }
 
 fn in_words(region: RegionName, plan: model::PlanId, told: &ExplainAnswer) -> DnsExplanation {
-    let mut steps = vec![format!("{} {} is {}", told.name, told.rtype, told.matched)];
-    steps.extend(told.aliases.iter().map(|alias| format!("alias {alias}")));
-    steps.push(format!("client {}: {}", told.client, told.place.reason));
-    if let Some(steering) = &told.steering {
-        steps.push(format!(
-            "pool {} by {}, {}, takes {}",
-            steering.pool, steering.policy, steering.basis, steering.take
-        ));
-        for member in &steering.members {
-            let distance = member.distance_km.map(|km| format!(", {km:.0} km")).unwrap_or_default();
-            let mark = if member.named { "→" } else { " " };
-            steps.push(format!("{mark} {} ({}{distance}): {}", member.region, member.standing, member.reason));
-        }
+    DnsExplanation {
+        region,
+        plan: Some(plan),
+        rcode: told.rcode.into(),
+        answer: told.answers.clone(),
+        steps: told.steps(),
     }
-    if let Some(ttl) = &told.ttl {
-        steps.push(format!("ttl {}: {}", ttl.value, ttl.reason));
-    }
-    steps.push(format!("scope /{}: {}", told.scope.value, told.scope.reason));
-    DnsExplanation { region, plan: Some(plan), rcode: told.rcode.into(), answer: told.answers.clone(), steps }
 }

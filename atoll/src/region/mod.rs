@@ -26,7 +26,7 @@ use std::{
 
 use anyhow::Context;
 use dns_server::{
-    DnsConfig, DnsHandle, Views,
+    DnsHandle, Views,
     views::{Publishing, ViewPublisher, publish},
 };
 use model::{Plan, VoteVector, World};
@@ -140,7 +140,7 @@ impl Region {
         let (demote, demoted) = watch::channel(Default::default());
         let views = Views::default();
         let publisher = publish(Publishing::new(config.region.clone()), plans.clone(), demoted, views.clone());
-        let dns = Arc::new(dns_server::start(DnsConfig::new(config.listen.dns), views.clone(), heard(&follower))?);
+        let dns = Arc::new(dns_server::start(config.dns.config(config.listen.dns), views.clone(), heard(&follower))?);
 
         let store = state::open(&config, own_id(&world, &config)?, fetch_state).await?;
         let member = Arc::new(OnceLock::new());

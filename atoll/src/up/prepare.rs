@@ -9,6 +9,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
+    num::NonZeroUsize,
     os::fd::AsFd,
     path::{Path, PathBuf},
 };
@@ -20,7 +21,7 @@ use super::{layout::Layout, ports, wan};
 use crate::{
     cli::UpArgs,
     exit::Misuse,
-    region::config::{AppConfig, PkiFiles, RegionConfig},
+    region::config::{AppConfig, DnsOptions, PkiFiles, RegionConfig},
     verbs::world_files,
 };
 
@@ -79,6 +80,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
             round_trip_ms,
             // All regions share this machine: one thread each keeps them from waking one another's cores for nothing.
             threads: Some(1),
+            dns: DnsOptions { threads: Some(NonZeroUsize::MIN), ..DnsOptions::default() },
             max_memory_bytes: None,
             checks: Default::default(),
             pki: PkiFiles { ca: ca.ca_pem_path(), cert: issued.cert, key: issued.key },

@@ -226,9 +226,10 @@ async fn explain_name(client: &PlaneClient, name: &str, json: bool) -> anyhow::R
         return Ok(Exit::Done);
     }
     let NameExplanation { zone, pool, policy, take, ttl, .. } = &told;
+    let policy = policy.as_str();
     let (low, high) = (ttl.min, ttl.max);
     output::say(format!(
-        "{name} (zone {zone}, plan {}): {take} of pool {pool}, {policy:?}, TTL {low} to {high} s",
+        "{name} (zone {zone}, plan {}): {take} of pool {pool}, {policy}, TTL {low} to {high} s",
         told.plan.version
     ));
     let mut table = Table::new(&["MEMBER", "WEIGHT", "SHARE", "BECAUSE"]);
@@ -260,7 +261,7 @@ fn name_explanation(plan: &Plan, name: &str) -> Option<NameExplanation> {
         plan: plan.id,
         zone: zone.origin.clone(),
         pool: steered.pool.clone(),
-        policy: steered.policy,
+        policy: steered.policy.clone(),
         take: steered.take,
         ttl: steered.ttl,
         members: pool.members.iter().map(member).collect(),

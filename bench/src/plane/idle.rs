@@ -10,9 +10,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
-use model::{
-    Check, NameTtl, Pool, Record, RecordData, RegionName, Steered, SteeringPolicy, Subject, Vote, VoteVector, World,
-};
+use model::{Check, Pool, Record, RecordData, RegionName, Steered, SteeringPolicy, Subject, Vote, VoteVector, World};
 use plane_client::{Because, Endpoint, PlaneClient, Transport};
 use tokio::{
     sync::watch,
@@ -124,8 +122,7 @@ fn large(mut world: World, names: u64) -> anyhow::Result<World> {
             zone.records.push(Record { name, data, ttl: None });
         } else {
             let pool = pools[at as usize % pools.len()].clone();
-            let (policy, order) = (SteeringPolicy::Nearest, Vec::new());
-            zone.steered.push(Steered { name, pool, policy, order, take: 1, ttl: NameTtl::default() });
+            zone.steered.push(Steered::to(&name, &pool, SteeringPolicy::Nearest));
         }
     }
     world.validate().context("the World of the bench")?;

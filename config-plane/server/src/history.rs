@@ -74,20 +74,13 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use model::{NameTtl, Steered, SteeringPolicy, World};
+    use model::{Steered, SteeringPolicy, World};
 
     use super::*;
 
     fn remember(history: &History, versions: std::ops::Range<u64>, names: usize) {
         let mut world = World::parse(&World::default_toml(3, 0), "").expect("the default world is valid");
-        let steered = |n| Steered {
-            name: format!("n{n}"),
-            pool: "web".into(),
-            policy: SteeringPolicy::Nearest,
-            order: Vec::new(),
-            take: 1,
-            ttl: NameTtl::default(),
-        };
+        let steered = |n| Steered::to(&format!("n{n}"), "web", SteeringPolicy::Nearest);
         world.zones[0].steered = (0..names).map(steered).collect();
         for version in versions {
             history.remember(Arc::new(Plan::new(PlanId { lineage: 1, version }, 0, "a test", world.clone())));

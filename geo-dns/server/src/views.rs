@@ -8,12 +8,12 @@
 //! answering, and the next Plan is tried. A compiler that does not end is left behind, and at most [`LEFT_BEHIND`] of them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use model::{Plan, PlanId, RegionName};
@@ -31,6 +31,8 @@ pub const COMPILE_WITHIN: Duration = Duration::from_secs(10);
 /// How many compilers that do not end may burn away beside the rest. Beyond that no Plan is tried until one of them ends.
 pub const LEFT_BEHIND: usize = 2;
 
+/// From one look whether anybody still answers from a View that was replaced to the next.
+const LET_GO_AFTER: Duration = Duration::from_millis(100);
 /// From one attempt on a Plan that was refused to the next.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -62,6 +64,8 @@ impl Publishing {
 pub struct ViewStatus {
     /// The Plan of the View in force.
     pub plan: Option<PlanId>,
+    /// When that View was made.
+    pub since: Option<Instant>,
     /// The regions it leaves out on this server's own word.
     pub demoted: BTreeSet<RegionName>,
     /// A later Plan that could not be compiled, and why. The World has to be put right.
@@ -103,6 +107,21 @@ pub fn publish(
     ViewPublisher { status, task }
 }
 
+/// Puts a View in the place of the one before. That one is let go of apart, once nobody answers from it any more: a large one
+/// takes long to free, and whoever lets go of it last has that to do, which must not be a thread that answers. To be called
+/// inside a tokio runtime.
+pub fn swap(views: &Views, view: View) {
+    let Some(before) = views.swap(Some(Arc::new(view))) else { return };
+    tokio::spawn(async move {
+        // A query holds its View for microseconds.
+        while Arc::strong_count(&before) > 1 {
+            sleep(LET_GO_AFTER).await;
+        }
+        // When the runtime ends everything goes with it.
+        let _ = tokio::task::spawn_blocking(move || drop(before)).await;
+    });
+}
+
 async fn run(
     publishing: Publishing,
     mut plans: watch::Receiver<Option<Arc<Plan>>>,
@@ -120,6 +139,8 @@ async fn run(
             server_region: publishing.server_region.clone(),
             demoted: demoted.borrow_and_update().clone(),
             geo: publishing.geo.clone(),
+            // Nobody tells followers of loads yet: a Plan carries what was asked for when it was decided, not what is carried now.
+            load_permille: BTreeMap::new(),
         };
         let put_right = |plan: &Arc<Plan>| last.as_ref().is_some_and(|l| l.id == plan.id && !Arc::ptr_eq(l, plan));
         let wanted = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, put_right(plan)));
@@ -151,9 +172,15 @@ async fn bring_out(
     let (id, demoted) = (plan.id, inputs.demoted.clone());
     let refused = match compiled(plan, inputs, publishing, burning).await {
         Ok(view) => {
-            views.store(Some(Arc::new(view)));
+            swap(views, view);
             let refusals = status.borrow().refusals;
-            status.send_replace(ViewStatus { plan: Some(id), demoted, refused: None, refusals });
+            status.send_replace(ViewStatus {
+                plan: Some(id),
+                since: Some(Instant::now()),
+                demoted,
+                refused: None,
+                refusals,
+            });
             tracing::debug!(plan = %id, "a new View answers");
             return;
         }

@@ -19,6 +19,8 @@ pub(crate) struct Client {
     pub(crate) place: IpAddr,
     /// Whether the answer has to say for whom else it holds.
     pub(crate) scoped: bool,
+    /// What is drawn by, where members are drawn.
+    pub(crate) draw: u64,
 }
 
 /// What a question gets.
@@ -122,9 +124,10 @@ pub(crate) fn decide<'v>(view: &'v View, name: &[u8], rtype: Rtype, client: Clie
     let mut made;
     let mut current = name;
     // Out of our zones the resolver goes on by itself; a circle, or a chain that is too long, ends.
-    while let Some(zone) = zone_of(view, current, rtype) {
+    let mut here = zone;
+    while let Some(zone) = here {
         decision.end_zone = Some(zone);
-        match decision.step(zone, current, rtype) {
+        match decision.step(view, zone, current, rtype, client) {
             Step::Alias(alias, target) => {
                 if !decision.aliases.push(alias) {
                     decision.cut_short = true;
@@ -145,6 +148,7 @@ pub(crate) fn decide<'v>(view: &'v View, name: &[u8], rtype: Rtype, client: Clie
                         current = made.as_wire();
                     }
                 }
+                here = zone_of(view, current, rtype);
             }
             Step::Referral(front, delegation) => {
                 decision.referral = Some((front, delegation));
@@ -171,7 +175,7 @@ fn zone_of<'v>(view: &'v View, name: &[u8], rtype: Rtype) -> Option<&'v Zone> {
 
 impl<'v> Decision<'v> {
     /// Looks up one name of the way.
-    fn step(&mut self, zone: &'v Zone, name: &[u8], rtype: Rtype) -> Step<'v> {
+    fn step(&mut self, view: &'v View, zone: &'v Zone, name: &[u8], rtype: Rtype, client: Client) -> Step<'v> {
         match zone.end_above(name, rtype) {
             Some((front, _, End::Delegation(delegation))) => return Step::Referral(front, delegation),
             Some((front, node, End::Dname(target))) => {
@@ -182,6 +186,14 @@ impl<'v> Decision<'v> {
             None => {}
         }
         self.found = zone.find(name);
+        let steered = || self.found.node().and_then(|node| steered_alias(view, node, rtype, client));
+        if let Some((steering, variant, scope)) = steered()
+            && let Some(target) = variant.set.rdata.first()
+        {
+            self.steered = Some((steering, variant));
+            self.scope = self.scope.max(scope);
+            return Step::Alias(Alias::Cname(&variant.set), target);
+        }
         match self.found.node().and_then(|node| alias(node, rtype)) {
             Some((set, target)) => Step::Alias(Alias::Cname(set), target),
             None => Step::End,
@@ -201,12 +213,11 @@ impl<'v> Decision<'v> {
 
     /// The end of the way: a name that exists.
     fn conclude_at(&mut self, view: &'v View, zone: &'v Zone, node: &'v Node, rtype: Rtype, client: Client) {
-        let steered = node.steering.as_deref().and_then(|s| Some((s, s.family(rtype)?)));
-        if let Some((steering, family)) = steered {
-            let variant = family.variant(&view.geo, client.place);
+        if let Some((steering, family)) = node.steered_alias().or_else(|| node.family(rtype)) {
+            let variant = family.variant(&view.geo, client.place, client.draw);
             self.steered = variant.map(|v| (steering, v));
             self.records = variant.map(|v| &v.set).filter(|set| !set.rdata.is_empty());
-            self.scope = if client.scoped { family.scope(&view.geo, client.place) } else { 0 };
+            self.scope = self.scope.max(if client.scoped { family.scope(&view.geo, client.place) } else { 0 });
         } else if rtype == Rtype::ANY {
             // One set is enough of an answer (RFC 8482); of an alias it has to be the alias.
             self.records = node.set(Rtype::CNAME).or_else(|| (!node.is_empty()).then_some(&zone.any));
@@ -219,6 +230,22 @@ impl<'v> Decision<'v> {
             self.negative_ttl = Some(zone.negative_ttl.min(steady));
         }
     }
+}
+
+/// The alias that a name is for this client, and for whom else: not if the alias itself is asked for.
+fn steered_alias<'v>(
+    view: &View,
+    node: &'v Node,
+    rtype: Rtype,
+    client: Client,
+) -> Option<(&'v Steering, &'v Variant, u8)> {
+    if matches!(rtype, Rtype::CNAME | Rtype::ANY) {
+        return None;
+    }
+    let (steering, family) = node.steered_alias()?;
+    let variant = family.variant(&view.geo, client.place, client.draw)?;
+    let scope = if client.scoped { family.scope(&view.geo, client.place) } else { 0 };
+    Some((steering, variant, scope))
 }
 
 /// The alias to follow: not if the alias itself is asked for.

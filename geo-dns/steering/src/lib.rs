@@ -10,10 +10,11 @@
 //!
 //! [`answer`] is the whole server seen from a transport: bytes in, bytes out. Nothing here reads a clock, draws a random
 //! number, holds a lock or opens a socket; the same View and the same packet always give the same answer, at every server
-//! of a region and over every transport.
+//! of a region and over every transport. Where a policy draws members, a number that the shell draws comes with the packet.
 //!
 //! The decision knows no packets and the packets know no decision, so that prebuilt answers can take the place of the writer.
 
+mod about;
 mod answer;
 mod decide;
 mod explain;
@@ -27,7 +28,10 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Heard, Outcome, Transport, answer, refuse};
-pub use explain::{Clamp, ExplainAnswer, ExplainError, MemberExplained, PlaceExplained, SteeringExplained, explain};
+pub use answer::{Asker, Heard, Outcome, Transport, answer, answer_to, question_of, refuse};
+pub use explain::{
+    Clamp, ExplainAnswer, ExplainError, MemberExplained, PlaceExplained, SteeringExplained, StepExplained, explain,
+};
 pub use rr::{Rcode, Rtype};
-pub use view::{CompileError, View, ViewInputs};
+pub use steer::Basis;
+pub use view::{CompileError, Names, View, ViewInputs};

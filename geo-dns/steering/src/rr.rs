@@ -18,6 +18,8 @@ impl Rtype {
     pub const DNAME: Self = Self(39);
     pub const OPT: Self = Self(41);
     pub const DS: Self = Self(43);
+    pub const SVCB: Self = Self(64);
+    pub const HTTPS: Self = Self(65);
     pub const TKEY: Self = Self(249);
     pub const TSIG: Self = Self(250);
     pub const IXFR: Self = Self(251);
@@ -43,8 +45,8 @@ const MNEMONICS: &[(&str, Rtype)] = &[
     ("DS", Rtype::DS),
     ("SSHFP", Rtype(44)),
     ("TLSA", Rtype(52)),
-    ("SVCB", Rtype(64)),
-    ("HTTPS", Rtype(65)),
+    ("SVCB", Rtype::SVCB),
+    ("HTTPS", Rtype::HTTPS),
     ("CAA", Rtype(257)),
     ("IXFR", Rtype::IXFR),
     ("AXFR", Rtype::AXFR),
@@ -105,6 +107,11 @@ impl Rcode {
         Self::BadVers,
     ];
 
+    /// Its place in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// Its number; more than 4 bits where EDNS carries the rest.
     pub fn number(self) -> u16 {
         match self {
@@ -148,4 +155,16 @@ pub(crate) struct RrSet {
     pub(crate) ttl: u32,
     /// Data of each record as it goes onto the wire, names uncompressed.
     pub(crate) rdata: Vec<Box<[u8]>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn response_codes_stand_where_they_say() {
+        for (i, rcode) in Rcode::ALL.into_iter().enumerate() {
+            assert_eq!(rcode.index(), i, "{rcode}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{NameCounts, fields, fields::short};
-use crate::{AllDown, Pool, Record, RecordData, RegionName, Steered, World};
+use crate::{AllDown, Policy, Pool, Record, RecordData, RegionName, Steered, Step, World};
 
 /// What changes of names.
 pub(super) struct Names {
@@ -36,6 +36,7 @@ struct Side<'w> {
 impl Names {
     pub(super) fn between(before: &World, after: &World, serves: &dyn Fn(&str, &RegionName) -> bool) -> Self {
         let pools = changed_pools(before, after);
+        let policies = changed_policies(before, after);
         let (was, now) = (Side::of(before, serves), Side::of(after, serves));
         let mut names = Self { counts: NameCounts::default(), lines: Vec::new(), empty: Vec::new() };
         for name in was.names.keys().filter(|name| !now.names.contains_key(*name)) {
@@ -48,7 +49,7 @@ impl Names {
                     names.counts.come += 1;
                     names.lines.push(format!("{} comes, {}", short(name), said.in_words()));
                 }
-                Some(old) => names.compare(name, (old, &was), (said, &now), &pools),
+                Some(old) => names.compare(name, (old, &was), (said, &now), (&pools, &policies)),
             }
         }
         names
@@ -59,9 +60,11 @@ impl Names {
         name: &str,
         (old, was): (&Said<'_>, &Side<'_>),
         (new, now): (&Said<'_>, &Side<'_>),
-        pools: &BTreeSet<&str>,
+        (pools, policies): (&BTreeSet<&str>, &BTreeSet<&str>),
     ) {
-        let by_pool = new.steered.is_some_and(|steered| pools.contains(steered.pool.as_str()));
+        let elsewhere =
+            |steered: &Steered| pools.contains(steered.pool.as_str()) || policies.contains(steered.policy.as_str());
+        let by_pool = new.steered.is_some_and(elsewhere);
         if old == new && !by_pool {
             return;
         }
@@ -98,11 +101,30 @@ fn changed_pools<'w>(before: &World, after: &'w World) -> BTreeSet<&'w str> {
     let changed = after.pools.iter().filter(|(name, now)| {
         let was = before.pools.get(*name);
         was.is_some_and(|was| {
-            let said = (&was.members, &was.weights, was.all_down) != (&now.members, &now.weights, now.all_down);
+            let said = (&was.members, &was.weights, was.all_down, was.panic_below)
+                != (&now.members, &now.weights, now.all_down, now.panic_below);
             said || now.members.iter().any(|member| addresses(before, member) != addresses(after, member))
         })
     });
     changed.map(|(name, _)| name.as_str()).collect()
+}
+
+/// The policies that say something else, or that fall back to one that does.
+fn changed_policies<'w>(before: &World, after: &'w World) -> BTreeSet<&'w str> {
+    let changed = after.policies.iter().filter(|(name, now)| before.policies.get(*name).is_some_and(|was| was != *now));
+    let mut names: BTreeSet<&str> = changed.map(|(name, _)| name.as_str()).collect();
+    for _ in 0..World::FALLBACKS_MAX {
+        let falls_back = |policy: &Policy| {
+            policy
+                .steps
+                .iter()
+                .any(|step| matches!(step, Step::Fallback { policy, .. } if names.contains(policy.as_str())))
+        };
+        let more: Vec<&str> =
+            after.policies.iter().filter(|(_, policy)| falls_back(policy)).map(|(name, _)| name.as_str()).collect();
+        names.extend(more);
+    }
+    names
 }
 
 fn addresses(world: &World, region: &RegionName) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
@@ -150,7 +172,7 @@ impl Said<'_> {
     }
 
     fn is_alias(&self) -> bool {
-        self.records.iter().any(|record| matches!(record.data, RecordData::Cname(_)))
+        self.records.iter().any(|record| matches!(record.data, RecordData::Cname(_) | RecordData::Alias(_)))
     }
 
     fn in_words(&self) -> String {

@@ -29,11 +29,17 @@ pub(super) fn groups(before: &World, after: &World) -> Vec<DiffGroup> {
     );
     let mut state = of_all("state: ", &before.state, &after.state, &["prefix"]);
     state.extend(of_things("prefix", prefixes, &["starts_with"]));
+    let lists = (
+        listed(&before.prefix_lists, |list| list.name.as_str()),
+        listed(&after.prefix_lists, |list| list.name.as_str()),
+    );
     let groups = [
         ("world", of_all("", before, after, &ELSEWHERE)),
         ("regions", of_things("region", regions, &["name"])),
         ("checks", of_things("check", (keyed(&before.checks), keyed(&after.checks)), &[])),
         ("pools", of_pools(&keyed(&before.pools), &keyed(&after.pools))),
+        ("policies", of_things("policy", (keyed(&before.policies), keyed(&after.policies)), &[])),
+        ("prefix lists", of_things("list", lists, &["name"])),
         ("zones", of_things("zone", zones, &["origin", "record", "steered"])),
         ("automation", of_all("", &before.automation, &after.automation, &[])),
         ("safety rules", of_things("rule", safety, &["name"])),
@@ -43,7 +49,8 @@ pub(super) fn groups(before: &World, after: &World) -> Vec<DiffGroup> {
 }
 
 /// The keys of a World that have a group of their own.
-const ELSEWHERE: [&str; 7] = ["region", "check", "pool", "zone", "automation", "safety", "state"];
+const ELSEWHERE: [&str; 9] =
+    ["region", "check", "pool", "policy", "prefix_list", "zone", "automation", "safety", "state"];
 
 /// A line for each key that changes.
 fn of_all<T: Serialize>(start: &str, before: &T, after: &T, without: &[&str]) -> Vec<String> {

@@ -1,12 +1,14 @@
 //! Errors as people see them, and the laws between text, types and schema.
 
+use std::collections::BTreeMap;
+
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use crate::{
-    AllDown, Automation, Check, CheckKind, Conflicts, Durability, LoadedFile, Location, NameTtl, Pool, PrefixPolicy,
-    Profile, Record, RecordData, Region, RegionName, SafetyRule, Soa, StatePolicy, Steered, SteeringPolicy, World,
-    WorldErrors, Zone,
+    AllDown, Automation, Check, CheckKind, Clients, Conflicts, Durability, LoadedFile, Location, NameTtl, NoneLeft,
+    Policy, Pool, PrefixList, PrefixPolicy, Profile, Record, RecordData, Region, RegionName, SafetyRule, Soa,
+    StatePolicy, Steered, SteeringPolicy, Step, World, WorldErrors, Zone,
 };
 
 /// The default world with `from` replaced by `to`, parsed: the errors are what is expected.
@@ -113,7 +115,7 @@ fn unknown_keys_are_errors_with_a_suggestion() {
         "profile = \"default\"",
         "colour = \"blue\"",
         expect![
-            "world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, zone, state, automation, safety)"
+            "world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, policy, prefix_list, zone, state, automation, safety)"
         ],
     );
     check(
@@ -145,9 +147,7 @@ fn wrong_kinds_of_values_say_what_is_wanted() {
     check(
         "policy = \"nearest\"",
         "policy = \"nearby\"",
-        expect![[
-            r#"world.toml:100:10: zone[0].steered[0].policy: `nearby` is not one of "nearest", "failover" (did you mean `nearest`?)"#
-        ]],
+        expect!["world.toml:100:10: zone[0].steered[0].policy: there is no policy `nearby` (did you mean `nearest`?)"],
     );
     check(
         "name = \"eu-west\"",
@@ -279,9 +279,9 @@ fn names_obey_the_dns() {
         "name = \"shop\"\ntype",
         "name = \"@\"\ntype",
         expect![[r#"
-        world.toml:86:8: zone[0].record[4].name: a CNAME stands alone: `@` has other records, too
-        world.toml:87:8: zone[0].record[4].type: a CNAME cannot stand at the zone's own name, beside SOA and NS (RFC 1034, 3.6.2) (steer `@` with a [[zone.steered]] instead)
-        world.toml:104:8: zone[0].steered[1].name: `@` has a static CNAME record; a steered name owns its addresses alone (drop the record, or the steering)"#]],
+            world.toml:86:8: zone[0].record[4].name: a CNAME stands alone: `@` has other records, too
+            world.toml:87:8: zone[0].record[4].type: a CNAME cannot stand at the zone's own name, beside SOA and NS (RFC 1034, 3.6.2) (write an ALIAS, or steer `@` with a [[zone.steered]])
+            world.toml:104:8: zone[0].steered[1].name: `@` has a static CNAME record; a steered name owns its addresses alone (drop the record, or the steering)"#]],
     );
     check(
         "name = \"shop\"\ntype",
@@ -377,7 +377,7 @@ fn all_errors_come_at_once_in_the_order_of_the_file() {
     check_text(
         &text,
         expect![[r#"
-            world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, zone, state, automation, safety)
+            world.toml:8:1: colour: a world has no key `colour` (it has: name, profile, region, check, pool, policy, prefix_list, zone, state, automation, safety)
             world.toml:24:6: region[1].id: 1 is region[0]'s id already
             world.toml:99:8: zone[0].steered[0].pool: there is no pool `wbe` (did you mean `web`?)"#]],
     );
@@ -471,11 +471,14 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
                         all_down: if flags[1] { AllDown::FailClosed } else { AllDown::FailOpen },
                         weights: if flags[0] { [(name(0), count)].into() } else { Default::default() },
                         min_healthy: if flags[1] { 2 } else { 1 },
+                        panic_below: if flags[3] { 2 } else { 1 },
                         automation: flags[2],
                         home: flags[3].then(|| name(1)),
                     },
                 )]
                 .into(),
+                policies: if flags[2] { policies(&pool, &members, count) } else { Default::default() },
+                prefix_lists: vec![PrefixList { name: "office".into(), prefixes: vec!["192.0.2.0/24".into()] }],
                 zones: vec![zone(&pool, members, &text, ttl)],
                 state: StatePolicy {
                     max_value_bytes: (interval_ms * 1024).min(32 << 20),
@@ -506,15 +509,44 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
         .prop_filter("printable", |world| !world.name.chars().any(char::is_control))
 }
 
+/// A policy with every kind of step, and one that it falls back to.
+fn policies(pool: &str, members: &[RegionName], count: u32) -> BTreeMap<String, Policy> {
+    let numbers = || members.iter().map(|member| (member.clone(), count)).collect::<BTreeMap<_, _>>();
+    let clients = |text: &str| text.parse::<Clients>().unwrap();
+    let all = || Step::Take { count: 64 };
+    let steps = vec![
+        Step::Fence { clients: vec![clients("europe")], regions: members.to_vec(), none_left: NoneLeft::Closed },
+        Step::Trickle { permille: count.min(500), to: members.to_vec() },
+        Step::Spill { low_permille: count, high_permille: count + 1 },
+        Step::Map {
+            orders: ["*", "DE", "US-CA", "DE/Berlin", "AS64500", "list:office"]
+                .map(|text| (clients(text), members.to_vec()))
+                .into(),
+        },
+        Step::Latency { ms: [(clients("DE"), numbers())].into() },
+        all(),
+        Step::Nearest { bias: members.iter().map(|member| (member.clone(), -7)).collect() },
+        all(),
+        Step::Weighted { weights: numbers() },
+        all(),
+        Step::Shuffle {},
+        all(),
+        Step::Sticky { weights: numbers(), max_load_percent: Some(100 + count.max(1)) },
+        all(),
+        Step::Failover { order: members.to_vec() },
+        Step::Fallback { pool: pool.into(), policy: SteeringPolicy::Named("other".into()) },
+    ];
+    let other = vec![Step::Fallback { pool: pool.into(), policy: SteeringPolicy::Failover }];
+    [("chain".into(), Policy { steps }), ("other".into(), Policy { steps: other })].into()
+}
+
 fn zone(pool: &str, order: Vec<RegionName>, text: &str, ttl: u32) -> Zone {
     let record = |name: &str, data, ttl| Record { name: name.into(), data, ttl };
     let steered = |name: &str, policy, order| Steered {
-        name: name.into(),
-        pool: pool.into(),
-        policy,
         order,
         take: 3,
         ttl: NameTtl { min: ttl / 48, max: ttl / 24 + 1 },
+        ..Steered::to(name, pool, policy)
     };
     Zone {
         origin: "shop.test".into(),

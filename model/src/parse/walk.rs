@@ -8,7 +8,7 @@ use toml::{
 use super::lines::{Lines, Spans};
 use crate::{
     errors::{KeyPath, WorldError, did_you_mean},
-    schema::{Field, Form, Shape, Table},
+    schema::{Choice, Field, Form, Shape, Table},
 };
 
 pub(super) struct Walk<'t> {
@@ -56,6 +56,25 @@ impl<'t> Walk<'t> {
         let values = self.keys(table, found, path);
         self.check_needed(table, found, offset, path);
         values
+    }
+
+    /// A table of which one of its keys says what the others are.
+    fn one_of(&mut self, choice: &Choice, found: &DeTable<'_>, offset: usize, path: &KeyPath) -> Option<toml::Table> {
+        let said = found.get(choice.tag);
+        let word = said.and_then(|value| value.get_ref().as_str());
+        let Some(case) = word.and_then(|word| choice.case(word)) else {
+            let at = said.map_or(offset, |value| value.span().start);
+            let words = choice.words();
+            let what = format!("{} needs `{}`, one of \"{}\"", choice.what, choice.tag, words.join("\", \""));
+            let near = word.and_then(|word| did_you_mean(word, words.iter().copied()));
+            self.spoil(at, WorldError::new(path.key(choice.tag), what).maybe_hint(near));
+            return None;
+        };
+        let mut rest = found.clone();
+        rest.remove(choice.tag);
+        let mut values = self.table(case, &rest, offset, path);
+        values.insert(choice.tag.to_owned(), Value::String(case.name.to_owned()));
+        Some(values)
     }
 
     fn keys(&mut self, table: &Table, found: &DeTable<'_>, path: &KeyPath) -> toml::Table {
@@ -128,12 +147,21 @@ impl<'t> Walk<'t> {
                     WorldError::new(path.clone(), format!("{number} must be a whole number from 0 to {fits}"))
                 })
             }
+            (Shape::Signed { least, most }, DeValue::Integer(number)) => {
+                let parsed = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                parsed.filter(|n| (least..=most).contains(&n)).map(Value::Integer).ok_or_else(|| {
+                    WorldError::new(path.clone(), format!("{number} must be a whole number from {least} to {most}"))
+                })
+            }
             (Shape::Number { .. }, DeValue::Integer(number)) => read_number(number.as_str(), path),
             (Shape::Number { .. }, DeValue::Float(number)) => read_number(number.as_str(), path),
             (Shape::Bool, DeValue::Boolean(value)) => Ok(Value::Boolean(*value)),
             (Shape::List(shape, _), DeValue::Array(items)) => {
                 let items = items.iter().enumerate().filter_map(|(i, item)| self.value(shape, item, &path.at(i)));
                 Ok(Value::Array(items.collect()))
+            }
+            (Shape::OneOf(choice), DeValue::Table(found)) => {
+                return self.one_of(choice, found, offset, path).map(Value::Table);
             }
             (Shape::Table(table), DeValue::Table(found)) => Ok(Value::Table(self.table(table, found, offset, path))),
             (Shape::Named(form, shape), DeValue::Table(found)) => {
@@ -175,7 +203,9 @@ fn mismatch(shape: &Shape, found: &DeValue<'_>, path: &KeyPath) -> WorldError {
         (Shape::List(..), DeValue::Table(_)) => error.hint(format!("write [[{path}]] instead of [{path}]")),
         (Shape::List(..), DeValue::String(text)) => error.hint(format!("did you mean [\"{text}\"]?")),
         (Shape::Named(..), DeValue::Array(_)) => error.hint(format!("write [{path}.NAME] instead of [[{path}]]")),
-        (Shape::Whole { .. } | Shape::Number { .. }, DeValue::String(text)) if text.parse::<f64>().is_ok() => {
+        (Shape::Whole { .. } | Shape::Signed { .. } | Shape::Number { .. }, DeValue::String(text))
+            if text.parse::<f64>().is_ok() =>
+        {
             error.hint(format!("drop the quotes: {text}"))
         }
         _ => error,
@@ -199,11 +229,13 @@ fn describe(shape: &Shape) -> String {
         Shape::Text(_) | Shape::AsSays { .. } => "a text".into(),
         Shape::Reads(form) => format!("{} as a text", form.as_what),
         Shape::Word(words) => format!("one of \"{}\"", words.join("\", \"")),
-        Shape::Whole { .. } => "a whole number".into(),
+        Shape::Whole { .. } | Shape::Signed { .. } => "a whole number".into(),
         Shape::Number { .. } => "a number".into(),
         Shape::Bool => "true or false".into(),
         Shape::List(Shape::Table(table), _) => format!("a list of tables, each {}", table.what),
+        Shape::List(Shape::OneOf(choice), _) => format!("a list of tables, each {}", choice.what),
         Shape::List(..) => "a list".into(),
+        Shape::OneOf(choice) => format!("a table, {}", choice.what),
         Shape::Table(table) => format!("a table, {}", table.what),
         Shape::Named(..) => "a table of named tables".into(),
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Field, Form, Shape, Table, Unsaid};
+use super::{Choice, Field, Form, Shape, Table, Unsaid};
 
 /// The schema of a whole document.
 pub(super) fn document(table: &Table) -> Value {
@@ -92,6 +92,11 @@ fn of_shape(shape: &Shape) -> Map<String, Value> {
             put(&mut schema, "minimum", *limits.start());
             put(&mut schema, "maximum", *limits.end());
         }
+        Shape::Signed { least, most } => {
+            put(&mut schema, "type", "integer");
+            put(&mut schema, "minimum", *least);
+            put(&mut schema, "maximum", *most);
+        }
         Shape::Number { least, most } => {
             put(&mut schema, "type", "number");
             put(&mut schema, "minimum", *least);
@@ -104,6 +109,7 @@ fn of_shape(shape: &Shape) -> Map<String, Value> {
             bounds(&mut schema, ("minItems", "maxItems"), (*sizes.start(), *sizes.end()));
         }
         Shape::Table(table) => return of_table(table),
+        Shape::OneOf(choice) => return of_choice(choice),
         Shape::Named(form, value) => {
             put(&mut schema, "type", "object");
             put(&mut schema, "propertyNames", names(form));
@@ -111,6 +117,28 @@ fn of_shape(shape: &Shape) -> Map<String, Value> {
         }
         Shape::AsSays { .. } => put(&mut schema, "type", "string"),
     }
+    schema
+}
+
+/// A table whose other keys depend on one.
+fn of_choice(choice: &Choice) -> Map<String, Value> {
+    let tag = json!({ choice.tag: { "enum": choice.words(), "description": "which kind it is" } });
+    let cases = choice.cases.iter().map(|case| {
+        let mut then = of_table(case);
+        if let Some(Value::Object(properties)) = then.get_mut("properties") {
+            properties.insert(choice.tag.to_owned(), json!({ "const": case.name }));
+        }
+        json!({
+            "if": { "properties": { choice.tag: { "const": case.name } }, "required": [choice.tag] },
+            "then": then,
+        })
+    });
+    let mut schema = Map::new();
+    put(&mut schema, "title", choice.name);
+    put(&mut schema, "type", "object");
+    put(&mut schema, "properties", tag);
+    put(&mut schema, "required", vec![choice.tag]);
+    put(&mut schema, "allOf", cases.collect::<Vec<_>>());
     schema
 }
 

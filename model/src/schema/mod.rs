@@ -39,6 +39,8 @@ pub(crate) enum Shape {
     /// A whole number. One that does not fit into its type cannot be read; one outside of its limits is found by validation,
     /// which has better words for it.
     Whole { limits: Limits, fits: u64 },
+    /// A whole number that may be negative.
+    Signed { least: i64, most: i64 },
     /// A number, both ends included.
     Number { least: f64, most: f64 },
     /// `true` or `false`.
@@ -47,6 +49,8 @@ pub(crate) enum Shape {
     List(&'static Self, Limits),
     /// A table with these keys.
     Table(&'static Table),
+    /// One of several tables.
+    OneOf(&'static Choice),
     /// A table with keys of one's own choice, which must read as something.
     Named(&'static Form, &'static Self),
     /// A text that is read as its sibling says: `value` by `type`. Any text where the sibling says none of these.
@@ -73,6 +77,29 @@ pub(crate) struct Table {
     /// What it is, for errors: `a region`.
     pub(crate) what: &'static str,
     pub(crate) fields: &'static [Field],
+}
+
+/// Several tables, of which a key says which one it is.
+pub(crate) struct Choice {
+    /// Its name in the docs.
+    pub(crate) name: &'static str,
+    /// What it is, for errors: `a step`.
+    pub(crate) what: &'static str,
+    /// The key that says which: its word is the name of the table.
+    pub(crate) tag: &'static str,
+    pub(crate) cases: &'static [Table],
+}
+
+impl Choice {
+    /// The table that a word stands for.
+    pub(crate) fn case(&self, word: &str) -> Option<&'static Table> {
+        self.cases.iter().find(|case| case.name == word)
+    }
+
+    /// All words.
+    pub(crate) fn words(&self) -> Vec<&'static str> {
+        self.cases.iter().map(|case| case.name).collect()
+    }
 }
 
 /// A key of a table.

@@ -2,9 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{Field, Form, Shape, Table, Unsaid};
+use super::{Choice, Field, Form, Shape, Table, Unsaid};
 use crate::{
-    RegionName, TypeNumber, World,
+    Clients, RegionName, TypeNumber, World,
     limits::{self, Limits},
 };
 
@@ -21,6 +21,7 @@ const fn may(key: &'static str, shape: Shape, unsaid: &'static str, doc: &'stati
 }
 
 const TEXT: Shape = Shape::Text(0..=u64::MAX);
+static TEXT_SHAPE: Shape = TEXT;
 const REGION: Shape = Shape::Reads(&REGION_NAME);
 const LABEL: Shape = Shape::Reads(&NAME);
 const IPV4: Shape = Shape::Reads(&IPV4_ADDRESS);
@@ -70,9 +71,29 @@ static IPV6_ADDRESS: Form = Form {
     docs: "IPv6 address",
 };
 
+static CLIENTS: Form = Form {
+    as_what: "a group of clients",
+    check: |text| text.parse::<Clients>().map(drop),
+    json: CLIENTS_PATTERN,
+    docs: "[clients](#which-clients)",
+};
+static NETWORK: Form = Form {
+    as_what: "a network",
+    check: |text| crate::validate::network(text).map(drop),
+    json: ("pattern", "^[0-9a-fA-F.:]+/[0-9]{1,3}$"),
+    docs: "network",
+};
+
+/// The rule of groups of clients, for editors.
+pub(super) const CLIENTS_PATTERN: (&str, &str) = (
+    "pattern",
+    "^([*]|africa|antarctica|asia|europe|north-america|oceania|south-america|[A-Z]{2}|[A-Z]{2}-[A-Z0-9]{1,3}|[A-Z]{2}/.+|AS[0-9]+|list:.+)$",
+);
+
 static RECORD_TYPE: Form = Form {
     as_what: "a type of record",
-    check: |text| TypeNumber::parse(text).map(drop),
+    // ALIAS is none on the wire: what is answered are the addresses that it stands for.
+    check: |text| if text == "ALIAS" { Ok(()) } else { TypeNumber::parse(text).map(drop) },
     json: ("pattern", "^[A-Z][A-Z0-9]*$"),
     docs: "type of record",
 };
@@ -91,6 +112,18 @@ pub(crate) static WORLD: Table = Table {
         needed("region", Shape::List(&Shape::Table(&REGION_TABLE), limits::REGIONS), "the places that can serve alone"),
         may("check", Shape::Named(&NAME, &Shape::Table(&CHECK)), "", "how regions watch each other; up to 256"),
         may("pool", Shape::Named(&NAME, &Shape::Table(&POOL)), "", "regions that can serve the same names; up to 256"),
+        may(
+            "policy",
+            Shape::Named(&NAME, &Shape::Table(&POLICY)),
+            "",
+            "chains of steps that pick members of a pool; up to 256",
+        ),
+        may(
+            "prefix_list",
+            Shape::List(&Shape::Table(&PREFIX_LIST), up_to(World::PREFIX_LISTS_MAX)),
+            "",
+            "networks that policies speak of by name",
+        ),
         may("zone", Shape::List(&Shape::Table(&ZONE), up_to(World::ZONES_MAX)), "", "the zones that DNS answers for"),
         may("state", Shape::Table(&STATE), "", "limits and policies of the replicated state"),
         may("automation", Shape::Table(&AUTOMATION), "", "how far automation may go"),
@@ -230,6 +263,12 @@ static POOL: Table = Table {
             "1",
             "automation leaves at least so many members serving; up to the number of members",
         ),
+        or(
+            "panic_below",
+            count(limits::REGIONS),
+            "1",
+            "if fewer members than this serve, answers are given as if all were down; A and AAAA each count those with such an address",
+        ),
         or("automation", Shape::Bool, "true", "whether automation may take members out and bring them back"),
         may(
             "home",
@@ -241,6 +280,170 @@ static POOL: Table = Table {
 };
 
 static WEIGHT: Shape = count(limits::WEIGHT);
+
+static POLICY: Table = Table {
+    name: "policy",
+    what: "a policy",
+    fields: &[needed("step", Shape::List(&Shape::OneOf(&STEP), limits::STEPS), "its steps, taken one after the other")],
+};
+
+const REGIONS: Shape = Shape::List(&REGION, limits::REGIONS);
+static ORDER: Shape = Shape::List(&REGION, limits::REGIONS);
+static BIAS: Shape = Shape::Signed { least: *limits::BIAS_PERCENT.start(), most: *limits::BIAS_PERCENT.end() };
+static LATENCY: Shape = count(limits::LATENCY_MS);
+static LATENCIES: Shape = Shape::Named(&REGION_NAME, &LATENCY);
+
+const fn step(kind: &'static str, what: &'static str, fields: &'static [Field]) -> Table {
+    Table { name: kind, what, fields }
+}
+
+/// The steps of policies.
+pub(super) static STEP: Choice = Choice {
+    name: "step",
+    what: "a step",
+    tag: "kind",
+    cases: &[
+        step(
+            "fence",
+            "a step of kind `fence`",
+            &[
+                may(
+                    "clients",
+                    Shape::List(&Shape::Reads(&CLIENTS), limits::MAP_ENTRIES),
+                    "everybody",
+                    "who is kept inside",
+                ),
+                needed("regions", REGIONS, "the regions they are kept in"),
+                or(
+                    "none_left",
+                    Shape::Word(&["open", "closed"]),
+                    "\"open\"",
+                    "if none of these serves: `open` lets them out; `closed` does what the pool's `all_down` says, with the regions inside",
+                ),
+            ],
+        ),
+        step(
+            "nearest",
+            "a step of kind `nearest`",
+            &[may(
+                "bias",
+                Shape::Named(&REGION_NAME, &BIAS),
+                "0 each",
+                "makes a region's area larger or smaller: a distance `d` counts as `d × (1 − bias/100)` if the bias is positive, as `d / (1 + bias/100)` if it is negative",
+            )],
+        ),
+        step(
+            "map",
+            "a step of kind `map`",
+            &[needed(
+                "orders",
+                Shape::Named(&CLIENTS, &ORDER),
+                "which regions come first for whom, best first; of the entries that hold for a client the most specific one counts, `*` for everybody",
+            )],
+        ),
+        step(
+            "latency",
+            "a step of kind `latency`",
+            &[needed(
+                "ms",
+                Shape::Named(&CLIENTS, &LATENCIES),
+                "measured round trips from clients to regions, milliseconds; the most specific entry counts. What it does not know comes after, by distance",
+            )],
+        ),
+        step(
+            "failover",
+            "a step of kind `failover`",
+            &[may("order", REGIONS, "the pool's order", "the regions, best first")],
+        ),
+        step(
+            "weighted",
+            "a step of kind `weighted`",
+            &[may(
+                "weights",
+                Shape::Named(&REGION_NAME, &WEIGHT),
+                "the pool's",
+                "draws an order for each answer: first places are had as often as weights say",
+            )],
+        ),
+        step("shuffle", "a step of kind `shuffle`", &[]),
+        step(
+            "sticky",
+            "a step of kind `sticky`",
+            &[
+                may(
+                    "weights",
+                    Shape::Named(&REGION_NAME, &WEIGHT),
+                    "the pool's",
+                    "how large the parts of the clients are",
+                ),
+                may(
+                    "max_load_percent",
+                    count(limits::MAX_LOAD_PERCENT),
+                    "no bound",
+                    "the most that a member is sent, in percent of what its weight says, while others are out",
+                ),
+            ],
+        ),
+        step(
+            "spill",
+            "a step of kind `spill`",
+            &[
+                needed(
+                    "low_permille",
+                    count(limits::LOAD_PERMILLE),
+                    "up to this load, per mille of what a region can carry, nobody is sent elsewhere",
+                ),
+                needed(
+                    "high_permille",
+                    count(limits::LOAD_PERMILLE),
+                    "from this load on everybody is, if anybody else serves",
+                ),
+            ],
+        ),
+        step(
+            "trickle",
+            "a step of kind `trickle`",
+            &[
+                needed(
+                    "permille",
+                    count(limits::TRICKLE_PERMILLE),
+                    "how many of a thousand client networks are always sent there",
+                ),
+                may("to", REGIONS, "members of weight 0", "where to"),
+            ],
+        ),
+        step(
+            "take",
+            "a step of kind `take`",
+            &[needed(
+                "count",
+                count(limits::STEP_TAKE),
+                "the steps behind it see only so many members, the first that serve",
+            )],
+        ),
+        step(
+            "fallback",
+            "a step of kind `fallback`",
+            &[
+                needed("pool", LABEL, "the pool that is asked when none of this one serves"),
+                or("policy", LABEL, "\"nearest\"", "how its members are picked"),
+            ],
+        ),
+    ],
+};
+
+static PREFIX_LIST: Table = Table {
+    name: "prefix_list",
+    what: "a prefix list",
+    fields: &[
+        needed("name", LABEL, "its name, unique; policies write `list:NAME`"),
+        needed(
+            "prefixes",
+            Shape::List(&Shape::Reads(&NETWORK), limits::PREFIXES),
+            "networks: `192.0.2.0/24`, `2001:db8::/32`",
+        ),
+    ],
+};
 
 static ZONE: Table = Table {
     name: "zone",
@@ -306,13 +509,19 @@ static RECORD: Table = Table {
         needed(
             "type",
             Shape::Reads(&RECORD_TYPE),
-            "`A`, `AAAA`, `CNAME`, `TXT`, `MX`, `SRV`, `CAA`, `HTTPS`, …, see [dns.md](dns.md#types), or `TYPE257`",
+            "`A`, `AAAA`, `CNAME`, `ALIAS`, `TXT`, `MX`, `SRV`, `CAA`, `HTTPS`, …, see [dns.md](dns.md#types), or `TYPE257`",
         ),
         needed(
             "value",
             Shape::AsSays {
                 sibling: "type",
-                cases: &[("A", IPV4), ("AAAA", IPV6), ("CNAME", TEXT), ("TXT", Shape::Text(limits::TXT_BYTES))],
+                cases: &[
+                    ("A", IPV4),
+                    ("AAAA", IPV6),
+                    ("CNAME", TEXT),
+                    ("ALIAS", TEXT),
+                    ("TXT", Shape::Text(limits::TXT_BYTES)),
+                ],
             },
             "address, absolute name, or text of 1 to 4000 bytes; of other types, what a zone file would say, names absolute",
         ),
@@ -328,12 +537,25 @@ static STEERED: Table = Table {
         needed("pool", LABEL, "name of the pool that serves it"),
         needed(
             "policy",
-            Shape::Word(&["nearest", "failover"]),
-            "how members are put in order, see [dns.md](dns.md#steering)",
+            LABEL,
+            "`nearest`, `failover`, or a policy of this world: how members are picked, see [dns.md](dns.md#steering)",
         ),
         may("order", Shape::List(&REGION, up_to(64)), "the pool's order", "members of the pool; only for `failover`"),
         or("take", count(limits::TAKE), "1", "how many addresses an answer names"),
         may("ttl", Shape::Table(&TTL), "", "limits of the TTL; health decides inside them"),
+        may(
+            "https",
+            TEXT,
+            "no such record",
+            "data of an HTTPS record: `1 . alpn=h2,h3 port=8443`. The hints are added: the addresses that the client would be told",
+        ),
+        may("svcb", TEXT, "no such record", "the same for SVCB"),
+        may(
+            "targets",
+            Shape::Named(&REGION_NAME, &TEXT_SHAPE),
+            "",
+            "absolute names by region. With them the name is a CNAME to the picked member's name; a region without one is passed over",
+        ),
     ],
 };
 
@@ -467,12 +689,14 @@ static SAFETY: Table = Table {
 
 /// Every table, in the order of the file, for those who go through all of them.
 #[cfg(test)]
-pub(super) static ALL: [&Table; 14] = [
+pub(super) static ALL: [&Table; 16] = [
     &WORLD,
     &REGION_TABLE,
     &LOCATION,
     &CHECK,
     &POOL,
+    &POLICY,
+    &PREFIX_LIST,
     &ZONE,
     &SOA,
     &RECORD,

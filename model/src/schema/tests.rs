@@ -4,8 +4,13 @@ use expect_test::expect_file;
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::Value;
 
-use super::{Unsaid, json::default_value, markdown, tables::ALL};
-use crate::{RegionName, World};
+use super::{
+    Unsaid,
+    json::default_value,
+    markdown,
+    tables::{ALL, CLIENTS_PATTERN, STEP},
+};
+use crate::{Clients, RegionName, World};
 
 /// A world that says no more than it must, with a mark in every table that has defaults.
 const BARE: &str = r##"
@@ -73,9 +78,29 @@ fn what_the_tables_call_a_default_is_what_is_taken_when_nothing_is_said() {
 }
 
 #[test]
+fn what_steps_call_a_default_is_what_is_taken_too() {
+    let with = |step: &str| {
+        let text = BARE.replace("#pool\n", &format!("[[policy.x.step]]\n{step}\n"));
+        World::parse(&text, "").unwrap_or_else(|errors| panic!("{step}: {errors}"))
+    };
+    let mut said = 0;
+    for (case, field) in STEP.cases.iter().flat_map(|case| case.fields.iter().map(move |field| (case, field))) {
+        let Unsaid::Is(value) = field.unsaid else { continue };
+        let bare = match case.name {
+            "fence" => "kind = \"fence\"\nregions = [\"eu\"]",
+            "fallback" => "kind = \"fallback\"\npool = \"p\"",
+            other => panic!("a step of kind {other} to try defaults with"),
+        };
+        assert_eq!(with(&format!("{bare}\n{} = {value}", field.key)), with(bare));
+        said += 1;
+    }
+    assert_eq!(said, 2);
+}
+
+#[test]
 fn the_tables_of_the_docs_are_those_of_the_schema() {
     let docs = include_str!("../../../docs/world.md");
-    let fresh = markdown::renew(docs, &ALL).unwrap_or_else(|why| panic!("docs/world.md: {why}"));
+    let fresh = markdown::renew(docs, &ALL, &[&STEP]).unwrap_or_else(|why| panic!("docs/world.md: {why}"));
     // Written anew with UPDATE_EXPECT=1.
     expect_file!["../../../docs/world.md"].assert_eq(&fresh);
     for table in ALL {
@@ -170,6 +195,8 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
             }),
             "pattern" => value.as_str().is_none_or(|text| match says.as_str().unwrap() {
                 pattern if pattern == super::tables::NAME_PATTERN.1 => RegionName::new(text).is_ok(),
+                pattern if pattern == CLIENTS_PATTERN.1 => text.parse::<Clients>().is_ok(),
+                "^[0-9a-fA-F.:]+/[0-9]{1,3}$" => crate::validate::network(text).is_ok(),
                 "^[A-Z][A-Z0-9]*$" => text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()),
                 other => panic!("pattern {other}"),
             }),

@@ -1,20 +1,25 @@
 //! Whether a world makes sense: everything that types cannot say. All faults at once, each at its key.
 //!
-//! `regions.rs` looks at regions, `checks.rs` at checks, `pools.rs` at pools; `zones.rs` at zones and their names, `cuts.rs` at
-//! delegations and DNAMEs, `overlap.rs` at zones inside of zones; `automation.rs` at limits and rules; `state.rs` at the state's policy. `dns_name.rs` knows what a name is.
+//! `regions.rs` looks at regions, `checks.rs` at checks, `pools.rs` at pools; `policies.rs` at policies and prefix lists; `zones.rs` at zones and their names, `service.rs` at HTTPS and SVCB records that are steered, `cuts.rs` at
+//! delegations and DNAMEs, `overlap.rs` at zones inside of zones, `aliases.rs` at names whose addresses are another name's; `automation.rs` at limits and rules; `state.rs` at the state's policy. `dns_name.rs` knows what a name is.
 //! Which numbers are allowed is said in `limits.rs` alone.
 
+mod aliases;
 mod automation;
 mod checks;
 mod cuts;
 mod dns_name;
 mod overlap;
+mod policies;
 mod pools;
 mod regions;
+mod service;
 mod state;
 #[cfg(test)]
 mod tests;
 mod zones;
+
+pub(crate) use policies::network;
 
 use crate::{
     World, Zone,
@@ -28,6 +33,12 @@ impl World {
     pub const REGIONS_MAX: usize = 64;
     /// Pools, and checks.
     pub const POOLS_MAX: usize = 256;
+    /// Policies.
+    pub const POLICIES_MAX: usize = 256;
+    /// How many pools a policy leads through: its own, and those that it falls back to.
+    pub const FALLBACKS_MAX: usize = 4;
+    /// Prefix lists.
+    pub const PREFIX_LISTS_MAX: usize = 64;
     /// Zones.
     pub const ZONES_MAX: usize = 256;
     /// Static records and steered names of one zone, each.
@@ -47,10 +58,12 @@ impl World {
         regions::check(self, &mut faults);
         checks::check(self, &mut faults);
         pools::check(self, &mut faults);
+        policies::check(self, &mut faults);
         faults.size(&root.key("zone"), "zones", self.zones.len(), 0..=Self::ZONES_MAX as u64);
         for (i, zone) in self.zones.iter().enumerate() {
             zones::check(self, zone, &root.key("zone").at(i), &mut faults);
         }
+        aliases::check(self, &mut faults);
         overlap::check(&self.zones, &root.key("zone"), &mut faults);
         state::check(&self.state, &mut faults);
         automation::check(self, &mut faults);

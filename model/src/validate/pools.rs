@@ -38,6 +38,10 @@ fn check_pool(world: &World, pool: &Pool, path: &KeyPath, faults: &mut Faults) {
         let what = format!("of {most} members 1 to {most} can be kept serving, not {}", pool.min_healthy);
         faults.add(path.key("min_healthy"), what);
     }
+    if most > 0 && !(1..=most).contains(&pool.panic_below.into()) {
+        let what = format!("of {most} members 1 to {most} can be asked for, not {}", pool.panic_below);
+        faults.add(path.key("panic_below"), what);
+    }
     if let Some(home) = pool.home.as_ref().filter(|home| !pool.members.contains(*home)) {
         not_a_member(pool, home, &path.key("home"), faults);
     }

@@ -1,5 +1,7 @@
 //! What validation refuses, in tables: a change of a good world, and the errors that come of it.
 
+mod policies;
+
 use expect_test::{Expect, expect};
 
 use crate::World;

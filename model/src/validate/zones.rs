@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Faults, cuts,
     dns_name::{fault_of_absolute, fault_of_name, fault_of_owner, owner_within},
+    policies,
     regions::check_region_list,
+    service,
 };
 use crate::{
-    Pool, Record, RecordData, Soa, Steered, SteeringPolicy, TypeNumber, World, Zone,
+    Pool, Record, RecordData, Soa, Steered, SteeringPolicy, Step, TypeNumber, World, Zone,
     errors::{KeyPath, did_you_mean},
     limits,
     rdata::one_text,
@@ -79,7 +81,8 @@ fn check_servers(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
 }
 
 fn has_address(zone: &Zone, owner: &str) -> bool {
-    let fixed = |r: &Record| r.name == owner && matches!(r.data, RecordData::A(_) | RecordData::Aaaa(_));
+    let fixed =
+        |r: &Record| r.name == owner && matches!(r.data, RecordData::A(_) | RecordData::Aaaa(_) | RecordData::Alias(_));
     zone.records.iter().any(fixed) || zone.steered.iter().any(|s| s.name == owner)
 }
 
@@ -97,7 +100,17 @@ fn check_record(record: &Record, zone: &Zone, path: &KeyPath, faults: &mut Fault
             }
             if record.name == "@" {
                 let what = "a CNAME cannot stand at the zone's own name, beside SOA and NS (RFC 1034, 3.6.2)";
-                faults.add_with(path.key("type"), what, "steer `@` with a [[zone.steered]] instead".to_owned());
+                let hint = "write an ALIAS, or steer `@` with a [[zone.steered]]".to_owned();
+                faults.add_with(path.key("type"), what, hint);
+            }
+        }
+        RecordData::Alias(target) => {
+            if record.ttl.is_some() {
+                faults
+                    .add(path.key("ttl"), "an ALIAS has none of its own: its addresses have the TTL of those they are");
+            }
+            if let Some((what, hint)) = fault_of_absolute(target, &zone.origin) {
+                faults.add_with(path.key("value"), what, hint);
             }
         }
         RecordData::Txt(text) if !limits::TXT_BYTES.contains(&(text.len() as u64)) => {
@@ -137,7 +150,7 @@ fn is_one_text(value: &str) -> bool {
     TypeNumber(16).wire(value).is_ok_and(|data| one_text(&data).is_some())
 }
 
-/// Rules between records of one owner: CNAME alone, nothing twice, one TTL per set (RFC 2181, 5.2).
+/// Rules between records of one owner: CNAME alone, ALIAS without other addresses, nothing twice, one TTL per set (RFC 2181, 5.2).
 fn check_records_together(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
     let mut by_owner: Vec<(usize, &Record)> = zone.records.iter().enumerate().collect();
     by_owner.sort_by_key(|(_, record)| &record.name);
@@ -145,6 +158,13 @@ fn check_records_together(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
         let [(_, Record { name: owner, .. }), _, ..] = records else { continue };
         if let Some((at, _)) = records.iter().find(|(_, r)| matches!(r.data, RecordData::Cname(_))) {
             faults.add(path.at(*at).key("name"), format!("a CNAME stands alone: `{owner}` has other records, too"));
+            continue;
+        }
+        let alias = records.iter().find(|(_, r)| matches!(r.data, RecordData::Alias(_)));
+        let is_address = |r: &Record| matches!(r.data, RecordData::A(_) | RecordData::Aaaa(_) | RecordData::Alias(_));
+        if let Some((at, _)) = alias.filter(|_| records.iter().filter(|(_, r)| is_address(r)).count() > 1) {
+            let what = format!("an ALIAS says all addresses of `{owner}`, which has others, too");
+            faults.add(path.at(*at).key("name"), what);
             continue;
         }
         let (mut seen, mut ttls) = (BTreeSet::new(), BTreeMap::new());
@@ -194,12 +214,18 @@ fn check_steered(world: &World, steered: &Steered, zone: &Zone, path: &KeyPath, 
         faults.add_with(path.key("name"), what, hint);
     }
     match world.pools.get(&steered.pool) {
-        Some(pool) => check_order(world, steered, pool, &path.key("order"), faults),
+        Some(pool) => {
+            check_order(world, steered, pool, &path.key("order"), faults);
+            check_fences(world, steered, pool, &path.key("policy"), faults);
+        }
         None => {
             let hint = did_you_mean(&steered.pool, world.pools.keys().map(String::as_str));
             faults.add_with(path.key("pool"), format!("there is no pool `{}`", steered.pool), hint);
         }
     }
+    policies::check_reference(world, &steered.policy, &path.key("policy"), faults);
+    service::check(steered, path, faults);
+    check_targets(world, steered, zone, path, faults);
     faults.range(path.key("take"), "the number of addresses in an answer", steered.take as u64, limits::TAKE);
     let (min, max) = (steered.ttl.min, steered.ttl.max);
     if !limits::STEERED_TTL.contains(&max.into()) {
@@ -231,9 +257,54 @@ fn check_order(world: &World, steered: &Steered, pool: &Pool, path: &KeyPath, fa
     }
 }
 
+/// A fence that no member of the pool is inside of would keep its clients from everybody.
+fn check_fences(world: &World, steered: &Steered, pool: &Pool, path: &KeyPath, faults: &mut Faults) {
+    let SteeringPolicy::Named(name) = &steered.policy else { return };
+    for step in world.policies.get(name).into_iter().flat_map(|policy| &policy.steps) {
+        let Step::Fence { regions, .. } = step else { continue };
+        if !regions.is_empty() && !regions.iter().any(|region| pool.members.contains(region)) {
+            let what = format!("policy `{name}` has a fence that no member of pool `{}` is inside of", steered.pool);
+            faults.add(path.clone(), what);
+        }
+    }
+}
+
+/// A name that is an alias by region.
+fn check_targets(world: &World, steered: &Steered, zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    let at = path.key("targets");
+    if steered.targets.is_empty() {
+        return;
+    }
+    if steered.name == "@" {
+        let what = "a CNAME cannot stand at the zone's own name, beside SOA and NS (RFC 1034, 3.6.2)";
+        faults.add_with(at.clone(), what, "steer addresses there, or write an ALIAS".to_owned());
+    }
+    if steered.take != 1 {
+        faults.add(path.key("take"), "a name has one CNAME: take = 1");
+    }
+    if steered.https.is_some() || steered.svcb.is_some() {
+        faults.add(at.clone(), "a CNAME stands alone: the names it leads to have their own HTTPS and SVCB records");
+    }
+    if let Some(beside) = zone.records.iter().find(|record| record.name == steered.name) {
+        let what = format!("a CNAME stands alone: `{}` has a {} record", steered.name, beside.data.type_text());
+        faults.add(at.clone(), what);
+    }
+    for (region, target) in &steered.targets {
+        let at = at.key(region.as_str());
+        if world.region(region).is_none() {
+            faults.add(at.clone(), format!("there is no region `{region}`"));
+        }
+        if let Some((what, hint)) = fault_of_absolute(target, &zone.origin) {
+            faults.add_with(at, what, hint);
+        }
+    }
+}
+
 /// A steered name owns A and AAAA: no static ones beside it, no alias, no second steering.
 fn check_steered_alone(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
-    let rival = |data: &RecordData| matches!(data, RecordData::A(_) | RecordData::Aaaa(_) | RecordData::Cname(_));
+    let rival = |data: &RecordData| {
+        matches!(data, RecordData::A(_) | RecordData::Aaaa(_) | RecordData::Cname(_) | RecordData::Alias(_))
+    };
     let others = zone.records.iter().filter(|record| rival(&record.data));
     let rivals: BTreeMap<&str, &Record> = others.map(|record| (record.name.as_str(), record)).collect();
     let mut seen = BTreeMap::new();
@@ -241,6 +312,16 @@ fn check_steered_alone(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
         let path = path.at(i).key("name");
         if let Some(first) = seen.insert(steered.name.as_str(), i) {
             faults.add(path.clone(), format!("`{}` is steered[{first}] already", steered.name));
+        }
+        for (number, key) in
+            [(65, steered.https.as_ref().map(|_| "https")), (64, steered.svcb.as_ref().map(|_| "svcb"))]
+        {
+            let Some(key) = key else { continue };
+            let is_rival = |r: &&Record| r.name == steered.name && r.data.number() == Some(TypeNumber(number));
+            if zone.records.iter().any(|record| is_rival(&record)) {
+                let what = format!("`{}` has a static record of this type, too", steered.name);
+                faults.add_with(path.clone(), what, format!("drop the record, or `{key}`"));
+            }
         }
         if let Some(record) = rivals.get(steered.name.as_str()) {
             let kind = data_key(&record.data).0;

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{NameTtl, Plan, PlanId, Pool, Record, RecordData, Soa, Steered, SteeringPolicy, Zone};
+use model::{Plan, PlanId, Pool, Record, RecordData, Soa, Steered, SteeringPolicy, Zone};
 use proptest::prelude::*;
 use steering::{View, ViewInputs};
 use tokio::{
@@ -240,7 +240,7 @@ fn answers(plan: &Plan) -> Vec<Vec<u8>> {
     let ask = |name: &[u8], rtype: u8| {
         let query = [b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0".as_slice(), name, &[0, rtype, 0, 1]].concat();
         let mut out = Vec::new();
-        steering::answer(&view, &query, [127, 0, 0, 1].into(), steering::Transport::Udp, &|| None, &mut out);
+        steering::answer(&view, &query, [127, 0, 0, 1].into(), steering::Transport::Udp, &|| None, 0, &mut out);
         out
     };
     let names: [&[u8]; 4] =
@@ -253,14 +253,7 @@ fn plan_with_a_name(id: PlanId) -> Plan {
     let mut plan = plan(id, "x");
     let members = vec![plan.world.regions[0].name.clone()];
     plan.world.pools.insert("web".into(), Pool::of(members, None));
-    let www = Steered {
-        name: "www".into(),
-        pool: "web".into(),
-        policy: SteeringPolicy::Nearest,
-        order: Vec::new(),
-        take: 1,
-        ttl: NameTtl::default(),
-    };
+    let www = Steered::to("www", "web", SteeringPolicy::Nearest);
     plan.world.zones.push(Zone {
         origin: "shop.test".into(),
         ttl: 300,

@@ -1,7 +1,7 @@
 //! A world of two regions, a server for it, and a client.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
@@ -13,8 +13,7 @@ use hickory_proto::{
     rr::{Name, RecordType},
 };
 use model::{
-    Location, NameTtl, Plan, PlanId, Pool, Record, RecordData, Region, RegionName, Soa, Steered, SteeringPolicy, World,
-    Zone,
+    Location, Plan, PlanId, Pool, Record, RecordData, Region, RegionName, Soa, Steered, SteeringPolicy, World, Zone,
 };
 use steering::{View, ViewInputs, geo::Geo};
 
@@ -33,14 +32,7 @@ pub(crate) fn plan(version: u64) -> Plan {
     };
     let text =
         |name: &str, length: usize| Record { name: name.into(), data: RecordData::Txt("x".repeat(length)), ttl: None };
-    let www = Steered {
-        name: "www".into(),
-        pool: "web".into(),
-        policy: SteeringPolicy::Failover,
-        order: Vec::new(),
-        take: 1,
-        ttl: NameTtl::default(),
-    };
+    let www = Steered::to("www", "web", SteeringPolicy::Failover);
     let members = vec![region("us-east"), region("eu-west")];
     let zone = Zone {
         origin: "shop.test".into(),
@@ -75,7 +67,7 @@ pub(crate) fn serve(plan: Option<Plan>) -> DnsHandle {
 }
 
 pub(crate) fn serve_with(plan: Option<Plan>, change: impl FnOnce(&mut DnsConfig)) -> DnsHandle {
-    let inputs = ViewInputs { server_region: region("us-east"), demoted: BTreeSet::new(), geo: Arc::new(Geo::empty()) };
+    let inputs = ViewInputs { geo: Arc::new(Geo::empty()), ..ViewInputs::new(region("us-east")) };
     let views = Views::default();
     views.store(plan.map(|plan| Arc::new(View::compile(&plan, &inputs).unwrap())));
     let mut config = DnsConfig::new("127.0.0.1:0".parse().unwrap());
@@ -91,7 +83,7 @@ pub(crate) fn query(id: u16, name: &str, rtype: RecordType) -> Vec<u8> {
 
 /// Asks over UDP; blocks, so that it is called off the runtime.
 pub(crate) fn ask_udp(server: SocketAddr, packet: &[u8]) -> Message {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind(if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();
     socket.send_to(packet, server).unwrap();
     let mut buffer = [0; 65535];

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Country, FOLDED, NOWHERE,
     fold::FOLDED_SPACE,
-    table::{BLOCK, MAGIC},
+    table::{BLOCK, Country, FOLDED, MAGIC, NOWHERE},
 };
 
 /// Ranges of one address family: first and last key, both inside, and the ISO 3166 code. A key is an IPv4 address,

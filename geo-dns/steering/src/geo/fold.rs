@@ -15,7 +15,7 @@ pub(super) struct Folded {
 }
 
 impl Folded {
-    /// v4-mapped, NAT64's well-known prefix, 6to4 and Teredo become IPv4; all else stays.
+    /// v4-mapped, v4-translated (SIIT), NAT64's well-known prefix, 6to4 and Teredo become IPv4; all else stays.
     pub(super) fn of(addr: IpAddr) -> Self {
         match addr {
             IpAddr::V4(v4) => Self::v4(v4, 0),
@@ -36,7 +36,9 @@ fn inner_v4(addr: Ipv6Addr) -> Option<(Ipv4Addr, u8)> {
     let low = |bits: u128| Ipv4Addr::from(bits as u32);
     let bits = u128::from(addr);
     match addr.segments() {
-        [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some((low(bits), 96)),
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+            Some((low(bits), 96))
+        }
         [0x2002, ..] => Some((low(bits >> 80), 16)),
         // Teredo writes the client's address with all bits turned.
         [0x2001, 0, ..] => Some((low(!bits), 96)),

@@ -15,16 +15,19 @@
 
 use std::borrow::Cow;
 
-use super::{Country, NOWHERE};
+use super::place::PlaceId;
+
+/// A country as the table numbers it: the number of its place.
+pub(super) type Country = u8;
+
+/// [`PlaceId::NOWHERE`] and [`PlaceId::FOLDED`] in a table.
+pub(super) const NOWHERE: Country = 0;
+pub(super) const FOLDED: Country = 1;
 
 pub(super) const MAGIC: &[u8; 8] = b"atollcc1";
 
 /// Ranges per block: the price of an index entry is spread over this many, and this many are decoded per lookup.
 pub(super) const BLOCK: usize = 64;
-
-/// How many neighbouring ranges a widening may look at, in all. It bounds what one query can cost; in the
-/// embedded table four times as many find no wider prefixes.
-const WIDENING_STEPS: usize = 256;
 
 /// Why bytes are not a table.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +50,7 @@ pub(super) enum Family {
     V6,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct CountryTable {
     bytes: Cow<'static, [u8]>,
     /// How many codes follow the head.
@@ -90,26 +93,22 @@ impl CountryTable {
         self.codes + 2
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.v4.ranges == 0
+    }
+
     pub(super) fn code(&self, country: Country) -> Option<[u8; 2]> {
         let i = usize::from(country).checked_sub(2).filter(|&i| i < self.codes)?;
         self.bytes.get(10 + 2 * i..12 + 2 * i)?.try_into().ok()
     }
 
-    pub(super) fn country_of_code(&self, code: [u8; 2]) -> Option<Country> {
-        (2..self.countries()).map(|c| c as Country).find(|&c| self.code(c) == Some(code))
-    }
-
-    /// A cursor on the range that holds `key`.
-    pub(super) fn cursor(&self, family: Family, key: u64) -> Cursor<'_> {
-        let section = match family {
-            Family::V4 => self.v4,
-            Family::V6 => self.v6,
+    /// The ranges of a family.
+    pub(super) fn blocks(&self, family: Family) -> TableBlocks<'_> {
+        let (section, bits) = match family {
+            Family::V4 => (self.v4, 32),
+            Family::V6 => (self.v6, 64),
         };
-        let bits = match family {
-            Family::V4 => 32,
-            Family::V6 => 64,
-        };
-        Cursor::at(Blocks { bytes: &self.bytes, section, bits }, key)
+        TableBlocks { bytes: &self.bytes, section, bits }
     }
 }
 
@@ -130,24 +129,36 @@ impl Section {
 }
 
 /// The blocks of one family.
-#[derive(Clone, Copy)]
-struct Blocks<'t> {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TableBlocks<'t> {
     bytes: &'t [u8],
     section: Section,
     bits: u32,
 }
 
-impl Blocks<'_> {
-    fn count(&self) -> usize {
+impl<'t> TableBlocks<'t> {
+    /// How many there are; none in an empty table.
+    pub(super) fn count(self) -> usize {
         self.section.ranges.div_ceil(BLOCK)
     }
 
-    fn max_key(&self) -> u64 {
-        u64::MAX >> (64 - self.bits)
+    /// How many ranges there are.
+    pub(super) fn len(self) -> usize {
+        self.section.ranges
+    }
+
+    /// All ranges.
+    pub(super) fn ranges(self) -> impl Iterator<Item = (u64, u32)> + use<'t> {
+        (0..self.count()).flat_map(move |block| self.block(block))
+    }
+
+    /// How long keys are.
+    pub(super) fn bits(self) -> u32 {
+        self.bits
     }
 
     /// Start key and body offset of a block; zeros behind the end, which no caller asks for.
-    fn entry(&self, block: usize) -> (u64, usize) {
+    fn entry(self, block: usize) -> (u64, usize) {
         let key_bytes = self.section.key_bytes;
         let at = self.section.index_at + block * (key_bytes + 4);
         let number = |at: usize, len: usize| {
@@ -157,8 +168,13 @@ impl Blocks<'_> {
         (number(at, key_bytes), number(at + key_bytes, 4) as usize)
     }
 
+    /// Start key of a block.
+    pub(super) fn start(self, block: usize) -> u64 {
+        self.entry(block).0
+    }
+
     /// The last block that begins at or before `key`.
-    fn find(&self, key: u64) -> usize {
+    pub(super) fn find(self, key: u64) -> usize {
         let (mut low, mut high) = (0, self.count());
         while high - low > 1 {
             let middle = low + (high - low) / 2;
@@ -166,110 +182,26 @@ impl Blocks<'_> {
         }
         low
     }
-}
 
-/// A range of keys, first and last inside, and its country.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) first: u64,
-    pub(super) last: u64,
-    pub(super) country: Country,
-}
-
-/// A place in the table, with its block decoded.
-#[derive(Clone)]
-pub(super) struct Cursor<'t> {
-    blocks: Blocks<'t>,
-    block: usize,
-    starts: [(u64, Country); BLOCK],
-    len: usize,
-    at: usize,
-}
-
-impl<'t> Cursor<'t> {
-    fn at(blocks: Blocks<'t>, key: u64) -> Self {
-        let mut cursor = Self { blocks, block: 0, starts: [(0, NOWHERE); BLOCK], len: 1, at: 0 };
-        if blocks.section.ranges > 0 {
-            cursor.decode(blocks.find(key));
-            cursor.at = cursor.starts[..cursor.len].partition_point(|s| s.0 <= key).saturating_sub(1);
-        }
-        cursor
-    }
-
-    fn decode(&mut self, block: usize) {
-        let (mut start, offset) = self.blocks.entry(block);
-        let section = self.blocks.section;
-        let body = self.blocks.bytes.get(section.body_at..section.body_at + section.body_len).unwrap_or_default();
+    /// The ranges of a block, decoded one after the other: starts and numbers of places.
+    pub(super) fn block(self, block: usize) -> impl Iterator<Item = (u64, u32)> + use<'t> {
+        let (mut start, offset) = self.entry(block);
+        let section = self.section;
+        let body = self.bytes.get(section.body_at..section.body_at + section.body_len).unwrap_or_default();
         let mut body = body.get(offset..).unwrap_or_default().iter().copied();
-        self.block = block;
-        self.at = 0;
-        self.len = (section.ranges - block * BLOCK).min(BLOCK);
-        self.starts[0] = (start, body.next().unwrap_or(NOWHERE));
-        for i in 1..self.len {
-            start = start.saturating_add(take_gap(&mut body));
-            self.starts[i] = (start, body.next().unwrap_or(NOWHERE));
-        }
-    }
-
-    /// The range the cursor is on.
-    pub(super) fn range(&self) -> Range {
-        let (first, country) = self.starts[self.at];
-        let next = if self.at + 1 < self.len {
-            Some(self.starts[self.at + 1].0)
-        } else if self.block + 1 < self.blocks.count() {
-            Some(self.blocks.entry(self.block + 1).0)
-        } else {
-            None
-        };
-        Range { first, last: next.map_or(self.blocks.max_key(), |n| n.saturating_sub(1)), country }
-    }
-
-    fn forward(&mut self) -> bool {
-        if self.at + 1 < self.len {
-            self.at += 1;
-        } else if self.block + 1 < self.blocks.count() {
-            self.decode(self.block + 1);
-        } else {
-            return false;
-        }
-        true
-    }
-
-    fn back(&mut self) -> bool {
-        if self.at > 0 {
-            self.at -= 1;
-        } else if self.block > 0 {
-            self.decode(self.block - 1);
-            self.at = self.len - 1;
-        } else {
-            return false;
-        }
-        true
-    }
-
-    /// Length of the widest prefix around `key`, which lies in the cursor's range, whose countries are all the `same`.
-    pub(super) fn widest_prefix(&self, key: u64, same: impl Fn(Country) -> bool) -> u8 {
-        let Range { mut first, mut last, .. } = self.range();
-        let (mut below, mut above) = (self.clone(), self.clone());
-        let mut steps = WIDENING_STEPS;
-        let mut length = self.blocks.bits;
-        while length > 0 {
-            let host = self.blocks.max_key() >> (length - 1);
-            let (want_first, want_last) = (key & !host, key | host);
-            while first > want_first && steps > 0 && below.back() && same(below.range().country) {
-                first = below.range().first;
-                steps -= 1;
+        let len = section.ranges.saturating_sub(block * BLOCK).min(BLOCK);
+        (0..len).map(move |i| {
+            if i > 0 {
+                start = start.saturating_add(take_gap(&mut body));
             }
-            while last < want_last && steps > 0 && above.forward() && same(above.range().country) {
-                last = above.range().last;
-                steps -= 1;
-            }
-            if first > want_first || last < want_last {
-                break;
-            }
-            length -= 1;
-        }
-        length as u8
+            (start, body.next().unwrap_or(NOWHERE).into())
+        })
+    }
+
+    /// The place at a key.
+    pub(super) fn get(self, key: u64) -> PlaceId {
+        let ranges = self.block(self.find(key)).take_while(|&(start, _)| start <= key);
+        ranges.last().map_or(PlaceId::NOWHERE, |(_, place)| PlaceId(place))
     }
 }
 

@@ -1,37 +1,54 @@
-//! The answers of one address family: A or AAAA.
+//! The answers of one type: A, AAAA, HTTPS, SVCB, or CNAME.
 //!
 //! ```text
-//! country ─▸ root ─▸ Ask { share, yes, no } ─▸ … ─▸ Answer(variant)       at most MAX_ASKS questions, each a hash of 8 bytes
+//! place ─▸ root ─▸ Ask { share, yes, no } ─▸ … ─▸ Answer(variant)
+//!                  Bucket { 1024 ways }            a hash of 8 bytes each
+//!                  Draw { members by weight }      a multiplication each
 //! ```
 //!
-//! Nearly always a root is an answer already. Nothing is allocated on the way, and every answer at its end is finished.
+//! Nearly always a root is an answer already. Nothing is allocated on the way, and every answer at its end is finished. What a draw
+//! decides is no matter of the client: a scope speaks of places and networks alone.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use crate::{
-    geo::{ClientNetwork, Country, Geo, NOWHERE},
+    geo::{ClientNetwork, Geo, Outcomes, SharedOutcomes},
     rr::{RrSet, Rtype},
 };
 
 use super::{
-    Basis, Member, Rules, Share, Ttl,
-    walk::{Unknown, Walk, walk},
+    Basis, Chain, Member, Prepared, PreparedPlaces, Share, Steered, Ttl, draw,
+    run::{Oracle, Question, Runner, Unknown, Walk},
+    service::{Service, octets},
+    sticky::{self, BUCKETS},
 };
 
 /// How many shares are asked about for one client. Of further members on its way every client is taken to be in the share: an
 /// answer then names a member that should be spared, which is never wrong, only less gentle.
 const MAX_ASKS: usize = 6;
 
-/// The answers of one family. A and AAAA are judged apart, each on the members that have such an address.
+/// How many ways there are from one root at most. Where questions have made so many, what else would be asked is taken to follow
+/// from the answers before.
+const MAX_WAYS: usize = 1 << 14;
+
+/// The answers of one type. A and AAAA are judged apart, each on the members that have such an address.
 #[derive(Debug)]
 pub(crate) struct FamilyAnswers {
     variants: Vec<Variant>,
     /// Trees of questions: a step only leads to steps that stand before it.
     steps: Vec<Step>,
-    /// Where the way begins, by country; empty if it is one place for all.
-    by_country: Box<[u32]>,
-    /// Where it begins if there is no other place.
-    root: u32,
+    /// By step: what it is to the client.
+    seen: Vec<Seen>,
+    /// Where the buckets of a step lead.
+    buckets: Vec<Box<[u32]>>,
+    /// Up to which point of a draw one is led where.
+    draws: Vec<Box<[(u64, u32)]>>,
+    /// Which places begin alike; none if all of them do.
+    outcomes: Option<Arc<Outcomes>>,
+    /// Where the way begins, by outcome of the client's place.
+    roots: Box<[u32]>,
+    /// At which places the same is answered, on whichever ground; none if it is the same at all of them.
+    alike: Option<Arc<Outcomes>>,
 }
 
 /// A finished answer.
@@ -45,6 +62,15 @@ pub(crate) struct Variant {
     pub(crate) ttl: Ttl,
 }
 
+/// A step as clients see it.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Equal where the same records are answered, on whichever ground: a scope need not tell those apart.
+    class: u32,
+    /// Whether it depends on the client's network which records are answered.
+    apart: bool,
+}
+
 /// A step on the way to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Step {
@@ -52,45 +78,54 @@ enum Step {
     Answer(u32),
     /// Is the client in this share?
     Ask { share: Share, yes: u32, no: u32 },
+    /// In which bucket is it? The number of a list in `buckets`.
+    Bucket { seed: u64, list: u32 },
+    /// Who is drawn? The number of a list in `draws`.
+    Draw { salt: u32, list: u32 },
+}
+
+/// What is answered.
+#[derive(Clone, Copy)]
+pub(super) enum What<'s> {
+    /// Records of a type that each member has one of.
+    Own(Rtype),
+    /// One record with the addresses of both families in it.
+    Hints(&'s Service),
 }
 
 impl FamilyAnswers {
-    /// Walks each order for this family. `orders` has one by country, or a single one for all.
-    pub(super) fn settle(members: &[Member], rules: &Rules, orders: &[Vec<usize>], rtype: Rtype) -> Self {
-        let mut grower = Grower {
-            members,
-            rules,
-            rtype,
-            variants: Vec::new(),
-            steps: Vec::new(),
-            known_variants: HashMap::new(),
-            known_steps: HashMap::new(),
+    /// Runs the chain for each way in which places prepare it.
+    pub(super) fn settle(
+        steered: &Steered<'_>,
+        places: &PreparedPlaces,
+        what: What<'_>,
+        shared: &mut SharedOutcomes<'_>,
+    ) -> Self {
+        let runner = |rtype| Runner::new(steered.members, rtype, steered.ttl, steered.take);
+        let runners = match what {
+            What::Own(rtype) => vec![runner(rtype)],
+            What::Hints(_) => vec![runner(Rtype::A), runner(Rtype::AAAA)],
         };
-        let mut roots: HashMap<Vec<usize>, u32> = HashMap::new();
-        let by_country: Box<[u32]> = orders
-            .iter()
-            .map(|order| {
-                let mut order = order.clone();
-                order.retain(|&i| members[i].address(rtype).is_some());
-                *roots.entry(order).or_insert_with_key(|order| grower.grow(order, &mut Vec::new()))
-            })
-            .collect();
-        let root = by_country.first().copied().unwrap_or_default();
-        let one_for_all = by_country.iter().all(|&other| other == root);
-        let by_country = if one_for_all { Box::default() } else { by_country };
-        Self { by_country, root, variants: grower.variants, steps: grower.steps }
-    }
-
-    fn root(&self, country: Country) -> u32 {
-        self.by_country.get(usize::from(country)).copied().unwrap_or(self.root)
+        let mut grower =
+            Grower { chain: steered.chain, members: steered.members, runners, what, grown: Grown::default() };
+        let grown: Vec<u32> = places.ways.iter().map(|way| grower.grow(way, &mut Vec::new(), 1)).collect();
+        let root = |way: &u32| grown.get(*way as usize).copied().unwrap_or_default();
+        let by_place: Vec<u32> = places.by_place.iter().map(root).collect();
+        let Grown { variants, steps, seen, buckets, draws, .. } = grower.grown;
+        let class = |root: &u32| seen.get(*root as usize).map_or(0, |seen| seen.class);
+        let classes: Vec<u32> = by_place.iter().map(class).collect();
+        let (outcomes, roots) = shared.get(&by_place);
+        let (alike, _) = shared.get(&classes);
+        Self { variants, steps, seen, buckets, draws, outcomes, roots, alike }
     }
 
     fn root_for(&self, geo: &Geo, client: IpAddr) -> u32 {
-        self.root(if self.by_country.is_empty() { NOWHERE } else { geo.country(client) })
+        let outcome = self.outcomes.as_ref().map_or(0, |outcomes| outcomes.of(geo.place_of(client)));
+        self.roots.get(outcome as usize).copied().unwrap_or_default()
     }
 
     /// The answer for a client. There always is one, possibly without records.
-    pub(crate) fn variant(&self, geo: &Geo, client: IpAddr) -> Option<&Variant> {
+    pub(crate) fn variant(&self, geo: &Geo, client: IpAddr, draw: u64) -> Option<&Variant> {
         let mut at = self.root_for(geo, client);
         loop {
             at = match *self.steps.get(at as usize)? {
@@ -102,92 +137,237 @@ impl FamilyAnswers {
                         no
                     }
                 }
+                Step::Bucket { seed, list } => {
+                    *self.buckets.get(list as usize)?.get(sticky::bucket(seed, ClientNetwork::of(client)))?
+                }
+                Step::Draw { salt, list } => {
+                    let ways = self.draws.get(list as usize)?;
+                    let point = draw::point(draw, salt, ways.last()?.0);
+                    ways.iter().find(|(upto, _)| point < *upto)?.1
+                }
             };
         }
     }
 
-    /// Whether the answer depends on the client's network beside its country: a member on its way has only a part of its share.
+    /// Whether the answer depends on the client's network beside its place.
     pub(crate) fn tells_networks_apart(&self, geo: &Geo, client: IpAddr) -> bool {
-        matches!(self.steps.get(self.root_for(geo, client) as usize), Some(Step::Ask { .. }))
+        self.seen.get(self.root_for(geo, client) as usize).is_some_and(|seen| seen.apart)
     }
 
-    /// Length of the widest prefix around a client in which everybody gets the same answer.
+    /// Length of the widest prefix around a client in which everybody gets the same answer, or is drawn from the same.
     pub(crate) fn scope(&self, geo: &Geo, client: IpAddr) -> u8 {
-        let apart = self.tells_networks_apart(geo, client);
-        if self.by_country.is_empty() && !apart {
-            return 0;
-        }
-        let own = self.root_for(geo, client);
-        let by_place = geo.prefix_where(client, |country| self.root(country) == own);
-        if apart { by_place.max(ClientNetwork::of(client).prefix) } else { by_place }
+        let widest = self.alike.as_ref().map_or(0, |alike| geo.scope(client, alike));
+        if self.tells_networks_apart(geo, client) { widest.max(ClientNetwork::of(client).prefix) } else { widest }
     }
 }
 
 /// Grows the trees.
 struct Grower<'m> {
+    chain: &'m Chain,
     members: &'m [Member],
-    rules: &'m Rules,
-    rtype: Rtype,
+    /// One, or one for each family of which there are hints.
+    runners: Vec<Runner<'m>>,
+    what: What<'m>,
+    grown: Grown,
+}
+
+/// What has grown so far.
+#[derive(Default)]
+struct Grown {
     variants: Vec<Variant>,
     steps: Vec<Step>,
-    known_variants: HashMap<(Vec<usize>, Basis, Ttl), u32>,
+    seen: Vec<Seen>,
+    buckets: Vec<Box<[u32]>>,
+    draws: Vec<Box<[(u64, u32)]>>,
+    known_variants: HashMap<(Vec<Vec<usize>>, Basis, Ttl), u32>,
     known_steps: HashMap<Step, u32>,
+    known_classes: HashMap<Class, u32>,
+    known_buckets: HashMap<Box<[u32]>, u32>,
+    known_draws: HashMap<Box<[(u64, u32)]>, u32>,
+}
+
+/// What makes steps the same to clients.
+#[derive(PartialEq, Eq, Hash)]
+enum Class {
+    /// The records, and the ground as far as it is told.
+    Answer(RrSet, Option<Basis>),
+    /// Where the answers to a question lead.
+    Fork(Question, Vec<u32>),
+}
+
+/// What is known of a client while a tree grows.
+struct Told<'t>(&'t [(Question, u32)]);
+
+impl Oracle for Told<'_> {
+    fn ask(&self, question: &Question) -> Result<u32, Unknown> {
+        let known = self.0.iter().find(|(known, _)| known == question);
+        known.map(|(_, answer)| *answer).ok_or_else(|| Unknown(question.clone()))
+    }
 }
 
 impl Grower<'_> {
-    /// The way to the answers of an order, once it is `told` in which shares the client is.
-    fn grow(&mut self, order: &[usize], told: &mut Vec<(usize, bool)>) -> u32 {
+    /// The way to the answers of a prepared chain, once this much is `told` of the client. There are `ways` like this one.
+    fn grow(&mut self, prepared: &Prepared, told: &mut Vec<(Question, u32)>, ways: usize) -> u32 {
         let depth = told.len();
-        let step = loop {
-            match walk(self.members, order, self.rules, told) {
-                Ok(walk) => break Step::Answer(self.variant(walk)),
-                Err(Unknown(member)) if told.len() >= MAX_ASKS => told.push((member, true)),
-                Err(Unknown(member)) => {
-                    let mut answered = |is_in| {
-                        told.push((member, is_in));
-                        let at = self.grow(order, told);
-                        told.truncate(depth);
-                        at
-                    };
-                    let (yes, no) = (answered(true), answered(false));
-                    if yes == no {
-                        // The question changes nothing, so that nobody is asked.
-                        return yes;
-                    }
-                    break Step::Ask { share: self.members[member].share, yes, no };
+        let question = loop {
+            let oracle = Told(told);
+            let walks: Result<Vec<Walk>, Unknown> =
+                self.runners.iter().map(|runner| runner.run(self.chain, prepared, &oracle)).collect();
+            match walks {
+                Ok(walks) => {
+                    let variant = self.variant(walks);
+                    return self.grown.leaf(variant);
                 }
+                Err(Unknown(question)) => match self.taken_for_granted(&question, told, ways) {
+                    Some(answer) => told.push((question, answer)),
+                    None => break question,
+                },
             }
         };
-        self.step(step)
+        let branches = branches(&question);
+        let mut leads_to = Vec::with_capacity(branches);
+        let taken = told.len();
+        for answer in 0..branches as u32 {
+            told.push((question.clone(), answer));
+            leads_to.push(self.grow(prepared, told, ways * branches));
+            told.truncate(taken);
+        }
+        told.truncate(depth);
+        self.grown.fork(question, leads_to)
     }
 
-    fn step(&mut self, step: Step) -> u32 {
+    fn taken_for_granted(&self, question: &Question, told: &[(Question, u32)], ways: usize) -> Option<u32> {
+        let asks = told.iter().filter(|(question, _)| matches!(question, Question::In(_))).count();
+        match question {
+            Question::In(_) => (asks >= MAX_ASKS || ways * 2 > MAX_WAYS).then_some(1),
+            _ if ways * branches(question) <= MAX_WAYS => None,
+            _ => {
+                let sum = told.iter().fold(told.len(), |sum, (_, answer)| sum.wrapping_mul(31) + *answer as usize);
+                Some((sum % branches(question).max(1)) as u32)
+            }
+        }
+    }
+
+    fn variant(&mut self, walks: Vec<Walk>) -> u32 {
+        // Of both families: the ground of the first that names anybody, and the TTL of the one that changes sooner.
+        let best = walks.iter().find(|walk| !walk.chosen.is_empty()).or(walks.first());
+        let (basis, chosen) = best.map_or((Basis::NoMembers, Vec::new()), |walk| (walk.basis, walk.chosen.clone()));
+        let ttl = walks.iter().map(|walk| walk.ttl).min_by_key(|ttl| ttl.seconds);
+        let ttl = ttl.unwrap_or(Ttl { seconds: 0, limit: super::Limit::NameMin });
+        let lists: Vec<Vec<usize>> = walks.into_iter().map(|walk| walk.chosen).collect();
+        if let Some(known) = self.grown.known_variants.get(&(lists.clone(), basis, ttl)) {
+            return *known;
+        }
+        let (rtype, rdata) = match self.what {
+            What::Own(rtype) => (rtype, chosen.iter().filter_map(|i| self.data(*i, rtype)).collect()),
+            What::Hints(service) => {
+                let of = |rtype| {
+                    let address = |i: &usize| self.members[*i].address(rtype);
+                    let list = lists.get(usize::from(rtype == Rtype::AAAA));
+                    list.into_iter().flatten().filter_map(address).collect::<Vec<_>>()
+                };
+                (service.rtype, vec![service.with_hints(&of(Rtype::A), &of(Rtype::AAAA))])
+            }
+        };
+        let set = RrSet { rtype, ttl: ttl.seconds, rdata };
+        self.grown.variants.push(Variant { set, chosen, basis, ttl });
+        let number = (self.grown.variants.len() - 1) as u32;
+        self.grown.known_variants.insert((lists, basis, ttl), number);
+        number
+    }
+
+    fn data(&self, i: usize, rtype: Rtype) -> Option<Box<[u8]>> {
+        match rtype {
+            Rtype::CNAME => self.members[i].target.as_ref().map(|name| name.as_wire().into()),
+            rtype => self.members[i].address(rtype).map(octets),
+        }
+    }
+}
+
+/// How many answers there are to a question.
+fn branches(question: &Question) -> usize {
+    match question {
+        Question::In(_) => 2,
+        Question::Bucket(_) => BUCKETS,
+        Question::Draw { among, .. } => among.len(),
+    }
+}
+
+impl Grown {
+    /// The end of a way.
+    fn leaf(&mut self, variant: u32) -> u32 {
+        let class = match self.variants.get(variant as usize) {
+            // Of members that serve nobody is told which choice they were.
+            Some(v) => Class::Answer(v.set.clone(), Some(v.basis).filter(|basis| basis.is_told())),
+            None => return 0,
+        };
+        let class = self.class(class);
+        self.step(Step::Answer(variant), Seen { class, apart: false })
+    }
+
+    /// A step at which a question is asked, unless nothing depends on it.
+    fn fork(&mut self, question: Question, leads_to: Vec<u32>) -> u32 {
+        let first = leads_to.first().copied().unwrap_or_default();
+        if leads_to.iter().all(|other| *other == first) {
+            // The question changes nothing, so that nobody is asked.
+            return first;
+        }
+        let behind: Vec<Seen> = leads_to.iter().filter_map(|step| self.seen.get(*step as usize).copied()).collect();
+        let classes: Vec<u32> = behind.iter().map(|seen| seen.class).collect();
+        let apart = behind.iter().any(|seen| seen.apart);
+        let seen = match classes.first() {
+            Some(class) if classes.iter().all(|other| other == class) => Seen { class: *class, apart },
+            _ => {
+                let asks = !matches!(question, Question::Draw { .. });
+                Seen { class: self.class(Class::Fork(question.clone(), classes)), apart: apart || asks }
+            }
+        };
+        let step = match question {
+            Question::In(share) => Step::Ask { share, yes: leads_to.get(1).copied().unwrap_or(first), no: first },
+            Question::Bucket(seed) => {
+                Step::Bucket { seed, list: listed(&mut self.buckets, &mut self.known_buckets, leads_to.into()) }
+            }
+            Question::Draw { salt, among } => {
+                let mut upto = 0;
+                let ways = among.iter().zip(leads_to).map(|((_, weight), step)| {
+                    upto += u64::from(*weight);
+                    (upto, step)
+                });
+                Step::Draw { salt, list: listed(&mut self.draws, &mut self.known_draws, ways.collect()) }
+            }
+        };
+        self.step(step, seen)
+    }
+
+    fn class(&mut self, class: Class) -> u32 {
+        let next = self.known_classes.len() as u32;
+        *self.known_classes.entry(class).or_insert(next)
+    }
+
+    fn step(&mut self, step: Step, seen: Seen) -> u32 {
         *self.known_steps.entry(step).or_insert_with(|| {
             self.steps.push(step);
+            self.seen.push(seen);
             (self.steps.len() - 1) as u32
         })
     }
+}
 
-    fn variant(&mut self, walk: Walk) -> u32 {
-        *self.known_variants.entry((walk.chosen.clone(), walk.basis, walk.ttl)).or_insert_with(|| {
-            let rdata = walk.chosen.iter().filter_map(|&i| self.members[i].address(self.rtype)).map(octets).collect();
-            let set = RrSet { rtype: self.rtype, ttl: walk.ttl.seconds, rdata };
-            self.variants.push(Variant { set, chosen: walk.chosen, basis: walk.basis, ttl: walk.ttl });
-            (self.variants.len() - 1) as u32
-        })
-    }
+/// The number of a list; equal ones have one.
+fn listed<T: Clone + Eq + std::hash::Hash>(
+    lists: &mut Vec<Box<[T]>>,
+    known: &mut HashMap<Box<[T]>, u32>,
+    list: Box<[T]>,
+) -> u32 {
+    *known.entry(list.clone()).or_insert_with(|| {
+        lists.push(list);
+        (lists.len() - 1) as u32
+    })
 }
 
 impl Variant {
     /// For how long the absence of records holds, seconds: for good if no member has such an address.
     pub(crate) fn negative_seconds(&self) -> u32 {
         if self.basis == Basis::NoMembers { u32::MAX } else { self.ttl.seconds }
-    }
-}
-
-fn octets(addr: IpAddr) -> Box<[u8]> {
-    match addr {
-        IpAddr::V4(v4) => v4.octets().into(),
-        IpAddr::V6(v6) => v6.octets().into(),
     }
 }

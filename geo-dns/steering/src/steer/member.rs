@@ -7,7 +7,7 @@ use std::{
 
 use model::{Check, Location, Plan, Pool, Region, RegionName, Serving, Subject, Verdict, Why};
 
-use crate::rr::Rtype;
+use crate::{name::Name, rr::Rtype};
 
 use super::Share;
 
@@ -19,6 +19,8 @@ pub(crate) struct Member {
     pub(crate) location: Location,
     pub(crate) v4: Option<Ipv4Addr>,
     pub(crate) v6: Option<Ipv6Addr>,
+    /// The name it stands for, of a steered alias.
+    pub(crate) target: Option<Name>,
     pub(crate) standing: Standing,
     /// Which part of the clients it is sent.
     pub(crate) share: Share,
@@ -94,10 +96,19 @@ impl Member {
             location: region.location,
             v4: region.gateway_v4,
             v6: region.gateway_v6,
+            target: None,
             standing,
             share,
             stands_by: pool.weight(&region.name) == 0,
             steady_ms,
+        }
+    }
+
+    /// Whether it can be named in records of a type.
+    pub(crate) fn has(&self, rtype: Rtype) -> bool {
+        match rtype {
+            Rtype::CNAME => self.target.is_some(),
+            rtype => self.address(rtype).is_some(),
         }
     }
 

@@ -1,77 +1,100 @@
 //! Steering of one name: which members it names, for whom, and for how long.
 //!
-//! Everything that does not depend on the client is settled when a View is compiled. Of the client only its country counts,
-//! and, while a member serves only a part of the clients, its network. So a steered name is a small table: country → variant,
-//! where a variant is a finished answer, or → a short tree of yes and no ("is this client in the member's share?") with
-//! variants at its leaves. Countries with the same answer share a variant, and an answer's scope may be as wide as the variant
-//! is the same.
+//! Everything that does not depend on the client is settled when a View is compiled. Of the client only its place counts, and, while
+//! a member serves only a part of the clients or clients are to stay with their member, its network. So a steered name is a small
+//! table: place → variant, where a variant is a finished answer, or → a short tree of questions ("is this client in the member's
+//! share?", "who is drawn?") with variants at its leaves. Places with the same answer share a variant, and an answer's scope may be
+//! as wide as the variant is the same.
 //!
 //! ```text
-//! members ─ order (nearest: per country · failover: as written) ─ walk (health, shares, take) ─ variant {records, TTL, why}
+//! policy ─ chain.rs ─▸ Chain ─ prepare.rs, by place ─▸ Prepared ─ run.rs, by what is known of a client ─▸ Walk ─▸ Variant
+//!          steps, pools            orders, fences                 health, shares, spill, draws, take        {records, TTL, why}
+//!                                                                 └─ family.rs grows the tree of questions ─┘
 //! ```
 
+mod chain;
+mod draw;
 mod family;
 mod member;
-mod order;
+mod prepare;
+mod run;
+mod service;
 mod share;
-mod walk;
+mod sticky;
 
 #[cfg(test)]
 mod tests;
 
-use model::{AllDown, Location, NameTtl, SteeringPolicy};
+use std::net::IpAddr;
+
+use model::{Location, NameTtl};
 
 use crate::{
-    geo::{Country, Geo},
+    geo::{ClientNetwork, Place, PlaceId, SharedOutcomes},
     rr::Rtype,
 };
 
+pub(crate) use chain::{Chain, Lacks, Rest, Source};
+use family::What;
 pub(crate) use family::{FamilyAnswers, Variant};
 pub(crate) use member::{Member, Standing};
-pub(crate) use order::order_from;
+use prepare::PreparedPlaces;
+pub(crate) use prepare::{Prepared, biased, entry, holds_for};
+pub use run::Basis;
+pub(crate) use run::{Limit, Ttl};
+pub(crate) use service::Service;
 pub(crate) use share::Share;
-pub(crate) use walk::{Basis, Limit, Ttl};
 
 /// A steered name (or several that are steered alike), ready to be asked.
 #[derive(Debug)]
 pub(crate) struct Steering {
-    pub(crate) pool: String,
-    pub(crate) rules: Rules,
-    /// Members in the order of the policy, or of the pool where the policy orders by distance.
+    pub(crate) chain: Chain,
+    /// How many members an answer names.
+    pub(crate) take: usize,
+    /// Members of all pools of the chain, each pool's in its own order.
     pub(crate) members: Vec<Member>,
-    pub(crate) v4: FamilyAnswers,
-    pub(crate) v6: FamilyAnswers,
+    families: Vec<(Rtype, FamilyAnswers)>,
 }
 
-/// What the World says about how to steer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rules {
-    pub(crate) policy: SteeringPolicy,
-    pub(crate) take: usize,
-    pub(crate) ttl: NameTtl,
-    pub(crate) all_down: AllDown,
+/// What families are settled from.
+struct Steered<'s> {
+    chain: &'s Chain,
+    members: &'s [Member],
+    ttl: NameTtl,
+    take: usize,
 }
 
 impl Steering {
     /// The answers of a type that is steered.
     pub(crate) fn family(&self, rtype: Rtype) -> Option<&FamilyAnswers> {
-        match rtype {
-            Rtype::A => Some(&self.v4),
-            Rtype::AAAA => Some(&self.v6),
-            _ => None,
-        }
+        self.families.iter().find(|(known, _)| *known == rtype).map(|(_, family)| family)
     }
 
-    /// Settles all answers. `home` is the place of the answering server: clients who are nowhere are taken to be there.
-    pub(crate) fn settle(pool: String, rules: Rules, members: Vec<Member>, home: &Home, geo: &Geo) -> Self {
-        let order = |place| order_from(rules.policy, &members, place, home);
-        let orders: Vec<Vec<usize>> = match rules.policy {
-            SteeringPolicy::Failover => vec![order(None)],
-            SteeringPolicy::Nearest => (0..geo.countries()).map(|c| order(geo.location(c as Country))).collect(),
+    /// Settles all answers: CNAME if members stand for names, else A and AAAA, and the services beside them. `home` is the place of
+    /// the answering server: clients who are nowhere are taken to be there.
+    pub(crate) fn settle(
+        (chain, members): (Chain, Vec<Member>),
+        (ttl, take): (NameTtl, usize),
+        services: &[Service],
+        home: &Home,
+        shared: &mut SharedOutcomes<'_>,
+    ) -> Self {
+        let geo = shared.geo();
+        let mut places = PreparedPlaces::default();
+        let mut add = |place: &Place| places.add(Prepared::of(&chain, &members, place, home));
+        match chain.asks_places() {
+            false => add(geo.place(PlaceId::NOWHERE)),
+            true => (0..geo.places()).for_each(|number| add(geo.place(PlaceId(number as u32)))),
+        }
+        let steered = Steered { chain: &chain, members: &members, ttl, take };
+        let mut settle = |rtype, what| (rtype, FamilyAnswers::settle(&steered, &places, what, shared));
+        let own: &[Rtype] = match members.iter().any(|member| member.target.is_some()) {
+            true => &[Rtype::CNAME],
+            false => &[Rtype::A, Rtype::AAAA],
         };
-        let v4 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::A);
-        let v6 = FamilyAnswers::settle(&members, &rules, &orders, Rtype::AAAA);
-        Self { pool, rules, members, v4, v6 }
+        let mut families: Vec<_> = own.iter().map(|rtype| settle(*rtype, What::Own(*rtype))).collect();
+        families.extend(services.iter().map(|service| settle(service.rtype, What::Hints(service))));
+        Self { chain, take, members, families }
     }
 }
 
@@ -81,4 +104,9 @@ pub(crate) struct Home {
     /// Its number; 0 if the World does not know the region.
     pub(crate) id: u16,
     pub(crate) location: Option<Location>,
+}
+
+/// The bucket that a client is in, of those that a sticky step divides clients into.
+pub(crate) fn bucket_of(seed: u64, client: IpAddr) -> usize {
+    sticky::bucket(seed, ClientNetwork::of(client))
 }

@@ -29,11 +29,16 @@ impl Share {
 
     /// That many of a thousand clients of a pool's member.
     pub(crate) fn of(permille: u32, pool: &str, region: &RegionName) -> Self {
+        // Neither name has a `/` in it, so that two pairs never make one text.
+        Self::seeded(permille, &format!("{pool}/{region}"))
+    }
+
+    /// That many of a thousand clients; which ones follows from a text.
+    pub(crate) fn seeded(permille: u32, text: &str) -> Self {
         if permille >= WHOLE {
             return Self::whole();
         }
-        // Neither name has a `/` in it, so that two pairs never make one text.
-        Self { permille, seed: xxh3_64(format!("{pool}/{region}").as_bytes()) }
+        Self { permille, seed: xxh3_64(text.as_bytes()) }
     }
 
     /// How many of a thousand clients.

@@ -28,75 +28,86 @@ fn a_steered_answer_is_explained_member_by_member() {
         "5.1.1.1",
         Rtype::A,
         &expect![[r#"
-        {
-          "name": "www.shop.test",
-          "rtype": "A",
-          "client": "5.1.1.1",
-          "server_region": "us-east",
-          "plan": "abc:42",
-          "rcode": "NOERROR",
-          "zone": "shop.test",
-          "matched": "a steered name",
-          "aliases": [],
-          "answers": [
-            "198.51.100.1"
-          ],
-          "ttl": {
-            "value": 2,
-            "reason": "the earliest moment at which probes could change a member that was looked at"
-          },
-          "scope": {
-            "value": 0,
-            "reason": "every place leads to this answer at present"
-          },
-          "place": {
-            "country": "DE",
-            "city": "Berlin",
-            "latitude": 52.5,
-            "longitude": 13.37,
-            "network": "5.0.0.0/9",
-            "reason": "the country table"
-          },
-          "steering": {
-            "pool": "web",
-            "policy": "nearest",
-            "take": 1,
-            "basis": "members that serve",
-            "members": [
-              {
-                "region": "eu-west",
-                "address": "198.51.100.2",
-                "distance_km": 1315.0,
-                "standing": "down",
-                "share_permille": 0,
-                "stands_by": false,
-                "named": false,
-                "reason": "left out: the quorum's verdict is down"
+            {
+              "name": "www.shop.test",
+              "rtype": "A",
+              "client": "5.1.1.1",
+              "server_region": "us-east",
+              "plan": "abc:42",
+              "rcode": "NOERROR",
+              "zone": "shop.test",
+              "matched": "a steered name",
+              "aliases": [],
+              "answers": [
+                "198.51.100.1"
+              ],
+              "ttl": {
+                "value": 2,
+                "reason": "the earliest moment at which probes could change a member that was looked at"
               },
-              {
-                "region": "ap-south",
-                "address": "198.51.100.3",
-                "distance_km": 6288.0,
-                "standing": "override down",
-                "share_permille": 0,
-                "stands_by": false,
-                "named": false,
-                "reason": "left out: an override takes it out"
+              "scope": {
+                "value": 0,
+                "reason": "every place leads to this answer at present"
               },
-              {
-                "region": "us-east",
-                "address": "198.51.100.1",
-                "distance_km": 6726.0,
-                "standing": "up",
-                "share_permille": 1000,
-                "stands_by": false,
-                "named": true,
-                "reason": "named: among the nearest that serve"
+              "place": {
+                "country": "DE",
+                "subdivision": null,
+                "city": "Berlin",
+                "latitude": 52.5,
+                "longitude": 13.37,
+                "asn": null,
+                "lists": [],
+                "network": "5.0.0.0/9",
+                "source": "the embedded country table",
+                "reason": "the embedded country table"
+              },
+              "steering": {
+                "pool": "web",
+                "policy": "nearest",
+                "take": 1,
+                "basis": "members that serve",
+                "steps": [
+                  {
+                    "step": "nearest",
+                    "pool": "web",
+                    "reason": "eu-west 1315 km, ap-south 6288 km, us-east 6726 km"
+                  }
+                ],
+                "members": [
+                  {
+                    "region": "eu-west",
+                    "address": "198.51.100.2",
+                    "distance_km": 1315.0,
+                    "standing": "down",
+                    "share_permille": 0,
+                    "stands_by": false,
+                    "named": false,
+                    "reason": "left out: the quorum's verdict is down"
+                  },
+                  {
+                    "region": "ap-south",
+                    "address": "198.51.100.3",
+                    "distance_km": 6288.0,
+                    "standing": "override down",
+                    "share_permille": 0,
+                    "stands_by": false,
+                    "named": false,
+                    "reason": "left out: an override takes it out"
+                  },
+                  {
+                    "region": "us-east",
+                    "address": "198.51.100.1",
+                    "distance_km": 6726.0,
+                    "standing": "up",
+                    "share_permille": 1000,
+                    "stands_by": false,
+                    "named": true,
+                    "reason": "named: among the nearest that serve"
+                  }
+                ]
               }
-            ]
-          }
-        }
-    "#]],
+            }
+        "#]],
     );
 }
 
@@ -109,75 +120,86 @@ fn a_demotion_is_explained() {
         "2a00::1",
         Rtype::AAAA,
         &expect![[r#"
-        {
-          "name": "www.shop.test",
-          "rtype": "AAAA",
-          "client": "2a00::1",
-          "server_region": "us-east",
-          "plan": "abc:42",
-          "rcode": "NOERROR",
-          "zone": "shop.test",
-          "matched": "a steered name",
-          "aliases": [],
-          "answers": [
-            "2001:db8:1::1"
-          ],
-          "ttl": {
-            "value": 2,
-            "reason": "the earliest moment at which probes could change a member that was looked at"
-          },
-          "scope": {
-            "value": 0,
-            "reason": "every place leads to this answer at present"
-          },
-          "place": {
-            "country": "DE",
-            "city": "Berlin",
-            "latitude": 52.5,
-            "longitude": 13.37,
-            "network": "2a00::/16",
-            "reason": "the country table"
-          },
-          "steering": {
-            "pool": "web",
-            "policy": "nearest",
-            "take": 1,
-            "basis": "members that serve",
-            "members": [
-              {
-                "region": "eu-west",
-                "address": "2001:db8:2::1",
-                "distance_km": 1315.0,
-                "standing": "demoted",
-                "share_permille": 1000,
-                "stands_by": false,
-                "named": false,
-                "reason": "left out: this server hears no plane, and its own region's probes see it down"
+            {
+              "name": "www.shop.test",
+              "rtype": "AAAA",
+              "client": "2a00::1",
+              "server_region": "us-east",
+              "plan": "abc:42",
+              "rcode": "NOERROR",
+              "zone": "shop.test",
+              "matched": "a steered name",
+              "aliases": [],
+              "answers": [
+                "2001:db8:1::1"
+              ],
+              "ttl": {
+                "value": 2,
+                "reason": "the earliest moment at which probes could change a member that was looked at"
               },
-              {
-                "region": "ap-south",
-                "address": null,
-                "distance_km": 6288.0,
-                "standing": "up",
-                "share_permille": 1000,
-                "stands_by": false,
-                "named": false,
-                "reason": "left out: it has no AAAA address"
+              "scope": {
+                "value": 0,
+                "reason": "every place leads to this answer at present"
               },
-              {
-                "region": "us-east",
-                "address": "2001:db8:1::1",
-                "distance_km": 6726.0,
-                "standing": "up",
-                "share_permille": 1000,
-                "stands_by": false,
-                "named": true,
-                "reason": "named: among the nearest that serve"
+              "place": {
+                "country": "DE",
+                "subdivision": null,
+                "city": "Berlin",
+                "latitude": 52.5,
+                "longitude": 13.37,
+                "asn": null,
+                "lists": [],
+                "network": "2a00::/16",
+                "source": "the embedded country table",
+                "reason": "the embedded country table"
+              },
+              "steering": {
+                "pool": "web",
+                "policy": "nearest",
+                "take": 1,
+                "basis": "members that serve",
+                "steps": [
+                  {
+                    "step": "nearest",
+                    "pool": "web",
+                    "reason": "eu-west 1315 km, ap-south 6288 km, us-east 6726 km"
+                  }
+                ],
+                "members": [
+                  {
+                    "region": "eu-west",
+                    "address": "2001:db8:2::1",
+                    "distance_km": 1315.0,
+                    "standing": "demoted",
+                    "share_permille": 1000,
+                    "stands_by": false,
+                    "named": false,
+                    "reason": "left out: this server hears no plane, and its own region's probes see it down"
+                  },
+                  {
+                    "region": "ap-south",
+                    "address": null,
+                    "distance_km": 6288.0,
+                    "standing": "up",
+                    "share_permille": 1000,
+                    "stands_by": false,
+                    "named": false,
+                    "reason": "left out: it has no AAAA address"
+                  },
+                  {
+                    "region": "us-east",
+                    "address": "2001:db8:1::1",
+                    "distance_km": 6726.0,
+                    "standing": "up",
+                    "share_permille": 1000,
+                    "stands_by": false,
+                    "named": true,
+                    "reason": "named: among the nearest that serve"
+                  }
+                ]
               }
-            ]
-          }
-        }
-    "#]],
+            }
+        "#]],
     );
 }
 

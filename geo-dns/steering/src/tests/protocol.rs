@@ -14,7 +14,7 @@ const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 fn answer_udp(packet: &[u8]) -> Option<(Rcode, Vec<u8>)> {
     let view = view(&plan());
     let mut out = vec![0xff; 7];
-    let rcode = answer(&view, packet, CLIENT, Transport::Udp, &|| None, &mut out).rcode;
+    let rcode = answer(&view, packet, CLIENT, Transport::Udp, &|| None, 0, &mut out).rcode;
     assert_eq!(rcode.is_none(), out.is_empty(), "silence is an empty answer");
     rcode.map(|rcode| (rcode, out))
 }
@@ -277,9 +277,12 @@ fn outcomes_name_zone_and_region() {
     let view = view(&plan());
     let check = |question: &str, rcode: Rcode, zone: Option<&str>, region: Option<&str>| {
         let outcome = ask(&view, question).0;
-        let want = Outcome { rcode: Some(rcode), zone, region: outcome.region, truncated: false };
+        let want = Outcome { rcode: Some(rcode), zone, truncated: false, ..outcome };
         assert_eq!(outcome, want, "{question}");
         assert_eq!(outcome.region.map(RegionName::as_str), region, "{question}");
+        let (zones, regions) = (view.names().zones(), view.names().regions());
+        assert_eq!(outcome.zone_index.map(|i| zones[i as usize].as_str()), zone, "{question}");
+        assert_eq!(outcome.region_index.and_then(|i| regions[usize::from(i)].as_ref()), outcome.region, "{question}");
     };
     check("www.shop.test A @5.1.1.1", Rcode::NoError, Some("shop.test"), Some("eu-west"));
     check("store.shop.test A @3.1.1.1", Rcode::NoError, Some("shop.test"), Some("us-east"));
@@ -307,7 +310,7 @@ fn a_server_tells_how_old_the_planes_word_is_and_asks_for_it_only_then() {
             asked.set(asked.get() + 1);
             heard
         };
-        answer(&view, &line.packet, line.client, line.transport, &ask, &mut out);
+        answer(&view, &line.packet, line.client, line.transport, &ask, 0, &mut out);
         (show(&out), asked.get())
     };
     let seconds = |n: u64| Some(Duration::from_millis(n * 1000 + 999));

@@ -217,8 +217,8 @@ fn asked_for_real(view: &View, name: &str, rtype: u16) -> Reply {
     message.add_query(Query::query(Name::from_ascii(format!("{name}.")).unwrap(), RecordType::from(rtype)));
     let packet = message.to_vec().unwrap();
     let (mut out, mut short) = (Vec::new(), Vec::new());
-    answer(view, &packet, [127, 0, 0, 1].into(), Transport::Tcp, &|| None, &mut out);
-    let outcome = answer(view, &packet, [127, 0, 0, 1].into(), Transport::Udp, &|| None, &mut short);
+    answer(view, &packet, [127, 0, 0, 1].into(), Transport::Tcp, &|| None, 0, &mut out);
+    let outcome = answer(view, &packet, [127, 0, 0, 1].into(), Transport::Udp, &|| None, 0, &mut short);
     assert!(outcome.truncated || short == out, "UDP and TCP say the same of {name}");
     let read = Message::from_vec(&out).unwrap();
     Reply {

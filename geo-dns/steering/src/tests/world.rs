@@ -85,14 +85,7 @@ fn pools() -> BTreeMap<String, Pool> {
 }
 
 fn steered(name: &str, pool: &str, policy: SteeringPolicy, order: &[&str], take: usize) -> Steered {
-    Steered {
-        name: name.into(),
-        pool: pool.into(),
-        policy,
-        order: order.iter().map(|r| region_name(r)).collect(),
-        take,
-        ttl: NameTtl::default(),
-    }
+    Steered { order: order.iter().map(|r| region_name(r)).collect(), take, ..Steered::to(name, pool, policy) }
 }
 
 fn record(name: &str, data: RecordData) -> model::Record {
@@ -171,16 +164,17 @@ pub(crate) fn view(plan: &Plan) -> View {
 
 pub(crate) fn view_with(plan: &Plan, server_region: &str, demoted: &str) -> View {
     let demoted = demoted.split_whitespace().map(region_name).collect();
-    let inputs = ViewInputs { server_region: region_name(server_region), demoted, geo: geo() };
+    let inputs = ViewInputs { demoted, geo: geo(), ..ViewInputs::new(region_name(server_region)) };
     View::compile(plan, &inputs).unwrap()
 }
 
-/// A question in one line: `NAME TYPE [@client] [ecs=net/len] [edns=size] [do] [rd] [nsid] [ch] [tcp]`. The client is 127.0.0.1
+/// A question in one line: `NAME TYPE [@client] [ecs=net/len] [edns=size] [do] [rd] [nsid] [ch] [tcp] [draw=number]`. The client is 127.0.0.1
 /// unless given.
 pub(crate) struct Line {
     pub(crate) packet: Vec<u8>,
     pub(crate) client: IpAddr,
     pub(crate) transport: Transport,
+    pub(crate) draw: u64,
 }
 
 pub(crate) fn line(text: &str) -> Line {
@@ -190,13 +184,15 @@ pub(crate) fn line(text: &str) -> Line {
     let mut query = Query::query(name, RecordType::from(rtype.0));
     let mut message = Message::new(0x1234, MessageType::Query, OpCode::Query);
     let mut edns: Option<Edns> = None;
-    let mut out = Line { packet: Vec::new(), client: [127, 0, 0, 1].into(), transport: Transport::Udp };
+    let mut out = Line { packet: Vec::new(), client: [127, 0, 0, 1].into(), transport: Transport::Udp, draw: 0 };
     for word in words {
         if let Some(addr) = word.strip_prefix('@') {
             out.client = addr.parse().unwrap();
         } else if let Some(net) = word.strip_prefix("ecs=") {
             let subnet: ClientSubnet = net.parse().unwrap();
             edns.get_or_insert_default().options_mut().insert(EdnsOption::Subnet(subnet));
+        } else if let Some(draw) = word.strip_prefix("draw=") {
+            out.draw = draw.parse().unwrap();
         } else if let Some(size) = word.strip_prefix("edns=") {
             edns.get_or_insert_default().set_max_payload(size.parse().unwrap());
         } else {
@@ -225,7 +221,7 @@ pub(crate) fn line(text: &str) -> Line {
 pub(crate) fn ask<'v>(view: &'v View, question: &str) -> (Outcome<'v>, Vec<u8>) {
     let line = line(question);
     let mut out = Vec::new();
-    let outcome = answer(view, &line.packet, line.client, line.transport, &|| None, &mut out);
+    let outcome = answer(view, &line.packet, line.client, line.transport, &|| None, line.draw, &mut out);
     (outcome, out)
 }
 

@@ -1,19 +1,20 @@
 //! Plan → View. All slowness lives here.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{HashSet, hash_map::Entry},
     sync::Arc,
 };
 
-use model::{Plan, RecordData, RegionName, Steered, TypeNumber, World};
+use model::{Plan, RecordData, RegionName, Steered, TypeNumber};
 
 use crate::{
-    name::{Name, is_within, suffixes},
+    geo::{ListsError, SharedOutcomes},
+    name::{Name, NameMap, is_within, suffixes},
     rr::{RrSet, Rtype},
-    steer::{Home, Member, Rules, Steering},
+    steer::{Home, Lacks, Service, Source, Steering},
 };
 
-use super::{Delegation, End, Identity, Node, View, ViewInputs, Zone};
+use super::{Delegation, End, Identity, Names, Node, View, ViewInputs, Zone};
 
 /// Why a Plan cannot become a View. A validated World never gives one; a Plan from a later version might.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,11 +46,14 @@ pub enum CompileError {
         zone: String,
         /// The name.
         name: String,
-        /// `pool`, `region` or `check`.
+        /// `pool`, `policy`, `region` or `check`.
         what: &'static str,
         /// What is not there.
         missing: String,
     },
+    /// Prefix lists that cannot be laid over what is known of places.
+    #[error("the prefix lists are not usable: {0}")]
+    Lists(#[from] ListsError),
     /// Two zones with one origin.
     #[error("zone {zone} is there twice; put its names into one")]
     TwiceTheZone {
@@ -61,23 +65,32 @@ pub enum CompileError {
 pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileError> {
     let home = plan.world.region(&inputs.server_region);
     let home = Home { id: home.map_or(0, |r| r.id), location: home.map(|r| r.location) };
-    let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new() };
-    let mut zones = HashMap::new();
+    let lists = plan.world.prefix_lists.iter().map(|list| (list.name.clone(), list.prefixes.clone()));
+    let geo = inputs.geo.with_lists(&lists.collect::<Vec<_>>())?;
+    let shared = SharedOutcomes::new(&geo);
+    let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new(), shared };
+    let mut zones: NameMap<Zone> = NameMap::default();
+    let mut names = Names::of(&plan.world);
     for zone in &plan.world.zones {
-        let compiled = ZoneCompiler::new(zone, plan)?.finish(&mut steerings)?;
+        let mut compiled = ZoneCompiler::new(zone, plan)?.finish(&mut steerings)?;
+        compiled.index = names.zone(&compiled.text);
         match zones.entry(compiled.origin.clone()) {
             Entry::Occupied(_) => return Err(CompileError::TwiceTheZone { zone: zone.origin.clone() }),
             Entry::Vacant(free) => free.insert(compiled),
         };
     }
+    flatten(plan, &mut zones);
     Ok(View {
         plan: plan.id,
         server_region: inputs.server_region.clone(),
         demoted: inputs.demoted.clone(),
         identity: identity(plan, &inputs.server_region),
-        geo: inputs.geo.clone(),
+        geo: geo.clone(),
+        load_permille: inputs.load_permille.clone(),
         home,
+        depths: zones.keys().fold(0, |depths, origin| depths | 1 << suffixes(origin.as_wire()).count()),
         zones,
+        names: Arc::new(names),
     })
 }
 
@@ -89,8 +102,14 @@ fn identity(plan: &Plan, region: &RegionName) -> Identity {
 }
 
 /// One TXT record that nobody may keep.
-pub(super) fn text_set(text: &str) -> RrSet {
-    RrSet { rtype: Rtype::TXT, ttl: 0, rdata: vec![text_data(text)] }
+pub(crate) fn text_set(text: &str) -> RrSet {
+    texts_set(&[text.to_owned()])
+}
+
+/// The same with a string for each text, or several where it is longer than a string may be. Records of a set have no order;
+/// strings of a record do.
+pub(crate) fn texts_set(texts: &[String]) -> RrSet {
+    RrSet { rtype: Rtype::TXT, ttl: 0, rdata: vec![texts.iter().flat_map(|text| text_data(text)).collect()] }
 }
 
 /// TXT data: strings of at most 255 bytes, of which there is at least one.
@@ -113,14 +132,13 @@ struct Steerings<'p> {
     inputs: &'p ViewInputs,
     home: &'p Home,
     known: Vec<(&'p Steered, Arc<Steering>)>,
+    shared: SharedOutcomes<'p>,
 }
 
 impl<'p> Steerings<'p> {
     fn get(&mut self, zone: &str, steered: &'p Steered) -> Result<Arc<Steering>, CompileError> {
-        let alike = |other: &Steered| {
-            (&other.pool, other.policy, &other.order, other.take, other.ttl)
-                == (&steered.pool, steered.policy, &steered.order, steered.take, steered.ttl)
-        };
+        let how = |s: &'p Steered| (&s.pool, &s.policy, &s.order, s.take, s.ttl, &s.https, &s.svcb, &s.targets);
+        let alike = |other: &'p Steered| how(other) == how(steered);
         if let Some((_, known)) = self.known.iter().find(|(other, _)| alike(other)) {
             return Ok(known.clone());
         }
@@ -129,41 +147,84 @@ impl<'p> Steerings<'p> {
         Ok(steering)
     }
 
-    fn settle(&self, zone: &str, steered: &Steered) -> Result<Steering, CompileError> {
-        let world: &World = &self.plan.world;
-        let missing = |what, missing: &str| CompileError::Missing {
+    fn settle(&mut self, zone: &str, steered: &Steered) -> Result<Steering, CompileError> {
+        let missing = |(what, missing): Lacks| CompileError::Missing {
             zone: zone.to_owned(),
             name: steered.name.clone(),
             what,
-            missing: missing.to_owned(),
+            missing,
         };
-        let pool = world.pools.get(&steered.pool).ok_or_else(|| missing("pool", &steered.pool))?;
-        let check = match &pool.check {
-            Some(name) => Some(world.checks.get(name).ok_or_else(|| missing("check", name))?),
-            None => None,
-        };
-        let members = ordered(&steered.order, &pool.members)
-            .map(|name| {
-                let region = world.region(name).ok_or_else(|| missing("region", name.as_str()))?;
-                Ok(Member::new(region, (&steered.pool, pool), check, self.plan, &self.inputs.demoted))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let rules = Rules { policy: steered.policy, take: steered.take, ttl: steered.ttl, all_down: pool.all_down };
-        Ok(Steering::settle(steered.pool.clone(), rules, members, self.home, &self.inputs.geo))
+        let unusable =
+            |text: &str, why: String| CompileError::Unusable { zone: zone.to_owned(), text: text.to_owned(), why };
+        let mut members = Vec::new();
+        let source = Source { plan: self.plan, inputs: self.inputs };
+        let chain = source.chain(&steered.pool, &steered.policy, &steered.order, &mut members, 0).map_err(missing)?;
+        for member in &mut members {
+            if let Some(target) = steered.targets.get(&member.region) {
+                member.target = Some(Name::parse(target, None).map_err(|why| unusable(target, why))?);
+            }
+        }
+        let mut services = Vec::new();
+        for (rtype, text) in [(Rtype::HTTPS, &steered.https), (Rtype::SVCB, &steered.svcb)] {
+            let Some(text) = text else { continue };
+            let wire = TypeNumber(rtype.0).wire(text).map_err(|why| unusable(text, why))?;
+            let service = Service::parse(rtype, &wire);
+            services.push(service.ok_or_else(|| unusable(text, "its target is not `.`, or it has hints".to_owned()))?);
+        }
+        Ok(Steering::settle((chain, members), (steered.ttl, steered.take), &services, self.home, &mut self.shared))
     }
 }
 
-/// The members in the written order. Those that it leaves out come last, in the pool's order: still better than nothing.
-fn ordered<'w>(order: &'w [RegionName], members: &'w [RegionName]) -> impl Iterator<Item = &'w RegionName> {
-    let first = order.iter().filter(|name| members.contains(name));
-    first.chain(members.iter().filter(|name| !order.contains(name)))
+/// How many aliases are followed to the addresses of an ALIAS.
+const MAX_ALIASES: usize = 8;
+
+/// Gives each name with an ALIAS the addresses of its target, static or steered. Where the way leads nowhere it has none.
+fn flatten(plan: &Plan, zones: &mut NameMap<Zone>) {
+    if !plan.world.zones.iter().any(|zone| zone.records.iter().any(|r| matches!(r.data, RecordData::Alias(_)))) {
+        return;
+    }
+    let lent: Vec<(Name, Name, Lent)> = zones
+        .iter()
+        .flat_map(|(origin, zone)| {
+            let of = |(name, node): (&Name, &Node)| {
+                let lent = lent(zones, node.flattened.as_ref()?)?;
+                Some((origin.clone(), name.clone(), lent))
+            };
+            zone.nodes.iter().filter_map(of).collect::<Vec<_>>()
+        })
+        .collect();
+    for (origin, name, (sets, steering)) in lent {
+        let Some(node) = zones.get_mut(&origin).and_then(|zone| zone.nodes.get_mut(name.as_wire())) else { continue };
+        node.sets.extend(sets);
+        node.steering = steering;
+    }
+}
+
+/// Addresses of another name: static ones, or how it is steered.
+type Lent = (Vec<RrSet>, Option<Arc<Steering>>);
+
+fn lent(zones: &NameMap<Zone>, target: &Name) -> Option<Lent> {
+    let mut at = target.as_wire();
+    for _ in 0..=MAX_ALIASES {
+        let zone = suffixes(at).find_map(|suffix| zones.get(suffix))?;
+        let node = zone.find(at).node()?;
+        let next = node.flattened.as_ref().map(|target| target.as_wire());
+        match next.or_else(|| node.alias().map(|(_, target)| target)) {
+            Some(next) => at = next,
+            None => {
+                let addresses = [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| node.set(rtype).cloned());
+                return Some((addresses.collect(), node.steering.clone()));
+            }
+        }
+    }
+    None
 }
 
 struct ZoneCompiler<'p> {
     source: &'p model::Zone,
     origin: Name,
     serial: u32,
-    nodes: HashMap<Name, Node>,
+    nodes: NameMap<Node>,
 }
 
 impl<'p> ZoneCompiler<'p> {
@@ -174,7 +235,8 @@ impl<'p> ZoneCompiler<'p> {
             why,
         })?;
         // Serials are compared in 32-bit circle arithmetic (RFC 1982), so that the lower half of the version serves.
-        let nodes = HashMap::with_capacity(source.records.len() + source.steered.len());
+        let mut nodes = NameMap::default();
+        nodes.reserve(source.records.len() + source.steered.len());
         Ok(Self { source, origin, serial: plan.id.version as u32, nodes })
     }
 
@@ -202,15 +264,19 @@ impl<'p> ZoneCompiler<'p> {
         self.check_conflicts()?;
         let has_ends = self.mark_ends();
         self.fill_gaps();
+        // Room for a second type, which most names do not have, would be a third of what a name takes.
+        self.nodes.values_mut().for_each(|node| node.sets.shrink_to_fit());
         self.nodes.shrink_to_fit();
         let hinfo = [&[7], b"RFC8482".as_slice(), &[0]].concat();
         Ok(Zone {
             text: self.origin.to_string(),
+            index: 0,
             origin: self.origin,
             negative_ttl: self.source.soa.minimum.min(soa_ttl),
             any: RrSet { rtype: Rtype::HINFO, ttl: self.source.ttl, rdata: vec![hinfo.into()] },
             soa,
             has_ends,
+            has_wildcards: self.nodes.keys().any(|name| name.as_wire().starts_with(&[1, b'*'])),
             nodes: self.nodes,
         })
     }
@@ -225,6 +291,13 @@ impl<'p> ZoneCompiler<'p> {
             }
             RecordData::Txt(text) => (Rtype::TXT, text_data(text)),
             RecordData::Cname(target) => (Rtype::CNAME, self.name(target)?.into_wire()),
+            RecordData::Alias(target) => {
+                let target = Name::parse(target, None).map_err(|why| self.unusable(target, why))?;
+                if self.nodes.entry(owner).or_default().flattened.replace(target.into()).is_some() {
+                    return Err(self.conflict(&record.name, "two ALIASes"));
+                }
+                return Ok(());
+            }
             RecordData::Other { rtype, value } => {
                 let number = TypeNumber::parse(rtype).map_err(|why| self.unusable(rtype, why))?;
                 (Rtype(number.0), number.wire(value).map_err(|why| self.unusable(value, why))?.into())
@@ -266,8 +339,14 @@ impl<'p> ZoneCompiler<'p> {
         for (name, node) in &self.nodes {
             let addresses = node.set(Rtype::A).is_some() || node.set(Rtype::AAAA).is_some();
             let cname = node.set(Rtype::CNAME);
-            let what = if cname.is_some() && (node.sets.len() > 1 || node.steering.is_some()) {
+            let is_alias = cname.is_some() || node.steered_alias().is_some();
+            let others = node.sets.iter().filter(|set| set.rtype != Rtype::CNAME).count();
+            let what = if is_alias
+                && (others > 0 || node.flattened.is_some() || (cname.is_some() && node.steering.is_some()))
+            {
                 "a CNAME and other data"
+            } else if node.flattened.is_some() && (addresses || node.steering.is_some()) {
+                "an ALIAS and other addresses"
             } else if cname.is_some_and(|set| set.rdata.len() > 1) {
                 "two CNAMEs"
             } else if node.steering.is_some() && addresses {

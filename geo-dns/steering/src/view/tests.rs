@@ -1,13 +1,15 @@
 use model::{Plan, RecordData};
 
 use super::*;
-use crate::tests::world::{plan, region_name, view, view_with};
+use crate::{
+    name::Name,
+    tests::world::{plan, region_name, view, view_with},
+};
 
 fn refused(change: impl FnOnce(&mut Plan)) -> String {
     let mut plan = plan();
     change(&mut plan);
-    let inputs =
-        ViewInputs { server_region: region_name("us-east"), demoted: BTreeSet::new(), geo: Arc::new(Geo::empty()) };
+    let inputs = ViewInputs { geo: Arc::new(Geo::empty()), ..ViewInputs::new(region_name("us-east")) };
     View::compile(&plan, &inputs).expect_err("this world cannot be served").to_string()
 }
 

@@ -1,11 +1,11 @@
 //! A zone's names, and the lookup of RFC 1034 4.3.2 with RFC 4592's wildcards.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    name::{MAX_NAME, Name, suffixes},
+    name::{MAX_NAME, Name, NameMap, suffixes},
     rr::{RrSet, Rtype},
-    steer::Steering,
+    steer::{FamilyAnswers, Steering},
 };
 
 /// A zone.
@@ -14,6 +14,8 @@ pub(crate) struct Zone {
     pub(crate) origin: Name,
     /// The origin as people write it.
     pub(crate) text: String,
+    /// Its number among the View's [`super::Names`].
+    pub(crate) index: u32,
     pub(crate) soa: RrSet,
     /// TTL of "there is no such thing", seconds: the lesser of the SOA's own and its MINIMUM (RFC 2308).
     pub(crate) negative_ttl: u32,
@@ -21,8 +23,10 @@ pub(crate) struct Zone {
     pub(crate) any: RrSet,
     /// Whether there is any name at which the zone ends: nothing has to be looked for on the way to a name if not.
     pub(crate) has_ends: bool,
+    /// Whether there is any wildcard: a name that does not exist is not looked for any further if not.
+    pub(crate) has_wildcards: bool,
     /// Every name that exists, empty ones between others too (RFC 8020), wildcards under their own names.
-    pub(crate) nodes: HashMap<Name, Node>,
+    pub(crate) nodes: NameMap<Node>,
 }
 
 /// What is known of a name. There are millions of them, most with one record: what few have is kept elsewhere.
@@ -30,9 +34,12 @@ pub(crate) struct Zone {
 pub(crate) struct Node {
     /// Static records, one set per type.
     pub(crate) sets: Vec<RrSet>,
-    /// Its A and AAAA, if they are steered.
+    /// How it is steered, if it is.
     pub(crate) steering: Option<Arc<Steering>>,
-    /// What stands for everything below it, and perhaps for the name itself.
+    /// Whose addresses it has, of an ALIAS: then steering says its A and AAAA, and nothing else.
+    pub(crate) flattened: Option<Box<Name>>,
+    /// What stands for everything below it, and perhaps for the name itself. Apart, since hardly any name has it and a zone may have
+    /// a million names.
     pub(crate) end: Option<Box<End>>,
 }
 
@@ -69,7 +76,19 @@ impl Node {
 
     /// Whether it only stands between other names.
     pub(crate) fn is_empty(&self) -> bool {
-        self.sets.is_empty() && self.steering.is_none()
+        self.sets.is_empty() && self.steering.is_none() && self.flattened.is_none()
+    }
+
+    /// The answers of a type that is steered here.
+    pub(crate) fn family(&self, rtype: Rtype) -> Option<(&Steering, &FamilyAnswers)> {
+        let steering = self.steering.as_deref()?;
+        let is_lent = self.flattened.is_none() || matches!(rtype, Rtype::A | Rtype::AAAA);
+        is_lent.then(|| steering.family(rtype)).flatten().map(|family| (steering, family))
+    }
+
+    /// The answers of a steered alias.
+    pub(crate) fn steered_alias(&self) -> Option<(&Steering, &FamilyAnswers)> {
+        self.family(Rtype::CNAME)
     }
 }
 
@@ -98,6 +117,9 @@ impl Zone {
     pub(crate) fn find(&self, name: &[u8]) -> Found<'_> {
         if let Some(node) = self.nodes.get(name) {
             return Found::Exact(node);
+        }
+        if !self.has_wildcards {
+            return Found::Nothing;
         }
         // The closest name that exists above decides: a wildcard further up does not reach past it.
         let Some((encloser, _)) = suffixes(name).skip(1).find_map(|suffix| self.nodes.get_key_value(suffix)) else {

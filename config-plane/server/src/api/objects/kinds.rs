@@ -31,10 +31,12 @@ const fn kind(plural: &'static str, noun: &'static str, key: &'static str, shape
 }
 
 /// All of them. Zones have their names with them.
-pub(crate) static KINDS: [Kind; 7] = [
+pub(crate) static KINDS: [Kind; 9] = [
     kind("regions", "region", "region", Shape::List("name"), "Region"),
     kind("checks", "check", "check", Shape::Map, "Check"),
     kind("pools", "pool", "pool", Shape::Map, "Pool"),
+    kind("policies", "policy", "policy", Shape::Map, "Policy"),
+    kind("prefix-lists", "prefix list", "prefix_list", Shape::List("name"), "PrefixList"),
     kind("zones", "zone", "zone", Shape::List("origin"), "Zone"),
     kind("safety-rules", "safety rule", "safety", Shape::List("name"), "SafetyRule"),
     kind("state-policy", "state policy", "state", Shape::One, "StatePolicy"),

@@ -1,6 +1,6 @@
 //! Who refers to an object: as long as anybody does, it stays.
 
-use model::{RegionName, World};
+use model::{Clients, Policy, RegionName, Step, World};
 use plane_client::{Problem, ProblemKind};
 
 use super::kinds::Kind;
@@ -15,6 +15,8 @@ pub(super) fn check_free(kind: &Kind, name: &str, world: &World) -> Result<(), N
         "region" => to_region(world, name),
         "check" => to_check(world, name),
         "pool" => to_pool(world, name),
+        "policy" => to_policy(world, name),
+        "prefix_list" => to_prefix_list(world, name),
         _ => Vec::new(),
     };
     if referrers.is_empty() {
@@ -34,9 +36,11 @@ fn to_region(world: &World, name: &str) -> Vec<String> {
         pool.members.iter().any(is) || pool.weights.keys().any(is) || pool.home.as_ref().is_some_and(is)
     });
     let rules = world.safety.iter().filter(|rule| rule.regions.iter().any(is));
+    let is_named = |policy: &Policy| policy.steps.iter().any(|step| step.regions().into_iter().any(is));
     pools
         .map(|(pool, _)| format!("pool {pool}"))
-        .chain(names(world, |steered| steered.order.iter().any(is)))
+        .chain(policies(world, is_named))
+        .chain(names(world, |steered| steered.order.iter().chain(steered.targets.keys()).any(is)))
         .chain(rules.map(|rule| format!("safety rule {}", rule.name)))
         .collect()
 }
@@ -51,7 +55,34 @@ fn to_check(world: &World, name: &str) -> Vec<String> {
 
 fn to_pool(world: &World, name: &str) -> Vec<String> {
     let rules = world.safety.iter().filter(|rule| rule.pool.as_deref() == Some(name));
-    names(world, |steered| steered.pool == name).chain(rules.map(|rule| format!("safety rule {}", rule.name))).collect()
+    let falls_back = |step: &Step| matches!(step, Step::Fallback { pool, .. } if pool == name);
+    let policies = policies(world, |policy| policy.steps.iter().any(falls_back));
+    names(world, |steered| steered.pool == name)
+        .chain(policies)
+        .chain(rules.map(|rule| format!("safety rule {}", rule.name)))
+        .collect()
+}
+
+fn to_policy(world: &World, name: &str) -> Vec<String> {
+    let falls_back = |step: &Step| matches!(step, Step::Fallback { policy, .. } if policy.as_str() == name);
+    let policies = policies(world, |policy| policy.steps.iter().any(falls_back));
+    names(world, |steered| steered.policy.as_str() == name).chain(policies).collect()
+}
+
+fn to_prefix_list(world: &World, name: &str) -> Vec<String> {
+    let is = |clients: &Clients| matches!(clients, Clients::List(list) if list == name);
+    let speaks_of = |step: &Step| match step {
+        Step::Fence { clients, .. } => clients.iter().any(is),
+        Step::Map { orders } => orders.keys().any(is),
+        Step::Latency { ms } => ms.keys().any(is),
+        _ => false,
+    };
+    policies(world, |policy| policy.steps.iter().any(speaks_of)).collect()
+}
+
+/// The policies of which something is true.
+fn policies(world: &World, is: impl Fn(&Policy) -> bool) -> impl Iterator<Item = String> {
+    world.policies.iter().filter(move |(_, policy)| is(policy)).map(|(name, _)| format!("policy {name}"))
 }
 
 /// The steered names of which something is true, as users write them.

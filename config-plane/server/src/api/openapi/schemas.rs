@@ -19,6 +19,8 @@ fn of_the_world() -> Map<String, Value> {
         ("Region", part("/properties/region/items")),
         ("Check", part("/properties/check/additionalProperties")),
         ("Pool", part("/properties/pool/additionalProperties")),
+        ("Policy", part("/properties/policy/additionalProperties")),
+        ("PrefixList", part("/properties/prefix_list/items")),
         ("Zone", part("/properties/zone/items")),
         ("SafetyRule", part("/properties/safety/items")),
         ("StatePolicy", part("/properties/state")),
