@@ -4,7 +4,7 @@
 //! magic 8 · countries u16 · code [u8; 2] each, numbered from 2
 //! then for IPv4 and for IPv6 (keys of 4 and of 8 bytes; of IPv6 only the upper half counts):
 //!   ranges u32 · body length u32
-//!   index   per block of 64 ranges: start of its first range (key) · offset of the block in the body (u32)
+//!   index   per block of 16 ranges: start of its first range (key) · offset of the block in the body (u32)
 //!   body    per block: country of the first range, then for each further one the gap from start to start, and the country
 //! gap       zeros (6 bits) | small (2 bits); gap = odd << zeros, odd = 2 × (small, or 3 + LEB128 when small is 3) + 1
 //! ```
@@ -17,10 +17,10 @@ use std::borrow::Cow;
 
 use super::{Country, NOWHERE};
 
-pub(super) const MAGIC: &[u8; 8] = b"atollcc1";
+pub(super) const MAGIC: &[u8; 8] = b"atollcc2";
 
 /// Ranges per block: the price of an index entry is spread over this many, and this many are decoded per lookup.
-pub(super) const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 16;
 
 /// How many neighbouring ranges a widening may look at, in all. It bounds what one query can cost; in the
 /// embedded table four times as many find no wider prefixes.
@@ -30,7 +30,7 @@ const WIDENING_STEPS: usize = 256;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// Not this format, or cut short.
-    #[error("the country table is not in the format `atollcc1`, or is cut short")]
+    #[error("the country table is not in the format `atollcc2`, or is cut short")]
     Format,
     /// A line of the places is not `CC latitude longitude city`.
     #[error("places, line {line}: expected `CC latitude longitude city`")]
@@ -150,9 +150,10 @@ impl Blocks<'_> {
     fn entry(&self, block: usize) -> (u64, usize) {
         let key_bytes = self.section.key_bytes;
         let at = self.section.index_at + block * (key_bytes + 4);
-        let number = |at: usize, len: usize| {
-            let bytes = self.bytes.get(at..at + len).unwrap_or_default();
-            bytes.iter().rev().fold(0_u64, |n, &b| n << 8 | u64::from(b))
+        let number = |at: usize, len: usize| match self.bytes.get(at..at + len) {
+            Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]).into(),
+            Some(bytes) => bytes.try_into().map_or(0, u64::from_le_bytes),
+            None => 0,
         };
         (number(at, key_bytes), number(at + key_bytes, 4) as usize)
     }
