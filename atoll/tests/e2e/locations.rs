@@ -30,15 +30,15 @@ fn a_prefix_file_moves_clients_and_a_spoilt_one_is_named_and_changes_nothing() {
     until("the office is in Virginia", SOON, || named("87.32.10.0/24") == [us.gateway.ip().to_string()]);
     assert_eq!(named("87.32.11.0/24"), [eu.gateway.ip().to_string()], "its neighbours are in Ireland");
     let explain = || up.ok(&["explain", "dns", "www.shop.test", "--from", "87.32.10.1"]);
-    let told = explain();
     let by = format!("client 87.32.10.1: list office, by file {}", nets.canonicalize().unwrap().display());
-    assert!(told.contains(&by), "{told}");
+    // Each region looks at the file by itself, and another one may explain.
+    until("the file is named as the source", SOON, || explain().contains(&by));
 
     replace("87.32.10.0/24 nowhere=else\n");
     until("the spoilt file is named", SOON, || explain().contains("line 1: `nowhere` is not known"));
     assert_eq!(named("87.32.10.0/24"), [us.gateway.ip().to_string()], "what was read before counts");
     replace("87.32.10.0/24 office\n");
     until("the office is in Ireland", SOON, || named("87.32.10.0/24") == [eu.gateway.ip().to_string()]);
-    assert!(!explain().contains("is not known"));
+    until("the file is not named any more", SOON, || !explain().contains("is not known"));
     assert_eq!(up.stop(), 0);
 }

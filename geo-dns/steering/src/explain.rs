@@ -212,17 +212,7 @@ impl ExplainAnswer {
         let mut steps = vec![format!("{} {} is {}", self.name, self.rtype, self.matched)];
         steps.extend(self.aliases.iter().map(|alias| format!("alias {alias}")));
         steps.push(format!("client {}: {}", self.client, self.place.in_words()));
-        if let Some(steering) = &self.steering {
-            steps.push(format!(
-                "pool {} by {}, {}, takes {}",
-                steering.pool, steering.policy, steering.basis, steering.take
-            ));
-            for member in &steering.members {
-                let distance = member.distance_km.map(|km| format!(", {km:.0} km")).unwrap_or_default();
-                let mark = if member.named { "→" } else { " " };
-                steps.push(format!("{mark} {} ({}{distance}): {}", member.region, member.standing, member.reason));
-            }
-        }
+        steps.extend(self.steering.iter().flat_map(SteeringExplained::lines));
         steps.extend(self.ttl.iter().map(|ttl| format!("ttl {}: {}", ttl.value, ttl.reason)));
         steps.push(format!("scope /{}: {}", self.scope.value, self.scope.reason));
         steps
