@@ -13,6 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -31,6 +32,8 @@ pub const COMPILE_WITHIN: Duration = Duration::from_secs(10);
 /// How many compilers that do not end may burn away beside the rest. Beyond that no Plan is tried until one of them ends.
 pub const LEFT_BEHIND: usize = 2;
 
+/// Of a thread whose work can wait, in the scale of `nice`.
+const LOWEST_PRIORITY: i32 = 19;
 /// From one look whether anybody still answers from a View that was replaced to the next.
 const LET_GO_AFTER: Duration = Duration::from_millis(100);
 /// From one attempt on a Plan that was refused to the next.
@@ -118,8 +121,12 @@ pub fn swap(views: &Views, view: View) {
         while Arc::strong_count(&before) > 1 {
             sleep(LET_GO_AFTER).await;
         }
-        // When the runtime ends everything goes with it.
-        let _ = tokio::task::spawn_blocking(move || drop(before)).await;
+        // Without a thread it is freed here, which is late for somebody and wrong for nobody.
+        let _ = thread::Builder::new().name("dns-view-free".into()).spawn(move || {
+            // On a machine with one core it would hold up those who answer. Best effort.
+            let _ = rustix::process::setpriority_process(None, LOWEST_PRIORITY);
+            drop(before);
+        });
     });
 }
 
