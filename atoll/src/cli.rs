@@ -76,6 +76,8 @@ pub(crate) enum Verb {
     Sim(SimArgs),
     /// Check world files, or see how one is written
     World(WorldFileArgs),
+    /// Check the master file of a zone
+    Zone(ZoneArgs),
     /// Check a region's state on disk
     State(StateArgs),
     /// The built-in demo shop
@@ -660,6 +662,25 @@ pub(crate) enum WorldFileWhat {
         /// How many regions
         #[arg(long, default_value = "3", value_parser = parse_regions)]
         regions: usize,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ZoneArgs {
+    #[command(subcommand)]
+    pub(crate) what: ZoneWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ZoneWhat {
+    /// Say what is wrong with a master file (RFC 1035) and those it includes, line by line; with --json, print the zone as a World has it
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+        /// The zone's own name; the owner of the first record, a SOA, if left out
+        #[arg(long)]
+        origin: Option<String>,
     },
 }
 

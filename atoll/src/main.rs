@@ -62,5 +62,6 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::State(args) => verbs::state::run(&args, &world),
         Verb::Sim(args) => verbs::sim::run_verb(&args, &world),
         Verb::World(args) => verbs::world::run(&args),
+        Verb::Zone(args) => verbs::zone::run(&args, world.json),
     }
 }

@@ -4,11 +4,13 @@
 //! cargo run --release -p bench -- redis-protocol     the Redis protocol port beside redis-server
 //! cargo run --release -p bench -- state              the same, and memory, recovery, replication
 //! cargo run --release -p bench -- plane              a change's way to every follower beside etcd's; what an idle member costs
+//! cargo run --release -p bench -- dns                the DNS server beside gdnsd, Knot and the floor of the sockets
 //! ```
 //! Goes in: the programs of the peers, as they are installed. Comes out: what a unit of work costs each of them in CPU time,
 //! the ratio, and whether it keeps the bar. Both sides run in the same minutes on the same cores, so what else the machine
 //! does weighs on both. How figures are made: README.md.
 
+mod dns;
 mod figure;
 mod machine;
 mod page;
@@ -40,6 +42,11 @@ enum Bench {
     State(StateArgs),
     /// A change's way to every follower of the config plane beside etcd's put-to-watch, and what an idle member costs
     Plane(PlaneArgs),
+    /// The DNS server beside gdnsd, Knot and the floor of the sockets, driven by dnsperf; and what it takes to come up
+    Dns(DnsArgs),
+    /// A server of `dns`: serves until its stdin ends
+    #[command(hide = true)]
+    ServeDns(dns::ServeArgs),
     /// A member of the Atoll side of `plane`: serves until its stdin ends
     #[command(hide = true)]
     ServePlane(plane::ServeArgs),
@@ -126,6 +133,39 @@ pub(crate) struct PlaneArgs {
     report: Option<PathBuf>,
 }
 
+/// What `dns` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct DnsArgs {
+    /// What to measure
+    #[arg(long, value_delimiter = ',', default_value = "queries,inside,swaps,start")]
+    parts: Vec<DnsPart>,
+    /// How often everything is measured; figures are medians over runs
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// Seconds of each kind of question to each server, in each run
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Print JSON to stdout instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Also write the report to this file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// What `dns` can measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DnsPart {
+    /// CPU time per query, beside the peers
+    Queries,
+    /// The answer core alone
+    Inside,
+    /// Whether a swap of Views is noticed
+    Swaps,
+    /// A million names, and a restart from disk
+    Start,
+}
+
 /// What `plane` can measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlanePart {
@@ -168,6 +208,8 @@ fn main() -> ExitCode {
         Bench::RedisProtocol(args) => redis_protocol::run(&args),
         Bench::State(args) => state::run(&args),
         Bench::Plane(args) => plane::run(&args),
+        Bench::Dns(args) => dns::run(&args),
+        Bench::ServeDns(args) => dns::serve(&args),
         Bench::ServePlane(args) => plane::serve(&args),
         Bench::ServeRedisProtocol { dir } => redis_protocol::serve(&dir),
     };

@@ -11,6 +11,8 @@ use anyhow::Context;
 pub(crate) struct ProcessTicks {
     /// Of the process itself, all of its threads, user and system.
     pub(crate) own: u64,
+    /// The part of it outside of the kernel.
+    pub(crate) user: u64,
     /// Of the children that it has waited for.
     pub(crate) reaped: u64,
 }
@@ -28,7 +30,8 @@ impl ProcessTicks {
         const UTIME: usize = 11; // field 14 of proc(5), the state behind the name being field 3
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         let ticks = |field: usize| fields.get(field)?.parse::<u64>().ok();
-        Some(Self { own: ticks(UTIME)? + ticks(UTIME + 1)?, reaped: ticks(UTIME + 2)? + ticks(UTIME + 3)? })
+        let user = ticks(UTIME)?;
+        Some(Self { own: user + ticks(UTIME + 1)?, user, reaped: ticks(UTIME + 2)? + ticks(UTIME + 3)? })
     }
 }
 
@@ -91,7 +94,7 @@ mod tests {
         let rest = "S 1 2 3 4 5 6 7 8 9 10 170 30 4 1 20 0 5 0 99 1000 200";
         for name in ["redis-server", "a) R 1 (b", "(", "x y z"] {
             let stat = format!("4242 ({name}) {rest}");
-            assert_eq!(ProcessTicks::parse(&stat), Some(ProcessTicks { own: 200, reaped: 5 }), "{name}");
+            assert_eq!(ProcessTicks::parse(&stat), Some(ProcessTicks { own: 200, user: 170, reaped: 5 }), "{name}");
         }
     }
 

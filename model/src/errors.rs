@@ -36,6 +36,19 @@ impl KeyPath {
         Some(Self(around.to_vec()))
     }
 
+    /// The list that it begins in, and the entry.
+    pub(crate) fn list_entry(&self) -> Option<(&str, usize)> {
+        match self.0.get(..2)? {
+            [Step::Key(list), Step::Index(at)] => Some((list, *at)),
+            _ => None,
+        }
+    }
+
+    /// Whether it begins with that key.
+    pub(crate) fn begins_with(&self, key: &str) -> bool {
+        matches!(self.0.first(), Some(Step::Key(first)) if first == key)
+    }
+
     /// The path after `by` entries were put before those of the list at `list`.
     pub(crate) fn shifted(mut self, list: &Self, by: usize) -> Self {
         if self.0.starts_with(&list.0)
@@ -69,12 +82,36 @@ impl fmt::Display for KeyPath {
 /// A place in a text, line and column counted from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Number of the file, from 0: its name is in [`WorldErrors::files`].
+    /// Number of the file, from 0: which one, [`WorldErrors::files`] says.
     pub file: usize,
     /// Line.
     pub line: usize,
     /// Column.
     pub column: usize,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// What errors call it.
+    pub name: String,
+    /// Where it was included, if it was. A file that is included twice is there twice.
+    pub included_at: Option<Place>,
+}
+
+impl SourceFile {
+    /// A file that nothing includes.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), included_at: None }
+    }
+
+    /// The same, if so many files come before the first of those that it belongs to.
+    pub(crate) fn shifted(mut self, files: usize) -> Self {
+        if let Some(place) = &mut self.included_at {
+            place.file += files;
+        }
+        self
+    }
 }
 
 /// One thing that is wrong.
@@ -97,6 +134,19 @@ impl WorldError {
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, if so many files come before the first of those that it is about.
+    pub(crate) fn shifted(mut self, files: usize) -> Self {
+        if let Some(place) = &mut self.place {
+            place.file += files;
+        }
+        self
+    }
+
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
         self
     }
 
@@ -124,8 +174,8 @@ impl fmt::Display for WorldError {
 pub struct WorldErrors {
     /// What the whole was called: a file's name, or a directory's; empty if there is none.
     pub file: String,
-    /// The names of its files.
-    pub files: Vec<String>,
+    /// Its files.
+    pub files: Vec<SourceFile>,
     /// At least one.
     pub errors: Vec<WorldError>,
 }
@@ -139,7 +189,8 @@ impl fmt::Display for WorldErrors {
             if i > 0 {
                 writeln!(f)?;
             }
-            let file = error.place.and_then(|place| self.files.get(place.file)).unwrap_or(&self.file);
+            let source = error.place.and_then(|place| self.files.get(place.file));
+            let file = source.map_or(&self.file, |source| &source.name);
             if !file.is_empty() {
                 write!(f, "{file}:")?;
                 if let Some(place) = error.place {
@@ -148,6 +199,7 @@ impl fmt::Display for WorldErrors {
                 write!(f, " ")?;
             }
             write!(f, "{error}")?;
+            self.write_inclusions(source, f)?;
         }
         match self.errors.len().saturating_sub(SHOWN) {
             0 => Ok(()),
@@ -157,6 +209,18 @@ impl fmt::Display for WorldErrors {
 }
 
 impl std::error::Error for WorldErrors {}
+
+impl WorldErrors {
+    /// The way into an included file, innermost first.
+    fn write_inclusions<'e>(&'e self, mut source: Option<&'e SourceFile>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        while let Some(place) = source.and_then(|source| source.included_at) {
+            source = self.files.get(place.file);
+            let name = source.map_or("", |source| source.name.as_str());
+            write!(f, ", included at {name}:{}", place.line)?;
+        }
+        Ok(())
+    }
+}
 
 /// "did you mean", if one of the known words is close enough.
 ///

@@ -9,7 +9,12 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::labels::{LABEL_MAX, escaped, finish_wire, push_label};
+
+mod bytes;
 mod svcb;
+
+pub(crate) use bytes::one_text;
 
 /// A record type by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +99,17 @@ impl TypeNumber {
         }
     }
 
+    /// Its mnemonic, or `TYPE257`.
+    pub(crate) fn mnemonic(self) -> String {
+        self.form().map_or_else(|| format!("TYPE{}", self.0), |form| form.0.to_owned())
+    }
+
+    /// Whether so many words stand before a name in data of this type.
+    pub(crate) fn has_name_at(self, words: usize) -> bool {
+        let fields = self.form().and_then(|form| form.2);
+        fields.and_then(|fields| fields.get(words)).is_some_and(|field| matches!(field, Name))
+    }
+
     fn form(self) -> Option<&'static Form> {
         FORMS.iter().find(|form| form.1 == self.0)
     }
@@ -102,11 +118,16 @@ impl TypeNumber {
     pub fn wire(self, value: &str) -> Result<Vec<u8>, String> {
         let words = words(value)?;
         let mut words = words.as_slice();
+        let fields = self.form().and_then(|form| form.2);
         let mut out = Vec::new();
         if words.first().is_some_and(|word| !word.quoted && word.bytes == b"#" && word.escaped) {
             out = unknown(&words[1..])?;
+            if let Some(fields) = fields
+                && bytes::check(fields, &mut out).is_none()
+            {
+                return Err(format!("these {} bytes do not have its form", out.len()));
+            }
         } else {
-            let fields = self.form().and_then(|form| form.2);
             let fields = fields.ok_or("data of this type is written `\\# LENGTH HEX` (RFC 3597)")?;
             for field in fields {
                 field.read(&mut words, &mut out)?;
@@ -220,19 +241,6 @@ fn words(text: &str) -> Result<Vec<Word>, String> {
     Ok(words)
 }
 
-fn escaped(rest: &mut impl Iterator<Item = u8>) -> Result<u8, String> {
-    let wrong = || "a backslash is followed by a character, or by three digits up to 255".to_owned();
-    let first = rest.next().ok_or_else(wrong)?;
-    if !first.is_ascii_digit() {
-        return Ok(first);
-    }
-    let digits = [Some(first), rest.next(), rest.next()];
-    let number = digits.into_iter().try_fold(0_u32, |number, digit| {
-        digit.filter(u8::is_ascii_digit).map(|digit| number * 10 + u32::from(digit - b'0'))
-    });
-    number.and_then(|number| u8::try_from(number).ok()).ok_or_else(wrong)
-}
-
 fn string(word: &Word, out: &mut Vec<u8>) -> Result<(), String> {
     let length =
         u8::try_from(word.bytes.len()).map_err(|_| "a text has at most 255 bytes; cut it in two".to_owned())?;
@@ -252,14 +260,12 @@ fn wire_name(word: &Word) -> Result<Vec<u8>, String> {
         let label = &word.bytes[from..to];
         match label.len() {
             0 => return Err(wrong("two dots stand side by side, or one at its head, or it is empty")),
-            1..=63 => wire.push(label.len() as u8),
+            1..=LABEL_MAX => push_label(&mut wire, label),
             _ => return Err(wrong("a label has at most 63 bytes")),
         }
-        wire.extend(label.iter().map(u8::to_ascii_lowercase));
         from = to + 1;
     }
-    wire.push(0);
-    if wire.len() > 255 { Err(wrong("it has more than 255 bytes")) } else { Ok(wire) }
+    finish_wire(wire).map_err(|why| wrong(&why))
 }
 
 fn unknown(words: &[Word]) -> Result<Vec<u8>, String> {

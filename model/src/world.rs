@@ -351,6 +351,9 @@ fn default_zone_ttl() -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Soa {
+    /// Name of the primary server, absolute; empty means the first of the zone's `ns`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub primary: String,
     /// Mailbox of the responsible person in DNS form; empty means `hostmaster.ORIGIN`.
     pub mail: String,
     /// Seconds.
@@ -361,11 +364,15 @@ pub struct Soa {
     pub expire: u32,
     /// TTL of negative answers, seconds.
     pub minimum: u32,
+    /// TTL of the SOA record itself, seconds; the zone's if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u32>,
 }
 
 impl Default for Soa {
     fn default() -> Self {
-        Self { mail: String::new(), refresh: 3600, retry: 600, expire: 1_209_600, minimum: 30 }
+        let (primary, mail) = (String::new(), String::new());
+        Self { primary, mail, refresh: 3600, retry: 600, expire: 1_209_600, minimum: 30, ttl: None }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::{
     ffi::OsString,
-    path::Path,
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -11,7 +13,13 @@ use anyhow::{Context, bail};
 /// Where the client libraries of other languages are tried.
 const CLIENTS: &str = "region-node/state-api/tests/clients";
 
-/// A program, and the Debian package that has it.
+/// Python modules that tests need, and the file that names their versions.
+const MODULES: &[(&str, &str)] = &[
+    ("redis", "region-node/state-api/tests/clients/requirements.txt"),
+    ("dns", "geo-dns/server/tests/clients/requirements.txt"),
+];
+
+/// A program, or a library by its place below `/usr/lib/ARCHITECTURE`, and the Debian package that has it.
 struct Tool {
     program: &'static str,
     package: &'static str,
@@ -21,6 +29,14 @@ const TOOLS: &[Tool] = &[
     Tool { program: "redis-cli", package: "redis-tools" },
     Tool { program: "redis-server", package: "redis-server" },
     Tool { program: "dig", package: "bind9-dnsutils" },
+    Tool { program: "kdig", package: "knot-dnsutils" },
+    Tool { program: "unbound", package: "unbound" },
+    Tool { program: "gdnsd", package: "gdnsd" },
+    Tool { program: "named", package: "bind9" },
+    Tool { program: "knotd", package: "knot" },
+    Tool { program: "nsd", package: "nsd" },
+    Tool { program: "pdns_server", package: "pdns-server" },
+    Tool { program: "pdns/libbindbackend.so", package: "pdns-backend-bind" },
     Tool { program: "curl", package: "curl" },
     Tool { program: "faketime", package: "faketime" },
     Tool { program: "python3", package: "python3" },
@@ -49,10 +65,12 @@ fn install_packages(packages: &[&str]) -> anyhow::Result<()> {
     }
     println!("=== tools: installing {}", packages.join(" "));
     apt(&["update", "-q"])?;
+    let _no_daemons = NoDaemons::new()?;
     apt(&[&["install", "-y", "-q", "--no-install-recommends"], packages].concat())
 }
 
-/// The client libraries that the Redis protocol is tried with: ioredis and redis-py, as their own package managers bring them.
+/// The client libraries that the Redis protocol and DNS are tried with: ioredis, redis-py and dnspython, as their own package
+/// managers bring them.
 fn clients() -> anyhow::Result<()> {
     let dir = Path::new(CLIENTS);
     if !dir.join("node_modules/ioredis").exists() {
@@ -66,10 +84,11 @@ fn clients() -> anyhow::Result<()> {
             make()?;
         }
     }
-    let has_redis = Command::new(&python).args(["-c", "import redis"]).stderr(Stdio::null()).status();
-    if !has_redis.is_ok_and(|status| status.success()) {
-        let requirements = dir.join("requirements.txt");
-        run(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(requirements))?;
+    for (module, requirements) in MODULES {
+        let import = Command::new(&python).args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status();
+        if !import.is_ok_and(|status| status.success()) {
+            run(Command::new(&python).args(["-m", "pip", "install", "-q", "-r", requirements]))?;
+        }
     }
     Ok(())
 }
@@ -81,10 +100,43 @@ pub(crate) fn path() -> anyhow::Result<OsString> {
     Ok(std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&path)))?)
 }
 
-/// Whether a program is on the path.
+/// Whether a program is on the path, or where servers lie; or a library where libraries lie.
 pub(crate) fn exists(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+    let libraries = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    let dirs = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    match program.contains('/') {
+        true => libraries.map(|dir| dir.join(program)).any(|file| file.is_file()),
+        false => dirs.map(|dir| dir.join(program)).any(|file| file.is_file()),
+    }
+}
+
+/// While it lives, packages that are installed start no daemons: name servers would take port 53. Debian asks `policy-rc.d` first;
+/// one that is there already is somebody's, and stays.
+struct NoDaemons(Option<&'static Path>);
+
+impl NoDaemons {
+    fn new() -> anyhow::Result<Self> {
+        let file = Path::new("/usr/sbin/policy-rc.d");
+        if file.exists() {
+            return Ok(Self(None));
+        }
+        // 101: it is forbidden.
+        std::fs::write(file, "#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {}", file.display()))?;
+        let guard = Self(Some(file));
+        std::fs::set_permissions(file, Permissions::from_mode(0o755))?;
+        Ok(guard)
+    }
+}
+
+impl Drop for NoDaemons {
+    fn drop(&mut self) {
+        if let Some(file) = self.0
+            && let Err(error) = std::fs::remove_file(file)
+        {
+            eprintln!("xtask: {} is to be removed by hand: {error}", file.display());
+        }
+    }
 }
 
 fn is_root() -> bool {

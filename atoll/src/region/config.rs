@@ -6,10 +6,12 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
+use dns_server::{DnsConfig, LogTo, Network, QueryLogConfig};
 use model::RegionName;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +46,9 @@ pub(crate) struct RegionConfig {
     /// How to reach the other regions. Every other region of the World has an entry.
     #[serde(default)]
     pub(crate) peers: BTreeMap<RegionName, Peer>,
+    /// How DNS is served.
+    #[serde(default, skip_serializing_if = "DnsOptions::is_empty")]
+    pub(crate) dns: DnsOptions,
     /// What probes of this region may use.
     #[serde(default, skip_serializing_if = "ChecksConfig::is_empty")]
     pub(crate) checks: ChecksConfig,
@@ -53,6 +58,60 @@ pub(crate) struct RegionConfig {
     pub(crate) locations: Vec<PathBuf>,
     /// The app to run.
     pub(crate) app: AppConfig,
+}
+
+/// How DNS is served. Where is said in [`Listen`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DnsOptions {
+    /// Threads for UDP, a socket each; as many as the machine has cores if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Networks that are told over DNS why an answer is what it is; this machine if left out, nobody if empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) explain_for: Option<Vec<Network>>,
+    /// The log of queries; none if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) query_log: Option<QueryLogOptions>,
+}
+
+/// The log of DNS queries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QueryLogOptions {
+    /// The file; the region's own log if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<PathBuf>,
+    /// One query in so many, chosen at random.
+    pub(crate) sample: NonZeroU32,
+    /// Size at which the file becomes `FILE.1` and a new one is begun, bytes.
+    #[serde(default = "default_log_bytes")]
+    pub(crate) max_bytes: u64,
+}
+
+fn default_log_bytes() -> u64 {
+    64 << 20
+}
+
+impl DnsOptions {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What the DNS server is told.
+    pub(crate) fn config(&self, listen: SocketAddr) -> DnsConfig {
+        let usual = DnsConfig::new(listen);
+        let query_log = self.query_log.as_ref().map(|log| {
+            let file = |path: &PathBuf| LogTo::File { path: path.clone(), max_bytes: log.max_bytes };
+            QueryLogConfig { to: log.path.as_ref().map_or(LogTo::Tracing, file), sample: log.sample }
+        });
+        DnsConfig {
+            threads: self.threads.unwrap_or(usual.threads),
+            explain_for: self.explain_for.clone().unwrap_or(usual.explain_for),
+            query_log,
+            ..usual
+        }
+    }
 }
 
 /// What probes may use beyond a socket.
@@ -151,7 +210,9 @@ impl RegionConfig {
             &mut config.pki.key,
         ];
         let checks = [&mut config.checks.trust, &mut config.checks.programs];
-        for path in files.into_iter().chain(checks.into_iter().flatten()).chain(&mut config.locations) {
+        let log = config.dns.query_log.as_mut().and_then(|log| log.path.as_mut());
+        let checks = checks.into_iter().flatten();
+        for path in files.into_iter().chain(checks).chain(log).chain(&mut config.locations) {
             *path = base.join(&*path);
         }
         Ok(config)
@@ -210,5 +271,34 @@ mod tests {
         let app = AppConfig::read(&file).unwrap();
         assert_eq!(app.cwd.unwrap().canonicalize().unwrap(), dir.canonicalize().unwrap());
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn dns_is_served_as_the_configuration_says() {
+        let listen = "127.0.0.1:53".parse().unwrap();
+        let read = |text: &str| toml::from_str::<DnsOptions>(text).map_err(|error| error.message().to_owned());
+        let config = read(
+            "threads = 3\nexplain_for = [\"192.0.2.0/24\"]\n[query_log]\npath = \"q.jsonl\"\nsample = 100\nmax_bytes = 5000",
+        )
+        .unwrap()
+        .config(listen);
+        assert_eq!((config.listen, config.threads.get()), (listen, 3));
+        assert_eq!(config.explain_for, ["192.0.2.0/24".parse().unwrap()]);
+        let to = LogTo::File { path: "q.jsonl".into(), max_bytes: 5000 };
+        assert_eq!(config.query_log, Some(QueryLogConfig { to, sample: NonZeroU32::new(100).unwrap() }));
+
+        let usual = read("").unwrap().config(listen);
+        assert_eq!((usual.explain_for, usual.query_log), (Network::LOOPBACK.to_vec(), None));
+        let log = read("explain_for = []\n[query_log]\nsample = 1").unwrap().config(listen);
+        assert!(log.explain_for.is_empty() && log.query_log.unwrap().to == LogTo::Tracing);
+        for (text, why) in [
+            ("threads = 0", "nonzero"),
+            ("explain_for = [\"192.0.2.1/24\"]", "this may mean 192.0.2.0/24"),
+            ("[query_log]\nsample = 0", "nonzero"),
+            ("thread = 1", "unknown field `thread`"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use plane_client::{
     Problem, ProblemKind,
     api::{DnsExplanation, DnsQuestion, path},
 };
-use steering::{ExplainAnswer, PlaceExplained, Rtype, explain};
+use steering::{ExplainAnswer, Rtype, explain};
 use tokio::sync::watch;
 
 #[derive(Clone)]
@@ -50,19 +50,6 @@ fn problem(kind: ProblemKind, message: &str) -> Response {
     (kind.status(), Json(Problem::new(kind, message))).into_response()
 }
 
-/// Where the client is taken to be, and who says so.
-fn place(place: &PlaceExplained) -> String {
-    let subdivision =
-        place.country.iter().zip(&place.subdivision).map(|(country, part)| format!("{country}-{part}")).next();
-    let ground = [place.city.clone(), subdivision.or_else(|| place.country.clone())].into_iter().flatten();
-    let lists = place.lists.iter().map(|list| format!("list {list}"));
-    let known: Vec<String> = ground.chain(place.asn.map(|asn| format!("AS{asn}"))).chain(lists).collect();
-    if known.is_empty() || place.latitude.is_none() {
-        return known.into_iter().chain([place.reason.clone()]).collect::<Vec<_>>().join(", ");
-    }
-    format!("{}, by {}", known.join(", "), place.reason)
-}
-
 /// Location files that cannot be used as they are: what they would say of the client is missing, or old.
 fn spoilt(status: &LocationStatus) -> Vec<String> {
     let line = |file: &dns_server::locations::FileStatus| {
@@ -73,16 +60,7 @@ fn spoilt(status: &LocationStatus) -> Vec<String> {
 }
 
 fn in_words(region: RegionName, plan: model::PlanId, told: &ExplainAnswer, spoilt: Vec<String>) -> DnsExplanation {
-    let mut steps = vec![format!("{} {} is {}", told.name, told.rtype, told.matched)];
-    steps.extend(told.aliases.iter().map(|alias| format!("alias {alias}")));
-    steps.push(format!("client {}: {}", told.client, place(&told.place)));
+    let mut steps = told.steps();
     steps.extend(spoilt);
-    if let Some(steering) = &told.steering {
-        steps.extend(steering.lines());
-    }
-    if let Some(ttl) = &told.ttl {
-        steps.push(format!("ttl {}: {}", ttl.value, ttl.reason));
-    }
-    steps.push(format!("scope /{}: {}", told.scope.value, told.scope.reason));
     DnsExplanation { region, plan: Some(plan), rcode: told.rcode.into(), answer: told.answers.clone(), steps }
 }

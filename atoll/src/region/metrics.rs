@@ -7,14 +7,13 @@ use std::{
 };
 
 use dns_server::{
-    DnsHandle,
+    DnsCounters, DnsHandle, LATENCY_BOUNDS_US,
     locations::{FileStatus, InForce, Locations},
     views::ViewPublisher,
 };
 use plane_follower::FollowerHandle;
 use plane_server::PlaneHandle;
 use region_node::MoreMetrics;
-use steering::Transport;
 
 /// What the DNS server answered so far.
 pub(super) fn of_dns(dns: &Arc<DnsHandle>) -> MoreMetrics {
@@ -24,7 +23,7 @@ pub(super) fn of_dns(dns: &Arc<DnsHandle>) -> MoreMetrics {
         let Some(counters) = dns.upgrade().map(|dns| dns.counters()) else { return };
         head(text, "atoll_dns_answers_total", "counter", "DNS answers.");
         for ((transport, rcode), count) in &counters.answers {
-            let (transport, rcode) = (name(*transport), rcode.as_str());
+            let (transport, rcode) = (transport.as_str(), rcode.as_str());
             let _ = writeln!(text, "atoll_dns_answers_total{{transport=\"{transport}\",rcode=\"{rcode}\"}} {count}");
         }
         head(text, "atoll_dns_zone_answers_total", "counter", "DNS answers by zone.");
@@ -37,7 +36,54 @@ pub(super) fn of_dns(dns: &Arc<DnsHandle>) -> MoreMetrics {
         }
         head(text, "atoll_dns_truncated_total", "counter", "DNS answers that did not fit UDP.");
         let _ = writeln!(text, "atoll_dns_truncated_total {}", counters.truncated);
+        dns_latency(text, &counters);
+        dns_losses(text, &counters);
     })
+}
+
+fn dns_latency(text: &mut String, counters: &DnsCounters) {
+    head(
+        text,
+        "atoll_dns_latency_seconds",
+        "histogram",
+        "From when a batch of DNS queries was read to when its answers were sent.",
+    );
+    for (transport, latency) in &counters.latency {
+        let transport = transport.as_str();
+        let mut so_far = 0;
+        for (bound, count) in LATENCY_BOUNDS_US.iter().zip(latency.buckets) {
+            so_far += count;
+            let le = *bound as f64 / 1e6;
+            let _ =
+                writeln!(text, "atoll_dns_latency_seconds_bucket{{transport=\"{transport}\",le=\"{le}\"}} {so_far}");
+        }
+        let (count, sum) = (latency.count(), latency.sum_us as f64 / 1e6);
+        let _ = writeln!(text, "atoll_dns_latency_seconds_bucket{{transport=\"{transport}\",le=\"+Inf\"}} {count}");
+        let _ = writeln!(text, "atoll_dns_latency_seconds_sum{{transport=\"{transport}\"}} {sum}");
+        let _ = writeln!(text, "atoll_dns_latency_seconds_count{{transport=\"{transport}\"}} {count}");
+    }
+}
+
+/// What got no answer, or none that arrived.
+fn dns_losses(text: &mut String, counters: &DnsCounters) {
+    for (name, help, count) in [
+        ("silent", "Packets that are no queries and got no answer.", counters.silent),
+        ("connections", "DNS connections over TCP.", counters.connections),
+        (
+            "connections_refused",
+            "DNS connections closed at once, since there were too many.",
+            counters.connections_refused,
+        ),
+        ("receive_errors", "Failures to receive or to accept.", counters.receive_errors),
+        ("send_errors", "DNS answers that the system would not send.", counters.send_errors),
+        ("send_dropped", "DNS answers dropped, since the socket had no room in time.", counters.send_dropped),
+        ("query_log_dropped", "Lines of the query log dropped, since it did not keep up.", counters.log_dropped),
+        ("query_log_errors", "Lines of the query log that could not be written.", counters.log_errors),
+    ] {
+        let name = format!("atoll_dns_{name}_total");
+        head(text, &name, "counter", help);
+        let _ = writeln!(text, "{name} {count}");
+    }
 }
 
 /// Which Plan DNS answers from.
@@ -48,6 +94,10 @@ pub(super) fn of_views(publisher: &ViewPublisher) -> MoreMetrics {
         let version = status.plan.map_or(0, |plan| plan.version);
         head(text, "atoll_dns_plan_version", "gauge", "Version of the Plan that DNS answers from.");
         let _ = writeln!(text, "atoll_dns_plan_version {version}");
+        if let Some(since) = status.since {
+            head(text, "atoll_dns_view_age_seconds", "gauge", "Since the View that DNS answers from was made.");
+            let _ = writeln!(text, "atoll_dns_view_age_seconds {:.3}", since.elapsed().as_secs_f64());
+        }
         head(
             text,
             "atoll_dns_plan_refused",
@@ -155,13 +205,6 @@ pub(super) fn of_plane(plane: &Arc<OnceLock<Weak<PlaneHandle>>>) -> MoreMetrics 
                 writeln!(text, "atoll_plane_capacity_left_ratio{{region=\"{region}\"}} {}", f64::from(percent) / 100.0);
         }
     })
-}
-
-fn name(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
-    }
 }
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {

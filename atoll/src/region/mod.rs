@@ -26,7 +26,7 @@ use std::{
 
 use anyhow::Context;
 use dns_server::{
-    DnsConfig, DnsHandle, Views,
+    DnsHandle, Views,
     locations::{LOOK_EVERY, Locations, watch_files},
     views::{Publishing, ViewPublisher, publish},
 };
@@ -46,11 +46,7 @@ use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::config::RegionConfig;
-use crate::{
-    cli::RegionArgs,
-    exit::{Exit, Misuse},
-    output,
-};
+use crate::{cli::RegionArgs, exit::Exit, output, verbs::world_files};
 
 /// Workers of the app get the first free ports from here on.
 const WORKER_PORTS: u16 = 9800;
@@ -149,7 +145,7 @@ impl Region {
         let locations = watch_files(config.locations.clone(), LOOK_EVERY);
         let publishing = Publishing { geo: locations.geo(), ..Publishing::new(config.region.clone()) };
         let publisher = publish(publishing, plans.clone(), demoted, views.clone());
-        let dns = Arc::new(dns_server::start(DnsConfig::new(config.listen.dns), views.clone(), heard(&follower))?);
+        let dns = Arc::new(dns_server::start(config.dns.config(config.listen.dns), views.clone(), heard(&follower))?);
 
         let store = state::open(&config, own_id(&world, &config)?, fetch_state).await?;
         let member = Arc::new(OnceLock::new());
@@ -211,12 +207,8 @@ fn identity(config: &RegionConfig) -> anyhow::Result<pki::Identity> {
 
 /// The World of the configuration, which founds a plane that has none. A broken file stops nobody who has a Plan already.
 fn founding_world(file: &Path) -> anyhow::Result<Option<World>> {
-    let name = file.display().to_string();
     let Ok(text) = fs::read_to_string(file) else { return Ok(None) };
-    match World::parse(&text, &name) {
-        Ok(world) => Ok(Some(world)),
-        Err(errors) => Err(Misuse(errors.to_string()).into()),
-    }
+    Ok(Some(world_files::parse(file, &text)?))
 }
 
 /// The newest World this region knows: that of its last Plan, else the founding one.

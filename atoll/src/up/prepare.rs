@@ -9,6 +9,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
+    num::NonZeroUsize,
     os::fd::AsFd,
     path::{Path, PathBuf},
 };
@@ -20,7 +21,8 @@ use super::{layout::Layout, ports, wan};
 use crate::{
     cli::UpArgs,
     exit::Misuse,
-    region::config::{AppConfig, PkiFiles, RegionConfig},
+    region::config::{AppConfig, DnsOptions, PkiFiles, RegionConfig},
+    verbs::world_files,
 };
 
 /// A data directory that is ready to be run, and the lock that keeps a second parent out.
@@ -79,6 +81,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
             round_trip_ms,
             // All regions share this machine: one thread each keeps them from waking one another's cores for nothing.
             threads: Some(1),
+            dns: DnsOptions { threads: Some(NonZeroUsize::MIN), ..DnsOptions::default() },
             max_memory_bytes: None,
             checks: Default::default(),
             pki: PkiFiles { ca: ca.ca_pem_path(), cert: issued.cert, key: issued.key },
@@ -128,7 +131,7 @@ fn world_text(file: &Path, args: &UpArgs) -> anyhow::Result<(String, bool)> {
 }
 
 fn read_world(text: &str, file: &Path, args: &UpArgs) -> Result<World, Misuse> {
-    let world = World::parse(text, &file.to_string_lossy()).map_err(|errors| Misuse(errors.to_string()))?;
+    let world = world_files::parse(file, text)?;
     if args.regions.is_some_and(|regions| regions != world.regions.len()) {
         return Err(Misuse(format!(
             "{} is a world of {} regions; drop --regions, or choose another directory with --data",

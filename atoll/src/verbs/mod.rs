@@ -17,3 +17,4 @@ pub(crate) mod status;
 pub(crate) mod what_if;
 pub(crate) mod world;
 pub(crate) mod world_files;
+pub(crate) mod zone;

@@ -1,12 +1,14 @@
-//! A World from a file, or from all `*.toml` of a directory. Bounded before it is read: what is too large is refused by its size.
+//! A World from a file, or from all `*.toml` of a directory, with the master files of its zones. Bounded before it is read: what is
+//! too large is refused by its size.
 
 use std::{
+    cell::Cell,
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
 };
 
-use model::World;
+use model::{LoadedFile, World, ZoneFile, ZoneFileLimits};
 
 use crate::exit::Misuse;
 
@@ -16,15 +18,59 @@ const FILES_MAX: usize = 256;
 /// Reads and validates a World. Errors are the caller's: a file that is not there, or what is wrong in it, line by line.
 pub(crate) fn read(path: &Path) -> anyhow::Result<World> {
     let files = files_of(path)?;
-    let mut left = World::TEXT_MAX as u64;
+    let disk = Disk::default();
     let mut texts = Vec::with_capacity(files.len());
     for file in files {
-        let text = read_one(&file, left)?;
-        left = left.saturating_sub(text.len() as u64);
+        let text = disk.read(&file)?;
         texts.push((file.display().to_string(), text));
     }
     let parts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    World::parse_files(&path.display().to_string(), &parts).map_err(|errors| Misuse(errors.to_string()).into())
+    let world = World::parse_files(&path.display().to_string(), &parts, Some(&|from, name| disk.load(from, name)));
+    world.map_err(|errors| Misuse(errors.to_string()).into())
+}
+
+/// The same for a file whose text was read, or made, already.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<World, Misuse> {
+    let (name, disk) = (path.display().to_string(), Disk::default());
+    let world = World::parse_files(&name, &[(&name, text)], Some(&|from, name| disk.load(from, name)));
+    world.map_err(|errors| Misuse(errors.to_string()))
+}
+
+/// Reads a zone from a master file, and validates it as far as that can be done without a World around it.
+pub(crate) fn read_zone(path: &Path, origin: Option<&str>) -> Result<ZoneFile, Misuse> {
+    let (name, disk) = (path.display().to_string(), Disk::default());
+    let text = disk.read(path)?;
+    let load = |from: &str, name: &str| disk.load(from, name);
+    let read = ZoneFile::read(origin, (&name, &text), ZoneFileLimits::default(), &load);
+    let read = read.map_err(|errors| Misuse(errors.to_string()))?;
+    read.check().map_err(|errors| Misuse(errors.to_string()))?;
+    Ok(read)
+}
+
+/// Files, as long as all of them together have no more bytes than a World may.
+struct Disk {
+    left: Cell<u64>,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { left: Cell::new(World::TEXT_MAX as u64) }
+    }
+}
+
+impl Disk {
+    fn read(&self, file: &Path) -> Result<String, Misuse> {
+        let text = read_one(file, self.left.get())?;
+        self.left.set(self.left.get().saturating_sub(text.len() as u64));
+        Ok(text)
+    }
+
+    /// A file that another one names, from the folder of that one.
+    fn load(&self, from: &str, name: &str) -> Result<LoadedFile, String> {
+        let file = Path::new(from).parent().unwrap_or(Path::new("")).join(name);
+        let text = self.read(&file).map_err(|error| error.to_string())?;
+        Ok(LoadedFile { name: file.display().to_string(), text })
+    }
 }
 
 /// The file itself, or the directory's files in the order of their names. Hidden ones are some editor's, not the World's.
@@ -104,6 +150,36 @@ mod tests {
             said.contains("c.toml:1:8: name: this is said already in") && said.contains("a-regions.toml:4"),
             "{said}"
         );
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn zones_are_read_from_the_folder_of_what_names_them() {
+        let dir = scratch("zones");
+        fs::create_dir_all(dir.join("zones/parts")).unwrap();
+        let zone = "[[zone]]\norigin = \"example.test\"\nfile = \"zones/example.zone\"\n";
+        fs::write(dir.join("world.toml"), World::default_toml(3, 0) + zone).unwrap();
+        let head = "$TTL 300\n@ SOA ns.else. mail 1 3600 600 86400 30\n@ NS ns.else.\n";
+        fs::write(dir.join("zones/example.zone"), format!("{head}$INCLUDE parts/hosts sub\n")).unwrap();
+        fs::write(dir.join("zones/parts/hosts"), "www A 192.0.2.1\n").unwrap();
+        let world = read(&dir.join("world.toml")).unwrap();
+        assert_eq!(world.zones[1].records[0].name, "www.sub");
+        assert_eq!(
+            parse(&dir.join("world.toml"), &fs::read_to_string(dir.join("world.toml")).unwrap()).unwrap(),
+            world
+        );
+        let read = read_zone(&dir.join("zones/example.zone"), Some("example.test.")).unwrap();
+        assert_eq!(read.zone, world.zones[1]);
+
+        fs::write(dir.join("zones/parts/hosts"), "www A here\n").unwrap();
+        let said = error(&dir.join("world.toml"));
+        assert!(said.contains("zones/parts/hosts:1:7: ") && said.contains(", included at "), "{said}");
+        fs::remove_file(dir.join("zones/parts/hosts")).unwrap();
+        let said = error(&dir.join("world.toml"));
+        assert!(said.contains("example.zone:4:10: ") && said.contains("parts/hosts: cannot be read"), "{said}");
+        let large = File::create(dir.join("zones/parts/hosts")).unwrap();
+        large.set_len(50 << 20).unwrap();
+        assert!(error(&dir.join("world.toml")).contains("too large, and not read"));
         fs::remove_dir_all(dir).unwrap();
     }
 

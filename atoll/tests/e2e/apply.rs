@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::world::{SOON, Scratch, Up, free_net, text, until};
+use crate::{
+    clients::dig,
+    world::{SOON, Scratch, Up, free_net, text, until},
+};
 
 #[test]
 fn a_world_is_changed_from_a_directory_and_rolled_back_after_a_restart() {
@@ -60,4 +63,17 @@ fn a_world_is_changed_from_a_directory_and_rolled_back_after_a_restart() {
         up.json(&["plan", "show"])["world"]["zone"][0]["steered"][0]["ttl"]["max"] == 30
     });
     assert_eq!(up.atoll(&["apply", old.to_str().unwrap()]).status.code(), Some(0), "it is as the file says");
+
+    // A zone more, from a master file that lies beside the world file.
+    let zone = "\n[[zone]]\norigin = \"files.test\"\nfile = \"files.zone\"\n";
+    fs::write(scratch.0.join("with-zone.toml"), whole + zone).unwrap();
+    let head = "$TTL 60\n@ SOA ns.elsewhere.test. mail 1 3600 600 86400 30\n@ NS ns.elsewhere.test.\n";
+    fs::write(scratch.0.join("files.zone"), format!("{head}www A 192.0.2.300\n")).unwrap();
+    let with_zone = scratch.0.join("with-zone.toml");
+    let wrong = up.atoll(&["apply", with_zone.to_str().unwrap(), "--yes"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("files.zone:4:7: "), "{}", text(&wrong.stderr));
+    fs::write(scratch.0.join("files.zone"), format!("{head}www A 192.0.2.30\n")).unwrap();
+    up.ok(&["apply", with_zone.to_str().unwrap(), "--yes"]);
+    until("the zone's names are answered", SOON, || dig(up.regions[0].dns, &["www.files.test"]) == ["192.0.2.30"]);
 }

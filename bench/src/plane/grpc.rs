@@ -1,4 +1,4 @@
-//! As much of gRPC and of etcd's messages as a put and a watch take: HTTP/2 without TLS, and protobuf by hand.
+//! As much of gRPC and of etcd's messages as a put and a watch take: HTTP/2 over mutual TLS, and protobuf by hand.
 //!
 //! etcd's HTTP gateway would add a second server and JSON to each of its answers; this speaks to etcd as its own client does.
 //!
@@ -20,7 +20,9 @@ use http_body_util::{
 };
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use pki::{Identity, region_server_name};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 type Body = Channel<Bytes, Infallible>;
 
@@ -41,10 +43,13 @@ pub(super) struct Watch {
 }
 
 impl Etcd {
-    pub(super) async fn connect(addr: SocketAddr) -> anyhow::Result<Self> {
+    /// Connects to the member whose certificate carries this name.
+    pub(super) async fn connect(addr: SocketAddr, name: &str, own: &Identity) -> anyhow::Result<Self> {
         let tcp = TcpStream::connect(addr).await.with_context(|| format!("cannot connect to etcd at {addr}"))?;
         tcp.set_nodelay(true)?;
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await?;
+        let connector = TlsConnector::from(own.client_config(&[b"h2"])?);
+        let tls = connector.connect(region_server_name(name), tcp).await.context("etcd's handshake")?;
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await?;
         // It ends with the last sender; its calls learn how.
         tokio::spawn(connection);
         Ok(Self { addr, sender })
@@ -76,7 +81,7 @@ impl Etcd {
     ) -> anyhow::Result<(Sender<Bytes, Infallible>, impl Future<Output = hyper::Result<Response<Incoming>>> + use<>)>
     {
         let (mut request, body) = Channel::new(1);
-        let post = Request::post(format!("http://{}{path}", self.addr));
+        let post = Request::post(format!("https://{}{path}", self.addr));
         let post = post.header("content-type", "application/grpc").header("te", "trailers").body(body)?;
         let mut sender = self.sender.clone();
         sender.ready().await?;

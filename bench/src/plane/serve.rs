@@ -12,6 +12,12 @@ use clap::Args;
 use model::{RegionName, World};
 use pki::Identity;
 use plane_server::{Member, PlaneConfig, RaftTiming};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// What a member is told at its start.
 #[derive(Debug, Args)]
@@ -44,8 +50,16 @@ fn member(text: &str) -> Result<(RegionName, SocketAddr), String> {
     Ok((name.parse().map_err(|e| format!("{e}"))?, addr.parse().map_err(|e| format!("`{addr}`: {e}"))?))
 }
 
+/// Lines as a region writes them, to nowhere: what is not worth a line must cost what it costs in a region.
+fn log() {
+    let levels = Targets::new().with_default(LevelFilter::INFO).with_target("openraft", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::sink);
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
+}
+
 /// Serves until stdin ends, so that no member outlives its bench. The first line on stdout says that it listens.
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    log();
     let text = std::fs::read_to_string(&args.world).context("reading the World")?;
     let world = World::parse(&text, "world.toml").context("the World")?;
     drop(text);

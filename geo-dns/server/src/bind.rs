@@ -12,10 +12,14 @@ use steering::Transport;
 /// How many ports are tried for one that is free for both UDP and TCP, when any will do.
 const ANY_PORT_TRIES: usize = 16;
 
-/// How long the UDP thread sleeps at most before it looks whether it is to stop.
+/// How long a UDP thread sleeps at most before it looks whether it is to stop.
 pub(crate) const UDP_WAKE: Duration = Duration::from_millis(250);
 
-/// Bursts that the kernel may hold while the thread answers; best effort, the system's own limit is what counts.
+/// How long a UDP thread waits at most for room to send in; then the answer is dropped, and the client asks again.
+const UDP_SEND_WITHIN: Duration = Duration::from_millis(20);
+
+/// Bursts that the kernel may hold for each socket while its thread answers, bytes: some 1 300 small queries, of which each takes
+/// 768 of it. Best effort: `net.core.rmem_max`, 208 KiB unless it was raised, is what counts.
 const UDP_BUFFER: usize = 1 << 20;
 
 /// Why a DNS address cannot be served.
@@ -59,42 +63,63 @@ impl BindError {
 
 pub(crate) struct Sockets {
     pub(crate) local_addr: SocketAddr,
-    pub(crate) udp: UdpSocket,
+    /// One for each thread, all at one address.
+    pub(crate) udp: Vec<UdpSocket>,
     pub(crate) tcp: tokio::net::TcpListener,
 }
 
-/// Binds UDP and TCP to one address and port.
-pub(crate) fn bind(listen: SocketAddr) -> Result<Sockets, BindError> {
+/// Binds TCP and so many UDP sockets to one address and port.
+pub(crate) fn bind(listen: SocketAddr, threads: usize) -> Result<Sockets, BindError> {
     let mut tries = if listen.port() == 0 { ANY_PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
-        match bind_both(listen) {
+        match bind_both(listen, threads) {
             Err(error) if tries > 0 && error.source.kind() == io::ErrorKind::AddrInUse => {}
             result => return result,
         }
     }
 }
 
-fn bind_both(listen: SocketAddr) -> Result<Sockets, BindError> {
+fn bind_both(listen: SocketAddr, threads: usize) -> Result<Sockets, BindError> {
     let fail_udp = |e| BindError::new(listen, Transport::Udp, e);
-    let udp = bind_udp(listen).map_err(fail_udp)?;
-    let local_addr = udp.local_addr().map_err(fail_udp)?;
+    let (local_addr, udp) = bind_udp(listen, threads).map_err(fail_udp)?;
     let tcp = bind_tcp(local_addr)
         .and_then(tokio::net::TcpListener::from_std)
         .map_err(|e| BindError::new(local_addr, Transport::Tcp, e))?;
     Ok(Sockets { local_addr, udp, tcp })
 }
 
-/// Without SO_REUSEADDR: for UDP it would let a second server take over the address without an error on either side.
-fn bind_udp(addr: SocketAddr) -> io::Result<UdpSocket> {
+/// The kernel spreads clients over the sockets by their addresses.
+///
+/// The first one is bound without SO_REUSEADDR and SO_REUSEPORT: either would let a second server take over the address without an
+/// error on either side. Once it has the address it lets the others in, which only processes of the same user could join.
+fn bind_udp(listen: SocketAddr, threads: usize) -> io::Result<(SocketAddr, Vec<UdpSocket>)> {
+    let first = udp_socket(listen)?;
+    first.bind(&listen.into())?;
+    let mut sockets = vec![UdpSocket::from(first)];
+    let addr = sockets[0].local_addr()?;
+    if threads > 1 {
+        socket2::SockRef::from(&sockets[0]).set_reuse_port(true)?;
+    }
+    for _ in 1..threads {
+        let socket = udp_socket(addr)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&addr.into())?;
+        sockets.push(socket.into());
+    }
+    Ok((addr, sockets))
+}
+
+fn udp_socket(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     let _ = socket.set_recv_buffer_size(UDP_BUFFER);
-    socket.bind(&addr.into())?;
+    let _ = socket.set_send_buffer_size(UDP_BUFFER);
     socket.set_read_timeout(Some(UDP_WAKE))?;
-    Ok(socket.into())
+    socket.set_write_timeout(Some(UDP_SEND_WITHIN))?;
+    Ok(socket)
 }
 
 /// With SO_REUSEADDR: a server that starts again is not held up by connections of the one before.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Plan ───────┐
-//! demoted ────┼─ views::publish ─▸ Views (one pointer) ─┬─ udp: a thread, receive → answer → send
+//! demoted ────┼─ views::publish ─▸ Views (one pointer) ─┬─ udp: threads, a batch: receive → answer → send
 //! locations ──┘                                         └─ tcp: a task per connection, bounded in number, in bytes and in time
 //! ```
 //!
@@ -10,22 +10,43 @@
 //! Before there is a View every name is refused, so that resolvers go on to a server that has one.
 
 mod admission;
+mod answerer;
 mod bind;
 mod counters;
 mod draw;
+mod latency;
 pub mod locations;
+mod log;
+mod networks;
 mod tcp;
 mod udp;
 pub mod views;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
-use steering::{Outcome, Transport, View, answer, refuse};
-use tokio::task::JoinHandle;
+use steering::{Transport, View};
+use tokio::{task::JoinHandle, time::interval};
 
-pub use bind::BindError;
-pub use counters::DnsCounters;
+use self::answerer::{Answerer, Book};
+pub use self::{
+    bind::BindError,
+    counters::DnsCounters,
+    latency::{LATENCY_BOUNDS_US, Latency},
+    log::{LogTo, QueryLogConfig},
+    networks::Network,
+};
+
+/// How often counts under the numbers of earlier Views are summed up.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 /// The View in force, shared between who publishes it and the sockets.
 pub type Views = Arc<ArcSwapOption<View>>;
@@ -34,17 +55,23 @@ pub type Views = Arc<ArcSwapOption<View>>;
 pub type Heard = Arc<dyn Fn() -> Option<Duration> + Send + Sync>;
 
 /// Where and within what bounds to serve.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct DnsConfig {
-    /// Address for UDP and TCP. Name one address, not the wildcard: then every answer comes from the address that was asked.
-    /// Port 0 picks one port for both.
+    /// Address for UDP and TCP. Port 0 picks one port for both.
     pub listen: SocketAddr,
+    /// Threads for UDP, each with a socket of its own.
+    pub threads: NonZeroUsize,
     /// Bounds of TCP.
     pub tcp: TcpLimits,
+    /// Who may ask over DNS why an answer is what it is. UDP sources can be forged: what is listed here is what a forger could have
+    /// explanations sent to.
+    pub explain_for: Vec<Network>,
+    /// The log of queries, if there is to be one.
+    pub query_log: Option<QueryLogConfig>,
 }
 
 /// Bounds of TCP. Whoever is over them is closed at once, not queued.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpLimits {
     /// Connections in all.
     pub connections: usize,
@@ -61,10 +88,32 @@ impl Default for TcpLimits {
 }
 
 impl DnsConfig {
-    /// Serves on that address within the usual bounds.
+    /// Serves on that address within the usual bounds: a thread for each core, explanations for this machine, no query log.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, tcp: TcpLimits::default() }
+        Self {
+            listen,
+            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            tcp: TcpLimits::default(),
+            explain_for: Network::LOOPBACK.into(),
+            query_log: None,
+        }
     }
+}
+
+/// Why there is no DNS server.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be served.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The query log cannot be opened.
+    #[error("cannot write the DNS query log to {path}: {source}; make its directory, or leave the query log out", path = path.display())]
+    Log {
+        /// Where it should go.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
 }
 
 /// A running DNS server. Dropping it stops it.
@@ -74,21 +123,47 @@ pub struct DnsHandle {
     counters: Arc<counters::Shared>,
     udp: udp::Server,
     tcp: JoinHandle<()>,
+    tidy: JoinHandle<()>,
+    log: Option<log::QueryLog>,
+    log_writer: Option<thread::JoinHandle<()>>,
 }
 
-/// Binds both sockets and begins to answer. To be called inside a tokio runtime.
-pub fn start(config: DnsConfig, views: Views, heard: Heard) -> Result<DnsHandle, BindError> {
-    let sockets = bind::bind(config.listen)?;
+/// Binds the sockets and begins to answer. To be called inside a tokio runtime.
+pub fn start(config: DnsConfig, views: Views, heard: Heard) -> Result<DnsHandle, StartError> {
+    let sockets = bind::bind(config.listen, config.threads.get())?;
+    let (log, log_writer) = config.query_log.as_ref().map(open_log).transpose()?.unzip();
     let counters = Arc::new(counters::Shared::default());
-    let answerer = Answerer { views, heard, counters: counters.clone() };
-    let udp = udp::Server::start(sockets.udp, answerer.clone())
+    let answerer = Arc::new(Answerer {
+        views,
+        heard,
+        counters: counters.clone(),
+        explain_for: config.explain_for,
+        idle_100ms: u16::try_from(config.tcp.idle.as_millis() / 100).unwrap_or(u16::MAX),
+        log: log.clone(),
+    });
+    let udp = udp::Server::start(sockets.udp, config.listen.ip().is_unspecified(), &answerer)
         .map_err(|source| BindError::new(sockets.local_addr, Transport::Udp, source))?;
     let tcp = tokio::spawn(tcp::accept(sockets.tcp, config.tcp, answerer));
-    if config.listen.ip().is_unspecified() {
-        tracing::warn!(listen = %config.listen, "on a machine with several addresses, answers may come from another one \
-             than was asked; name the address to listen on");
+    let tidy = tokio::spawn(tidy(counters.clone()));
+    Ok(DnsHandle { local_addr: sockets.local_addr, counters, udp, tcp, tidy, log, log_writer })
+}
+
+fn open_log(config: &QueryLogConfig) -> Result<(log::QueryLog, thread::JoinHandle<()>), StartError> {
+    log::QueryLog::start(config).map_err(|source| {
+        let path = match &config.to {
+            LogTo::File { path, .. } => path.clone(),
+            LogTo::Tracing => PathBuf::from("the log"),
+        };
+        StartError::Log { path, source }
+    })
+}
+
+async fn tidy(counters: Arc<counters::Shared>) {
+    let mut tick = interval(TIDY_EVERY);
+    loop {
+        tick.tick().await;
+        counters.tidy();
     }
-    Ok(DnsHandle { local_addr: sockets.local_addr, counters, udp, tcp })
 }
 
 impl DnsHandle {
@@ -99,41 +174,31 @@ impl DnsHandle {
 
     /// What was answered since the start.
     pub fn counters(&self) -> DnsCounters {
-        self.counters.snapshot()
+        let stats = self.log.as_ref().map(log::QueryLog::stats);
+        DnsCounters {
+            log_dropped: stats.map_or(0, |stats| stats.dropped.load(Relaxed)),
+            log_errors: stats.map_or(0, |stats| stats.failed.load(Relaxed)),
+            ..self.counters.snapshot()
+        }
     }
 
-    /// Stops. Queries that have been read are answered; TCP connections are closed.
+    /// Stops. Queries that have been read are answered; TCP connections are closed; the query log is written to its end.
     pub async fn shutdown(mut self) {
         self.tcp.abort();
+        self.tidy.abort();
         // A cancelled accept loop takes its connections with it; that it was cancelled is no news.
         let _ = (&mut self.tcp).await;
         self.udp.stop().await;
+        self.log = None;
+        if let Some(writer) = self.log_writer.take() {
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
     }
 }
 
 impl Drop for DnsHandle {
     fn drop(&mut self) {
         self.tcp.abort();
-    }
-}
-
-/// What both transports do with a packet.
-#[derive(Clone)]
-struct Answerer {
-    views: Views,
-    heard: Heard,
-    counters: Arc<counters::Shared>,
-}
-
-impl Answerer {
-    /// Answers into `out` and counts; says whether there is anything to send.
-    fn answer(&self, query: &[u8], from: SocketAddr, transport: Transport, out: &mut Vec<u8>) -> bool {
-        let view = self.views.load();
-        let outcome: Outcome<'_> = match view.as_deref() {
-            Some(view) => answer(view, query, from.ip(), transport, &*self.heard, draw::next(), out),
-            None => refuse(query, transport, out),
-        };
-        self.counters.count(transport, &outcome);
-        outcome.rcode.is_some()
+        self.tidy.abort();
     }
 }

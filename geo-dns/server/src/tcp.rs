@@ -1,6 +1,11 @@
 //! TCP: queries and answers with a length before each, any number on a connection, answered in the order they came.
 
-use std::{io, net::SocketAddr, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 use steering::Transport;
 use tokio::{
@@ -10,7 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{Answerer, TcpLimits, admission::Admission};
+use crate::{Answerer, Book, TcpLimits, admission::Admission};
 
 /// Longest query; see `udp.rs`. Who announces more is closed.
 const QUERY_MAX: usize = 4096;
@@ -22,7 +27,8 @@ const OUTBOX: usize = 32 * 1024;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts for ever. No error ends it: each is one connection's, or passes. Cancelling it closes all connections.
-pub(crate) async fn accept(listener: TcpListener, limits: TcpLimits, answerer: Answerer) {
+pub(crate) async fn accept(listener: TcpListener, limits: TcpLimits, answerer: Arc<Answerer>) {
+    let desk = Arc::new(Desk { book: Mutex::new(answerer.book(Transport::Tcp)), answerer });
     let admission = Admission::new(limits.connections, limits.per_source);
     let mut connections = JoinSet::new();
     loop {
@@ -31,16 +37,16 @@ pub(crate) async fn accept(listener: TcpListener, limits: TcpLimits, answerer: A
             // Forgets who has ended, so that the set is as large as there are connections.
             Some(_) = connections.join_next() => continue,
         };
-        let counters = &answerer.counters;
+        let counters = &desk.answerer.counters;
         match accepted {
             Ok((stream, from)) => match admission.admit(from.ip()) {
                 Some(permit) => {
                     counters.connections.fetch_add(1, Relaxed);
-                    let answerer = answerer.clone();
+                    let desk = desk.clone();
                     connections.spawn(async move {
                         let _permit = permit;
                         // How a connection ended is the client's affair; what was answered has been counted.
-                        let _ = serve(stream, from, limits.idle, &answerer).await;
+                        let _ = serve(stream, from, limits.idle, &desk).await;
                     });
                 }
                 None => _ = counters.connections_refused.fetch_add(1, Relaxed),
@@ -62,17 +68,41 @@ fn is_one_connections(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
+/// What all connections answer with. What is written down of an answer is written by one at a time.
+struct Desk {
+    answerer: Arc<Answerer>,
+    book: Mutex<Book>,
+}
+
+impl Desk {
+    /// Answers into `out`; says whether there is anything to send.
+    fn answer(&self, query: &[u8], from: SocketAddr, read: Instant, out: &mut Vec<u8>) -> bool {
+        let view = self.answerer.views.load();
+        let outcome = self.answerer.answer(view.as_deref(), query, from.ip(), Transport::Tcp, out);
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.turn_to(view.as_deref());
+        book.note(&outcome, (query, from.ip()), out.len(), read);
+        outcome.rcode.is_some()
+    }
+
+    fn took(&self, queries: u64, time: Duration) {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).took(queries, time);
+    }
+}
+
 /// Serves one connection until the client ends it, is too slow, or sends what is no query.
-async fn serve(mut stream: TcpStream, from: SocketAddr, idle: Duration, answerer: &Answerer) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, from: SocketAddr, idle: Duration, desk: &Desk) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut inbox = Inbox::default();
     let (mut answer, mut outbox) = (Vec::new(), Vec::new());
     loop {
         timeout(idle, inbox.fill(&mut stream)).await??;
+        let (read, mut queries) = (Instant::now(), 0);
         while let Some(query) = inbox.next_query() {
-            if !answerer.answer(query, from, Transport::Tcp, &mut answer) {
+            if !desk.answer(query, from, read, &mut answer) {
                 return Ok(());
             }
+            queries += 1;
             outbox.extend((answer.len() as u16).to_be_bytes());
             outbox.extend(&answer);
             if outbox.len() >= OUTBOX {
@@ -80,6 +110,7 @@ async fn serve(mut stream: TcpStream, from: SocketAddr, idle: Duration, answerer
             }
         }
         timeout(idle, stream.write_all(&outbox)).await??;
+        desk.took(queries, read.elapsed());
         outbox.clear();
     }
 }

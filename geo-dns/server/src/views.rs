@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use model::{Plan, PlanId, RegionName};
@@ -31,6 +31,8 @@ pub const COMPILE_WITHIN: Duration = Duration::from_secs(10);
 /// How many compilers that do not end may burn away beside the rest. Beyond that no Plan is tried until one of them ends.
 pub const LEFT_BEHIND: usize = 2;
 
+/// From one look whether anybody still answers from a View that was replaced to the next.
+const LET_GO_AFTER: Duration = Duration::from_millis(100);
 /// From one attempt on a Plan that was refused to the next.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -63,6 +65,8 @@ impl Publishing {
 pub struct ViewStatus {
     /// The Plan of the View in force.
     pub plan: Option<PlanId>,
+    /// When that View was made.
+    pub since: Option<Instant>,
     /// The regions it leaves out on this server's own word.
     pub demoted: BTreeSet<RegionName>,
     /// A later Plan that could not be compiled, and why. The World has to be put right.
@@ -102,6 +106,21 @@ pub fn publish(
     let (sender, status) = watch::channel(ViewStatus::default());
     let task = tokio::spawn(run(publishing, plans, demoted, views, sender));
     ViewPublisher { status, task }
+}
+
+/// Puts a View in the place of the one before. That one is let go of apart, once nobody answers from it any more: a large one
+/// takes long to free, and whoever lets go of it last has that to do, which must not be a thread that answers. To be called
+/// inside a tokio runtime.
+pub fn swap(views: &Views, view: View) {
+    let Some(before) = views.swap(Some(Arc::new(view))) else { return };
+    tokio::spawn(async move {
+        // A query holds its View for microseconds.
+        while Arc::strong_count(&before) > 1 {
+            sleep(LET_GO_AFTER).await;
+        }
+        // When the runtime ends everything goes with it.
+        let _ = tokio::task::spawn_blocking(move || drop(before)).await;
+    });
 }
 
 async fn run(
@@ -166,9 +185,15 @@ async fn bring_out(
     let (id, demoted) = (plan.id, inputs.demoted.clone());
     let refused = match compiled(plan, inputs, publishing, burning).await {
         Ok(view) => {
-            views.store(Some(Arc::new(view)));
+            swap(views, view);
             let refusals = status.borrow().refusals;
-            status.send_replace(ViewStatus { plan: Some(id), demoted, refused: None, refusals });
+            status.send_replace(ViewStatus {
+                plan: Some(id),
+                since: Some(Instant::now()),
+                demoted,
+                refused: None,
+                refusals,
+            });
             tracing::debug!(plan = %id, "a new View answers");
             return true;
         }

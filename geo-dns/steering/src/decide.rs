@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    name::{AskedName, Name},
+    name::AskedName,
     rr::{Rcode, RrSet, Rtype},
     steer::{Steering, Variant},
     view::{Delegation, End, Found, Node, View, Zone},
@@ -124,7 +124,8 @@ pub(crate) fn decide<'v>(view: &'v View, name: &[u8], rtype: Rtype, client: Clie
     let mut made;
     let mut current = name;
     // Out of our zones the resolver goes on by itself; a circle, or a chain that is too long, ends.
-    while let Some(zone) = zone_of(view, current, rtype) {
+    let mut here = zone;
+    while let Some(zone) = here {
         decision.end_zone = Some(zone);
         match decision.step(view, zone, current, rtype, client) {
             Step::Alias(alias, target) => {
@@ -139,10 +140,15 @@ pub(crate) fn decide<'v>(view: &'v View, name: &[u8], rtype: Rtype, client: Clie
                             decision.rcode = Rcode::YxDomain;
                             return decision;
                         };
+                        // It was asked for, as it were: who asks for CNAME is not led on (RFC 1034, 3.6.2).
+                        if rtype == Rtype::CNAME {
+                            return decision;
+                        }
                         made = name;
                         current = made.as_wire();
                     }
                 }
+                here = zone_of(view, current, rtype);
             }
             Step::Referral(front, delegation) => {
                 decision.referral = Some((front, delegation));
@@ -246,5 +252,5 @@ fn alias(node: &Node, rtype: Rtype) -> Option<(&RrSet, &[u8])> {
     if matches!(rtype, Rtype::CNAME | Rtype::ANY) {
         return None;
     }
-    node.set(Rtype::CNAME).zip(node.alias.as_ref().map(Name::as_wire))
+    node.alias()
 }

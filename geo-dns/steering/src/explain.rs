@@ -191,6 +191,44 @@ pub fn explain(view: &View, name: &str, client: IpAddr, rtype: Rtype) -> Result<
     })
 }
 
+impl PlaceExplained {
+    /// Where the client is taken to be, and who says so.
+    fn in_words(&self) -> String {
+        let subdivision =
+            self.country.iter().zip(&self.subdivision).map(|(country, part)| format!("{country}-{part}")).next();
+        let ground = [self.city.clone(), subdivision.or_else(|| self.country.clone())].into_iter().flatten();
+        let lists = self.lists.iter().map(|list| format!("list {list}"));
+        let known: Vec<String> = ground.chain(self.asn.map(|asn| format!("AS{asn}"))).chain(lists).collect();
+        if known.is_empty() || self.latitude.is_none() {
+            return known.into_iter().chain([self.reason.clone()]).collect::<Vec<_>>().join(", ");
+        }
+        format!("{}, by {}", known.join(", "), self.reason)
+    }
+}
+
+impl ExplainAnswer {
+    /// The steps in words, a line each, from what the name is to the TTL and the scope.
+    pub fn steps(&self) -> Vec<String> {
+        let mut steps = vec![format!("{} {} is {}", self.name, self.rtype, self.matched)];
+        steps.extend(self.aliases.iter().map(|alias| format!("alias {alias}")));
+        steps.push(format!("client {}: {}", self.client, self.place.in_words()));
+        if let Some(steering) = &self.steering {
+            steps.extend(steering.lines());
+        }
+        steps.extend(self.ttl.iter().map(|ttl| format!("ttl {}: {}", ttl.value, ttl.reason)));
+        steps.push(format!("scope /{}: {}", self.scope.value, self.scope.reason));
+        steps
+    }
+
+    /// The whole of it for those who see nothing else: who answers from what, the steps, the answer.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{} answers {} from plan {}", self.server_region, self.rcode, self.plan)];
+        lines.extend(self.steps().into_iter().map(|step| step.replace('→', ">")));
+        lines.extend(self.answers.iter().map(|answer| format!("answer {answer}")));
+        lines
+    }
+}
+
 fn matched(decision: &Decision<'_>, rtype: Rtype) -> String {
     let what = if decision.steered.is_some() { "a steered name" } else { "a static name" };
     let loose_end = decision.records.is_none() && decision.negative_ttl.is_none();

@@ -14,6 +14,7 @@
 //!
 //! The decision knows no packets and the packets know no decision, so that prebuilt answers can take the place of the writer.
 
+mod about;
 mod answer;
 mod decide;
 mod explain;
@@ -27,10 +28,10 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Heard, Outcome, Transport, answer, refuse};
+pub use answer::{Asker, Heard, Outcome, Transport, answer, answer_to, question_of, refuse};
 pub use explain::{
     Clamp, ExplainAnswer, ExplainError, MemberExplained, PlaceExplained, SteeringExplained, StepExplained, explain,
 };
 pub use rr::{Rcode, Rtype};
 pub use steer::Basis;
-pub use view::{CompileError, View, ViewInputs};
+pub use view::{CompileError, Names, View, ViewInputs};

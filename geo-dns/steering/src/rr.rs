@@ -2,11 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use hickory_proto::{
-    rr::RData,
-    serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
-};
-
 /// The number of a record type (or query type). Displayed as its mnemonic, or `TYPE257`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rtype(pub u16);
@@ -112,6 +107,11 @@ impl Rcode {
         Self::BadVers,
     ];
 
+    /// Its place in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// Its number; more than 4 bits where EDNS carries the rest.
     pub fn number(self) -> u16 {
         match self {
@@ -157,14 +157,14 @@ pub(crate) struct RrSet {
     pub(crate) rdata: Vec<Box<[u8]>>,
 }
 
-/// Wire form of a record's data.
-pub(crate) fn encode_rdata(data: &RData) -> Result<Box<[u8]>, String> {
-    let mut wire = Vec::new();
-    let mut encoder = BinEncoder::new(&mut wire);
-    encoder.set_name_encoding(NameEncoding::Uncompressed);
-    data.emit(&mut encoder).map_err(|e| e.to_string())?;
-    if wire.len() > 60_000 {
-        return Err(format!("its data has {} bytes, more than fits a message", wire.len()));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn response_codes_stand_where_they_say() {
+        for (i, rcode) in Rcode::ALL.into_iter().enumerate() {
+            assert_eq!(rcode.index(), i, "{rcode}");
+        }
     }
-    Ok(wire.into())
 }

@@ -9,8 +9,12 @@ use std::{
     cell::Cell,
 };
 
+use luck::Luck;
 use model::{Plan, PlanId, RegionName, World};
 use steering::{Transport, View, ViewInputs, answer};
+
+#[path = "../src/tests/luck.rs"]
+mod luck;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -189,4 +193,32 @@ fn an_answer_allocates_nothing() {
     let before = ALLOCATIONS.get();
     drop(vec![0_u8; 10]);
     assert!(ALLOCATIONS.get() > before, "the counter counts");
+}
+
+/// Whether the packet may ask how old the Plan is: the one answer that is made when it is asked for.
+fn asks_for_freshness(packet: &[u8]) -> bool {
+    packet.windows(12).any(|bytes| bytes.eq_ignore_ascii_case(b"\x04plan\x05atoll\0"))
+}
+
+/// So memory cannot grow, however long strangers ask.
+#[test]
+fn what_strangers_send_costs_no_allocation_either() {
+    let world =
+        World::parse(include_str!("../../server/tests/clients/world.toml"), "world.toml").expect("a valid world");
+    let plan = Plan::new(PlanId { lineage: 1, version: 1 }, 0, "test", world);
+    let view =
+        View::compile(&plan, &ViewInputs::new(RegionName::new("us-east").expect("a name"))).expect("it compiles");
+    let (seeds, mut luck, mut out) = (luck::corpus(), Luck(0x0a11_0c8e), Vec::with_capacity(65_535));
+    for nth in 0..luck::packets(100_000) {
+        let packet = luck::packet(&mut luck, &seeds);
+        if asks_for_freshness(&packet) {
+            continue;
+        }
+        let client = (luck.next() as u32).to_be_bytes().into();
+        let (transport, limit) = if nth % 4 == 0 { (Transport::Tcp, 65_535) } else { (Transport::Udp, 1232) };
+        let before = ALLOCATIONS.get();
+        answer(&view, &packet, client, transport, &|| None, 0, &mut out);
+        assert_eq!(ALLOCATIONS.get() - before, 0, "for {packet:?}");
+        assert!(out.len() <= limit, "{} bytes for {packet:?}", out.len());
+    }
 }

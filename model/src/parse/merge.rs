@@ -41,9 +41,17 @@ impl Merged {
         self.spans.extend(walk.spans);
     }
 
+    /// Reports what makes the values unreadable, at its key.
+    pub(super) fn spoil(&mut self, error: WorldError) {
+        self.is_readable = false;
+        self.errors.push(self.spans.locate(error));
+    }
+
     /// Reports the keys that no file says.
     pub(super) fn check_needed(&mut self, table: &Table) {
-        for field in table.fields.iter().filter(|field| field.is_needed() && !self.values.contains_key(field.key)) {
+        let values = &self.values;
+        let lacking = table.fields.iter().filter(|field| field.is_missing(|key| values.contains_key(key)));
+        for field in lacking {
             self.is_readable = false;
             self.errors.push(missing(table, field, &KeyPath::root()));
         }

@@ -4,6 +4,7 @@
 //! text ─ toml ─→ spanned document ─ schema ─→ plain values + line of every key ─┬─ serde ─→ World ─ validate ─→ World
 //!        syntax errors      unknown keys, wrong types, missing keys             │                   everything else
 //! text ─ … ─────────────────────────────────────────────────────────────────────┘ merge: a key said twice
+//!                                                     zone_files: a zone's `file` becomes what it says
 //! ```
 //!
 //! serde alone would stop at the first error and forget lines inside flattened records; so each document is walked first,
@@ -12,6 +13,7 @@
 mod lines;
 mod merge;
 mod walk;
+mod zone_files;
 
 use lines::Lines;
 use merge::Merged;
@@ -19,8 +21,8 @@ use serde::Deserialize;
 use toml::de::DeTable;
 
 use crate::{
-    World,
-    errors::{KeyPath, WorldError, WorldErrors},
+    Load, World,
+    errors::{KeyPath, SourceFile, WorldError, WorldErrors},
     schema,
 };
 
@@ -30,16 +32,18 @@ impl World {
     /// All errors of a stage are returned at once, in the order of the file: syntax; then unknown keys, wrong types and missing
     /// keys; then, if all values could be read, what makes no sense. A later stage would only repeat an earlier one's errors.
     pub fn parse(text: &str, file: &str) -> Result<Self, WorldErrors> {
-        Self::parse_files(file, &[(file, text)])
+        Self::parse_files(file, &[(file, text)], None)
     }
 
     /// The same for a world of several files, each with its name: lists of tables are appended in the order of the files, tables
     /// united. A key that two files say is an error that names both. `whole` is what errors call all of them together.
-    pub fn parse_files(whole: &str, files: &[(&str, &str)]) -> Result<Self, WorldErrors> {
-        parse(files).map_err(|mut errors| {
+    ///
+    /// `load` finds the master files of zones; without it a world that names some is refused.
+    pub fn parse_files(whole: &str, files: &[(&str, &str)], load: Option<&Load<'_>>) -> Result<Self, WorldErrors> {
+        let mut sources = files.iter().map(|(name, _)| SourceFile::new(*name)).collect();
+        parse(files, load, &mut sources).map_err(|mut errors| {
             errors.sort_by_key(|error| error.place);
-            let files = files.iter().map(|(name, _)| (*name).to_owned()).collect();
-            WorldErrors { file: whole.to_owned(), files, errors }
+            WorldErrors { file: whole.to_owned(), files: sources, errors }
         })
     }
 
@@ -51,7 +55,11 @@ impl World {
     }
 }
 
-fn parse(files: &[(&str, &str)]) -> Result<World, Vec<WorldError>> {
+fn parse(
+    files: &[(&str, &str)],
+    load: Option<&Load<'_>>,
+    sources: &mut Vec<SourceFile>,
+) -> Result<World, Vec<WorldError>> {
     let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
     if bytes > World::TEXT_MAX {
         let what = format!("a world has at most {} bytes, this has {bytes}", World::TEXT_MAX);
@@ -67,14 +75,24 @@ fn parse(files: &[(&str, &str)]) -> Result<World, Vec<WorldError>> {
     if files.len() != 1 {
         merged.check_needed(&schema::WORLD);
     }
+    let mut zone_files = zone_files::ZoneFiles::new(load, sources, World::TEXT_MAX - bytes);
+    zone_files.read(&mut merged);
+    let records = zone_files.records;
     let Merged { values, spans, mut errors, is_readable, .. } = merged;
     if is_readable {
         match World::deserialize(toml::Value::Table(values)) {
-            Ok(world) => match world.validate() {
-                Ok(()) if errors.is_empty() => return Ok(world),
-                Ok(()) => {}
-                Err(found) => errors.extend(found.errors.into_iter().map(|error| spans.locate(error))),
-            },
+            Ok(mut world) => {
+                for (zone, records) in records {
+                    if let Some(zone) = world.zones.get_mut(zone) {
+                        zone.records = records;
+                    }
+                }
+                match world.validate() {
+                    Ok(()) if errors.is_empty() => return Ok(world),
+                    Ok(()) => {}
+                    Err(found) => errors.extend(found.errors.into_iter().map(|error| spans.locate(error))),
+                }
+            }
             Err(error) => errors.push(WorldError::new(KeyPath::root(), error.message())),
         }
     }

@@ -6,9 +6,9 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use crate::{
-    AllDown, Automation, Check, CheckKind, Clients, Conflicts, Durability, Location, NameTtl, NoneLeft, Policy, Pool,
-    PrefixList, PrefixPolicy, Profile, Record, RecordData, Region, RegionName, SafetyRule, Soa, StatePolicy, Steered,
-    SteeringPolicy, Step, World, Zone,
+    AllDown, Automation, Check, CheckKind, Clients, Conflicts, Durability, LoadedFile, Location, NameTtl, NoneLeft,
+    Policy, Pool, PrefixList, PrefixPolicy, Profile, Record, RecordData, Region, RegionName, SafetyRule, Soa,
+    StatePolicy, Steered, SteeringPolicy, Step, World, WorldErrors, Zone,
 };
 
 /// The default world with `from` replaced by `to`, parsed: the errors are what is expected.
@@ -257,7 +257,9 @@ fn names_obey_the_dns() {
     check(
         "name = \"*.dev\"",
         "name = \"dev.*\"",
-        expect!["world.toml:91:8: zone[0].record[5].name: `dev.*`: `*` stands only at the very front"],
+        expect![[
+            r#"world.toml:91:8: zone[0].record[5].name: `dev.*`: `*` stands only at the very front (write `\042` for an asterisk that is no wildcard)"#
+        ]],
     );
     check(
         "value = \"www.shop.test\"",
@@ -292,14 +294,14 @@ fn names_obey_the_dns() {
         "name = \"ns2\"",
         "name = \"www\"",
         expect![[r#"
-        world.toml:61:24: zone[0].ns[1]: `ns2.shop.test` lies in this zone, which has no address for it (add a [[zone.record]] with name = "ns2", type = "A" and its address)
-        world.toml:98:8: zone[0].steered[0].name: `www` has a static A record; a steered name owns its addresses alone (drop the record, or the steering)"#]],
+            world.toml:61:24: zone[0].ns[1]: `ns2.shop.test` lies in this zone, which has no address for it (add an A or AAAA record of `ns2`)
+            world.toml:98:8: zone[0].steered[0].name: `www` has a static A record; a steered name owns its addresses alone (drop the record, or the steering)"#]],
     );
     check(
         "name = \"ns2\"\ntype = \"A\"\nvalue = \"127.0.2.1\"",
         "name = \"ns1\"\ntype = \"A\"\nvalue = \"127.0.1.1\"\nttl = 9",
         expect![[r#"
-            world.toml:61:24: zone[0].ns[1]: `ns2.shop.test` lies in this zone, which has no address for it (add a [[zone.record]] with name = "ns2", type = "A" and its address)
+            world.toml:61:24: zone[0].ns[1]: `ns2.shop.test` lies in this zone, which has no address for it (add an A or AAAA record of `ns2`)
             world.toml:70:1: zone[0].record[1]: `ns1` has this very record already
             world.toml:74:7: zone[0].record[1].ttl: the A records of `ns1` must have one TTL"#]],
     );
@@ -549,7 +551,15 @@ fn zone(pool: &str, order: Vec<RegionName>, text: &str, ttl: u32) -> Zone {
     Zone {
         origin: "shop.test".into(),
         ttl,
-        soa: Soa { mail: "admin.shop.test".into(), refresh: ttl, retry: ttl, expire: ttl, minimum: ttl },
+        soa: Soa {
+            primary: "ns.else.where.".into(),
+            mail: "admin.shop.test".into(),
+            refresh: ttl,
+            retry: ttl,
+            expire: ttl,
+            minimum: ttl,
+            ttl: Some(ttl),
+        },
         ns: vec!["ns1.shop.test".into(), "ns.else.where.".into()],
         records: vec![
             record("ns1", RecordData::A([192, 0, 2, 1].into()), Some(ttl)),
@@ -564,7 +574,8 @@ fn zone(pool: &str, order: Vec<RegionName>, text: &str, ttl: u32) -> Zone {
 /// A world of several files: the errors are what is expected.
 #[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
 fn check_files(files: &[(&str, &str)], errors: Expect) {
-    let found = World::parse_files("world/", files).map_or_else(|errors| errors.to_string(), |_| "no error".to_owned());
+    let found =
+        World::parse_files("world/", files, None).map_or_else(|errors| errors.to_string(), |_| "no error".to_owned());
     errors.assert_eq(&found);
 }
 
@@ -587,7 +598,7 @@ fn a_world_in_several_files_is_the_world_in_one() {
         cut(&whole, &["[[region]]\nname = \"eu-west\"", "[check.gateway]", "[[zone]]", "[state]", "[[state.prefix]]"]);
     let names: Vec<String> = (0..parts.len()).map(|n| format!("{n}.toml")).collect();
     let files: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(parts).collect();
-    assert_eq!(World::parse_files("world/", &files), World::parse(&whole, ""));
+    assert_eq!(World::parse_files("world/", &files, None), World::parse(&whole, ""));
 }
 
 #[test]
@@ -626,7 +637,7 @@ fn errors_of_several_files_are_told_by_file_and_line() {
         "[[zone]]\norigin = \"b.test\"\nns = []\ncolour = 1\n\n[[zone.steered]]\nname = \"x\"\npool = \"wbe\"\npolicy = \"nearest\"",
         expect![[r#"
             b.toml:3:6: zone[1].ns: a zone needs the name of a server at least
-            b.toml:4:1: zone[1].colour: a zone has no key `colour` (it has: origin, ttl, ns, soa, record, steered)
+            b.toml:4:1: zone[1].colour: a zone has no key `colour` (it has: origin, file, ttl, ns, soa, record, steered)
             b.toml:8:8: zone[1].steered[0].pool: there is no pool `wbe` (did you mean `web`?)"#]],
     );
     with("[zone", expect!["b.toml:1:6: not TOML: unclosed table, expected `]`"]);
@@ -639,5 +650,92 @@ fn errors_of_several_files_are_told_by_file_and_line() {
         expect![[r#"
         world/: name: a world needs `name`: a text
         world/: region: a world needs `region`: a list of tables, each a region"#]],
+    );
+}
+
+/// The default world with a zone more, whose file, beside it, says this; the errors are what is expected.
+#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
+fn check_zone_file(zone: &str, file: &str, errors: Expect) {
+    let found = world_with_zone_file(zone, file);
+    errors.assert_eq(&found.map_or_else(|errors| errors.to_string(), |_| "no error".to_owned()));
+}
+
+fn world_with_zone_file(zone: &str, file: &str) -> Result<World, WorldErrors> {
+    let (whole, zone) = (World::default_toml(3, 0), format!("[[zone]]\n{zone}"));
+    let load = |from: &str, name: &str| match name {
+        "example.zone" => Ok(LoadedFile { name: format!("{from}/{name}"), text: file.to_owned() }),
+        "more" => Ok(LoadedFile { name: name.to_owned(), text: "\nmore A 192.0.2.9\nmore CNAME www\n".to_owned() }),
+        _ => Err(format!("`{name}` cannot be read: there is no such file")),
+    };
+    World::parse_files("world", &[("a.toml", &whole), ("b.toml", &zone)], Some(&load))
+}
+
+const ZONE_FILE: &str =
+    "$TTL 300\n@ 60 SOA ns.else. hostmaster 1 3600 600 2w 30\n@ NS ns.else.\nwww A 192.0.2.1\nmail MX 10 www\n";
+
+#[test]
+fn a_zone_may_be_written_in_a_master_file() {
+    let world = world_with_zone_file("origin = \"example.test\"\nfile = \"example.zone\"", ZONE_FILE).unwrap();
+    let written = r#"
+        [[zone]]
+        origin = "example.test"
+        ttl = 300
+        ns = ["ns.else"]
+        soa = { primary = "ns.else", mail = "hostmaster.example.test", ttl = 60 }
+        [[zone.record]]
+        name = "www"
+        type = "A"
+        value = "192.0.2.1"
+        [[zone.record]]
+        name = "mail"
+        type = "MX"
+        value = "10 www.example.test""#;
+    let written = World::parse(&(World::default_toml(3, 0) + written), "").unwrap();
+    assert_eq!(world, written);
+    let steered = "origin = \"example.test\"\nfile = \"example.zone\"\n[[zone.steered]]\nname = \"shop\"\npool = \"web\"\npolicy = \"nearest\"";
+    assert_eq!(world_with_zone_file(steered, ZONE_FILE).unwrap().zones[1].steered.len(), 1);
+}
+
+#[test]
+fn what_is_wrong_with_a_zones_file_is_told_where_it_is() {
+    let zone = "origin = \"example.test\"\nfile = \"example.zone\"";
+    check_zone_file(
+        zone,
+        "$TTL 300\n@ SOA ns.else.\nwww A here\n",
+        expect![[r#"
+        b.toml/example.zone:2:7: this is not data of SOA: a SOA has a primary server, a mailbox, a serial and four times, 7 words in all, not 1; parentheses join lines
+        b.toml/example.zone:3:7: this is not data of A: `here` is not an IPv4 address"#]],
+    );
+    check_zone_file(
+        &format!("{zone}\n[[zone.steered]]\nname = \"www\"\npool = \"web\"\npolicy = \"nearest\""),
+        &format!("{ZONE_FILE}ns.in NS ns\n$INCLUDE more\n").replace(" 30\n", " 90000\n"),
+        expect![[r#"
+            b.toml:5:8: zone[1].steered[0].name: `www` has a static A record; a steered name owns its addresses alone (drop the record, or the steering)
+            b.toml/example.zone:2:1: zone[1].soa.minimum: the TTL of negative answers (s) must be 0 to 86400, not 90000
+            more:3:1: zone[1].record[4].name: a CNAME stands alone: `more` has other records, too, included at b.toml/example.zone:7"#]],
+    );
+    check_zone_file(
+        "file = \"example.zone\"",
+        ZONE_FILE,
+        expect!["b.toml:1:1: zone[1].origin: a zone needs `origin`: a text"],
+    );
+    check_zone_file(
+        "origin = \"example.test\"\nfile = \"none\"",
+        ZONE_FILE,
+        expect!["b.toml:3:8: zone[1].file: `none` cannot be read: there is no such file"],
+    );
+    check_zone_file(
+        &format!("{zone}\nns = [\"ns.else.where\"]\nttl = 5"),
+        ZONE_FILE,
+        expect![[r#"
+        b.toml:4:6: zone[1].ns: the zone's file, `example.zone`, says this (say it there)
+        b.toml:5:7: zone[1].ttl: the zone's file, `example.zone`, says this (say it there)"#]],
+    );
+    let world = World::default_toml(3, 0) + "\n[[zone]]\n" + zone;
+    check_text(
+        &world,
+        expect![
+            "world.toml:130:8: zone[1].file: a zone's file is read where the world file lies, and this has no place (use `atoll apply`, or write the records into the world)"
+        ],
     );
 }

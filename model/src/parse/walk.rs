@@ -94,7 +94,7 @@ impl<'t> Walk<'t> {
     }
 
     fn check_needed(&mut self, table: &Table, found: &DeTable<'_>, offset: usize, path: &KeyPath) {
-        for field in table.fields.iter().filter(|field| field.is_needed() && !found.contains_key(field.key)) {
+        for field in table.fields.iter().filter(|field| field.is_missing(|key| found.contains_key(key))) {
             self.spoil(offset, missing(table, field, path));
         }
     }

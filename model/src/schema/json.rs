@@ -19,7 +19,8 @@ fn put(schema: &mut Map<String, Value>, key: &str, value: impl Into<Value>) {
 fn of_table(table: &Table) -> Map<String, Value> {
     let properties: Map<String, Value> =
         table.fields.iter().map(|field| (field.key.to_owned(), Value::Object(of_field(field)))).collect();
-    let needed: Vec<&str> = table.fields.iter().filter(|field| field.is_needed()).map(|field| field.key).collect();
+    let needed = table.fields.iter().filter(|field| field.unsaid == Unsaid::Needed);
+    let needed: Vec<&str> = needed.map(|field| field.key).collect();
     let conditions: Vec<Value> = table.fields.iter().flat_map(conditions).collect();
     let mut schema = Map::new();
     put(&mut schema, "title", table.name);
@@ -48,7 +49,7 @@ fn of_field(field: &Field) -> Map<String, Value> {
         Unsaid::Means(words) if !words.is_empty() => {
             put(&mut schema, "description", format!("{} (if left out: {words})", field.doc));
         }
-        Unsaid::Needed | Unsaid::Means(_) => put(&mut schema, "description", field.doc),
+        Unsaid::Needed | Unsaid::NeededUnless(_) | Unsaid::Means(_) => put(&mut schema, "description", field.doc),
     }
     schema
 }
@@ -59,8 +60,11 @@ pub(super) fn default_value(toml: &str) -> Option<Value> {
     serde_json::to_value(table.get("it")?).ok()
 }
 
-/// What a sibling's word says of a field.
+/// What siblings say of a field.
 fn conditions(field: &Field) -> Vec<Value> {
+    if let Unsaid::NeededUnless(other) = field.unsaid {
+        return vec![json!({ "anyOf": [{ "required": [field.key] }, { "required": [other] }] })];
+    }
     let Shape::AsSays { sibling, cases } = &field.shape else { return Vec::new() };
     let case = |(word, shape): &(&str, Shape)| {
         json!({

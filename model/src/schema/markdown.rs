@@ -50,6 +50,7 @@ fn title(field: &Field) -> String {
 fn unsaid(unsaid: Unsaid) -> String {
     match unsaid {
         Unsaid::Needed => "needed".into(),
+        Unsaid::NeededUnless(other) => format!("needed, or `{other}`"),
         Unsaid::Is("\"\"" | "[]") => "empty".into(),
         Unsaid::Is(toml) => match toml.parse() {
             Ok(number) => grouped(number),

@@ -116,6 +116,8 @@ pub(crate) struct Field {
 pub(crate) enum Unsaid {
     /// It must not be.
     Needed,
+    /// It must not be, unless this other key is there and says it.
+    NeededUnless(&'static str),
     /// This value, as TOML writes it.
     Is(&'static str),
     /// This, in words. Empty: nothing.
@@ -123,7 +125,12 @@ pub(crate) enum Unsaid {
 }
 
 impl Field {
-    pub(crate) fn is_needed(&self) -> bool {
-        self.unsaid == Unsaid::Needed
+    /// Whether it is missing in a table that has these keys.
+    pub(crate) fn is_missing(&self, has: impl Fn(&str) -> bool) -> bool {
+        match self.unsaid {
+            Unsaid::Needed => !has(self.key),
+            Unsaid::NeededUnless(other) => !has(self.key) && !has(other),
+            Unsaid::Is(_) | Unsaid::Means(_) => false,
+        }
     }
 }

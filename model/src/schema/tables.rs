@@ -454,12 +454,19 @@ static ZONE: Table = Table {
             TEXT,
             "domain name, lower case, without a last dot; unique. It may lie inside another zone's if that one has nothing there",
         ),
-        or("ttl", count(limits::STATIC_TTL), "300", "seconds: of SOA, NS and static records that say nothing else"),
-        needed(
-            "ns",
-            Shape::List(&TEXT, limits::REGIONS),
-            "the zone's NS records, absolute names. One that lies in the zone needs an address there",
+        may(
+            "file",
+            TEXT,
+            "",
+            "a [master file](#zones-in-master-files), from the folder of the world file; it says `ttl`, `ns`, `soa` and all records",
         ),
+        or("ttl", count(limits::STATIC_TTL), "300", "seconds: of SOA, NS and static records that say nothing else"),
+        Field {
+            key: "ns",
+            unsaid: Unsaid::NeededUnless("file"),
+            shape: Shape::List(&TEXT, limits::REGIONS),
+            doc: "the zone's NS records, absolute names. One that lies in the zone needs an address there",
+        },
         may("soa", Shape::Table(&SOA), "", "start of authority; the serial is the Plan's version"),
         may("record", Shape::List(&Shape::Table(&RECORD), up_to(World::NAMES_MAX)), "", "static records"),
         may("steered", Shape::List(&Shape::Table(&STEERED), up_to(World::NAMES_MAX)), "", "steered names"),
@@ -470,6 +477,7 @@ static SOA: Table = Table {
     name: "soa",
     what: "a start of authority",
     fields: &[
+        may("primary", TEXT, "the first of `ns`", "name of the primary server"),
         may(
             "mail",
             TEXT,
@@ -480,6 +488,12 @@ static SOA: Table = Table {
         or("retry", count(limits::SOA), "600", "seconds"),
         or("expire", count(limits::SOA), "1209600", "seconds"),
         or("minimum", count(limits::NEGATIVE_TTL), "30", "seconds: the TTL of negative answers"),
+        may(
+            "ttl",
+            count(limits::STATIC_TTL),
+            "the zone's",
+            "seconds: of the SOA record itself; negative answers live no longer",
+        ),
     ],
 };
 
@@ -487,7 +501,11 @@ static RECORD: Table = Table {
     name: "record",
     what: "a record",
     fields: &[
-        needed("name", TEXT, "relative to the origin; `@` is the origin itself, `*` or `*.x` a wildcard"),
+        needed(
+            "name",
+            TEXT,
+            "relative to the origin; `@` is the origin itself, `*` or `*.x` a wildcard, `\\047` a byte that is no letter, digit, `-` or `_`",
+        ),
         needed(
             "type",
             Shape::Reads(&RECORD_TYPE),

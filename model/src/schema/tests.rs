@@ -134,6 +134,7 @@ fn editors_mark_what_is_wrong_in_a_value() {
         ("members = [\"us-east\", \"eu-west\", \"ap-south\"]", "members = []", "/pool/web/members: minItems"),
         ("members = [\"us-east\", \"eu-west\", \"ap-south\"]", "members = \"us-east\"", "/pool/web/members: type"),
         ("origin = \"shop.test\"", "", "/zone/0: origin is missing"),
+        ("ns = [", "# ns = [", "/zone/0: anyOf"),
         ("value = \"127.0.2.1\"", "value = \"here\"", "/zone/0/record/1/value: format"),
         ("max = 30", "max = 86400", "/zone/0/steered/0/ttl/max: maximum"),
         ("name = \"shop\"", "name = \"\"", "/name: minLength"),
@@ -235,13 +236,17 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
                 true
             }
             "allOf" => {
-                for case in says.as_array().unwrap() {
-                    if is_valid(&case["if"], value) {
-                        check(&case["then"], value, at, found);
-                    }
+                says.as_array().unwrap().iter().for_each(|case| check(case, value, at, found));
+                true
+            }
+            "anyOf" => says.as_array().unwrap().iter().any(|case| is_valid(case, value)),
+            "if" => {
+                if is_valid(says, value) {
+                    check(&schema["then"], value, at, found);
                 }
                 true
             }
+            "then" => true,
             other => panic!("keyword {other}"),
         };
         if !holds {

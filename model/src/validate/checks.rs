@@ -66,7 +66,8 @@ fn check_what_is_asked(check: &Check, path: &KeyPath, faults: &mut Faults) {
             faults.add_with(path.key("host"), format!("`{host}` is an address, not a host name"), hint);
         }
         Some(host) => {
-            if let Some(fault) = fault_of_name(host) {
+            let escape = host.contains('\\').then(|| "a backslash has no place in it".to_owned());
+            if let Some(fault) = escape.or_else(|| fault_of_name(host)) {
                 faults.add(path.key("host"), format!("`{host}` is not a host name: {fault}"));
             }
         }

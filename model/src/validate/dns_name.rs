@@ -1,33 +1,58 @@
 //! What a DNS name is, in the three forms that a world uses: an origin, an owner inside it, an absolute name.
+//! How each byte of it is written, `labels.rs` says.
 
-/// Longest name in text form without its last dot: 255 bytes on the wire.
-const NAME_MAX: usize = 253;
+use crate::labels::{self, LABEL_MAX, WIRE_MAX};
+
+/// Most bytes of a name, its dots counted and its last one not: 255 on the wire.
+const NAME_MAX: usize = WIRE_MAX - 2;
 
 /// Why a text is not a host or domain name; none if it is one. No last dot expected.
 pub(crate) fn fault_of_name(name: &str) -> Option<String> {
     if name.is_empty() {
         return Some("a name is needed".into());
     }
-    if name.len() > NAME_MAX {
-        return Some(format!("a name has at most {NAME_MAX} characters, this has {}", name.len()));
+    let long = length(name);
+    if long > NAME_MAX {
+        return Some(format!("a name has at most {NAME_MAX} characters, this has {long}"));
     }
     name.split('.').find_map(fault_of_label)
+}
+
+/// Bytes of a name, an escape being one.
+fn length(name: &str) -> usize {
+    name.len() - 3 * name.bytes().filter(|b| *b == b'\\').count().min(name.len() / 4)
 }
 
 fn fault_of_label(label: &str) -> Option<String> {
     if label.is_empty() {
         return Some("two dots stand side by side, or one at an end".into());
     }
-    if label.len() > 63 {
+    if length(label) > LABEL_MAX {
         return Some(format!("`{label}` is longer than 63 characters"));
     }
     if label.bytes().any(|b| b.is_ascii_uppercase()) {
         return Some(format!("`{label}` must be written in lower case"));
     }
+    if label.contains('\\') {
+        return fault_of_escapes(label);
+    }
     if !label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_') {
         return Some(format!("`{label}` may hold only a-z, 0-9, `-` and `_`; write other alphabets as `xn--…`"));
     }
     (label.starts_with('-') || label.ends_with('-')).then(|| format!("`{label}` must not begin or end with `-`"))
+}
+
+/// Escapes stand for what cannot be said plainly, and for nothing else: equal names are equal texts.
+fn fault_of_escapes(label: &str) -> Option<String> {
+    let mut right = String::new();
+    let read = labels::labels(label, |label| {
+        labels::write_label(label, &mut right);
+        Ok(())
+    });
+    match read {
+        Err(why) => Some(format!("`{label}`: {why}")),
+        Ok(_) => (right != label).then(|| format!("`{label}` must be written `{right}`")),
+    }
 }
 
 /// Why a text is not an owner relative to `origin`, and what was probably meant; none if it is one.
@@ -45,12 +70,13 @@ pub(crate) fn fault_of_owner(owner: &str, origin: &str) -> Option<(String, Optio
     }
     let rest = owner.strip_prefix("*.").unwrap_or(owner);
     if rest.contains('*') {
-        return Some((format!("`{owner}`: `*` stands only at the very front"), None));
+        let hint = "write `\\042` for an asterisk that is no wildcard".to_owned();
+        return Some((format!("`{owner}`: `*` stands only at the very front"), Some(hint)));
     }
     if let Some(fault) = fault_of_name(rest) {
         return Some((format!("`{owner}` is not a name inside a zone: {fault}"), None));
     }
-    let long = owner.len() + 1 + origin.len() > NAME_MAX;
+    let long = length(owner) + 1 + length(origin) > NAME_MAX;
     long.then(|| (format!("`{owner}.{origin}` is longer than {NAME_MAX} characters"), None))
 }
 

@@ -22,7 +22,7 @@ mod zones;
 pub(crate) use policies::network;
 
 use crate::{
-    World,
+    World, Zone,
     errors::{KeyPath, WorldError, WorldErrors},
     limits::{self, Limits},
 };
@@ -72,6 +72,15 @@ impl World {
         } else {
             Err(WorldErrors { file: String::new(), files: Vec::new(), errors: faults.0 })
         }
+    }
+}
+
+impl Zone {
+    /// What is wrong with the zone, as far as that can be said without the World around it; keys are the zone's.
+    pub(crate) fn faults(&self) -> Vec<WorldError> {
+        let mut faults = Faults::default();
+        zones::check(&World::of("", Vec::new()), self, &KeyPath::root(), &mut faults);
+        faults.0
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     Pool, Record, RecordData, Soa, Steered, SteeringPolicy, Step, TypeNumber, World, Zone,
     errors::{KeyPath, did_you_mean},
     limits,
+    rdata::one_text,
 };
 
 /// Longest chain of aliases; resolvers give up at about as many.
@@ -41,6 +42,14 @@ pub(super) fn check(world: &World, zone: &Zone, path: &KeyPath, faults: &mut Fau
 }
 
 fn check_soa(soa: &Soa, zone: &Zone, path: &KeyPath, faults: &mut Faults) {
+    if !soa.primary.is_empty()
+        && let Some((what, hint)) = fault_of_absolute(&soa.primary, &zone.origin)
+    {
+        faults.add_with(path.key("primary"), what, hint);
+    }
+    if let Some(ttl) = soa.ttl {
+        faults.range(path.key("ttl"), "a TTL (s)", ttl.into(), limits::STATIC_TTL);
+    }
     if !soa.mail.is_empty() {
         let at = soa.mail.contains('@').then(|| format!("did you mean `{}`?", soa.mail.replace('@', ".")));
         if let Some((what, hint)) = fault_of_absolute(&soa.mail, &zone.origin) {
@@ -65,7 +74,7 @@ fn check_servers(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
         } else if zone.ns[..i].contains(server) {
             faults.add(path, format!("`{server}` is in the list already"));
         } else if let Some(owner) = owner_within(server, &zone.origin).filter(|owner| !has_address(zone, owner)) {
-            let hint = format!("add a [[zone.record]] with name = \"{owner}\", type = \"A\" and its address");
+            let hint = format!("add an A or AAAA record of `{owner}`");
             faults.add_with(path, format!("`{server}` lies in this zone, which has no address for it"), hint);
         }
     }
@@ -122,7 +131,7 @@ fn check_other((rtype, value): (&str, &str), record: &Record, path: &KeyPath, fa
     let better = match number.0 {
         1 => Some("write type = \"A\""),
         5 => Some("write type = \"CNAME\""),
-        16 => Some("write type = \"TXT\""),
+        16 if rtype == "TXT" || is_one_text(value) => Some("write type = \"TXT\""),
         28 => Some("write type = \"AAAA\""),
         6 => Some("the zone's `soa` says it"),
         2 if record.name == "@" => Some("the zone's `ns` says it"),
@@ -136,15 +145,18 @@ fn check_other((rtype, value): (&str, &str), record: &Record, path: &KeyPath, fa
     }
 }
 
+/// Whether data of TXT, which may be several strings of any bytes, is what `type = "TXT"` would make of one text.
+fn is_one_text(value: &str) -> bool {
+    TypeNumber(16).wire(value).is_ok_and(|data| one_text(&data).is_some())
+}
+
 /// Rules between records of one owner: CNAME alone, ALIAS without other addresses, nothing twice, one TTL per set (RFC 2181, 5.2).
 fn check_records_together(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
-    let mut by_owner: BTreeMap<&str, Vec<(usize, &Record)>> = BTreeMap::new();
-    for (i, record) in zone.records.iter().enumerate() {
-        by_owner.entry(&record.name).or_default().push((i, record));
-    }
-    for (owner, records) in by_owner {
-        let alias = records.iter().find(|(_, r)| matches!(r.data, RecordData::Cname(_)));
-        if let Some((at, _)) = alias.filter(|_| records.len() > 1) {
+    let mut by_owner: Vec<(usize, &Record)> = zone.records.iter().enumerate().collect();
+    by_owner.sort_by_key(|(_, record)| &record.name);
+    for records in by_owner.chunk_by(|a, b| a.1.name == b.1.name) {
+        let [(_, Record { name: owner, .. }), _, ..] = records else { continue };
+        if let Some((at, _)) = records.iter().find(|(_, r)| matches!(r.data, RecordData::Cname(_))) {
             faults.add(path.at(*at).key("name"), format!("a CNAME stands alone: `{owner}` has other records, too"));
             continue;
         }
@@ -157,13 +169,15 @@ fn check_records_together(zone: &Zone, path: &KeyPath, faults: &mut Faults) {
         }
         let (mut seen, mut ttls) = (BTreeSet::new(), BTreeMap::new());
         for (i, record) in records {
-            if !seen.insert(data_key(&record.data)) {
-                faults.add(path.at(i), format!("`{owner}` has this very record already"));
+            let (rtype, data) = data_key(&record.data);
+            // TXT and TYPE16 are two ways to write one type.
+            let first = *ttls.entry(record.data.number()).or_insert(record.ttl);
+            if !seen.insert((rtype, data)) {
+                faults.add(path.at(*i), format!("`{owner}` has this very record already"));
             }
-            let first = *ttls.entry(data_key(&record.data).0).or_insert(record.ttl);
             if first != record.ttl {
-                let what = format!("the {} records of `{owner}` must have one TTL", data_key(&record.data).0);
-                faults.add(path.at(i).key("ttl"), what);
+                let what = format!("the {rtype} records of `{owner}` must have one TTL");
+                faults.add(path.at(*i).key("ttl"), what);
             }
         }
     }

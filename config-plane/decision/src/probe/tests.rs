@@ -123,3 +123,69 @@ fn a_new_list_of_subjects_keeps_what_is_known_of_the_old_ones() {
         "a late answer of a subject that is gone"
     );
 }
+
+/// gdnsd's `gdnsd_mon_state_updater` (src/plugins/mon.c, version 3.8), written down as it is there: the oracle of our machine.
+#[derive(Clone, Copy)]
+struct Gdnsd {
+    down: bool,
+    failures: u32,
+    successes: u32,
+}
+
+impl Gdnsd {
+    fn observe(&mut self, ok: bool, down_thresh: u32, up_thresh: u32) {
+        // What gdnsd calls `ok_thresh` is `down_thresh` with us.
+        let ok_thresh = down_thresh;
+        match (self.down, ok) {
+            (true, true) => {
+                self.successes += 1;
+                if self.successes == up_thresh {
+                    *self = Self { down: false, failures: 0, successes: 0 };
+                }
+            }
+            (true, false) => self.successes = 0,
+            (false, true) if self.failures > 0 => {
+                self.successes += 1;
+                if self.successes == ok_thresh {
+                    (self.failures, self.successes) = (0, 0);
+                }
+            }
+            (false, true) => {}
+            (false, false) => {
+                self.successes = 0;
+                self.failures += 1;
+                if self.failures == down_thresh {
+                    *self = Self { down: true, failures: 0, successes: 0 };
+                }
+            }
+        }
+    }
+
+    /// Its TTL, in intervals.
+    fn until_change(self, down_thresh: u32, up_thresh: u32) -> u32 {
+        if self.down { up_thresh - self.successes } else { down_thresh - self.failures }
+    }
+}
+
+/// Every sequence of results up to a length that leads through each state and back, for every pair of small thresholds. It begins
+/// with a success: a failed first probe makes gdnsd DOWN at once and us Unknown, since an observer that has just started knows
+/// nothing yet, and others do.
+#[test]
+fn every_sequence_of_results_ends_as_with_gdnsd() {
+    const LENGTH: u32 = 13;
+    for (down_after, up_after) in (1..=4).flat_map(|down| (1..=4).map(move |up| (down, up))) {
+        for sequence in 0..1_u32 << LENGTH {
+            let mut ours = ProbeMachine::new(down_after, up_after);
+            ours.observe(0, Finding::Good);
+            let mut theirs = Gdnsd { down: false, failures: 0, successes: 0 };
+            for nth in 0..LENGTH {
+                let ok = sequence >> nth & 1 == 1;
+                let vote = ours.observe(0, if ok { Finding::Good } else { Finding::Failed });
+                theirs.observe(ok, down_after, up_after);
+                let place = || format!("{sequence:013b} at {nth}, down after {down_after}, up after {up_after}");
+                assert_eq!(vote == Vote::Down, theirs.down, "{}", place());
+                assert_eq!(ours.results_until_change(), theirs.until_change(down_after, up_after), "{}", place());
+            }
+        }
+    }
+}

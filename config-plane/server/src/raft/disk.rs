@@ -1,7 +1,7 @@
 //! The one thread that writes raft's file (`file.rs`).
 //!
 //! ```text
-//! log store ──┐ bounded queue, in order            one transaction per batch
+//! log store ──┐ bounded queue, in order                 one sync per batch
 //! snapshots ──┴──────────────────────→ plane-disk ───────────────────────────→ callbacks, in order
 //! ```
 //!
@@ -35,6 +35,10 @@ const QUEUE: usize = 256;
 
 /// How long the committed index waits for a change to ride along with.
 const ASIDE_MOST: Duration = Duration::from_millis(100);
+
+/// A journal that is often full.
+#[cfg(test)]
+pub(crate) const TEST_JOURNAL_BYTES: usize = 64 << 10;
 
 /// Called once the change is durable, or has failed.
 type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -88,8 +92,11 @@ impl Disk {
 
     /// The same over any storage: tests tear writes with it.
     #[cfg(test)]
-    pub(crate) fn open_backend(backend: impl redb::StorageBackend, owner: &str) -> Result<(Self, Found), DiskError> {
-        let (file, found) = File::open_backend(backend, owner)?;
+    pub(crate) fn open_backend(
+        backends: (impl redb::StorageBackend, impl redb::StorageBackend),
+        owner: &str,
+    ) -> Result<(Self, Found), DiskError> {
+        let (file, found) = File::open_backends(backends, TEST_JOURNAL_BYTES, owner)?;
         Ok((Self::start(file)?, found))
     }
 
@@ -107,11 +114,11 @@ impl Disk {
     /// The same as a task of the runtime instead of a thread, for simulated time: each write takes as long as `pace` does.
     #[cfg(test)]
     pub(crate) fn open_played<P: Future<Output = ()> + Send>(
-        backend: impl redb::StorageBackend,
+        backends: (impl redb::StorageBackend, impl redb::StorageBackend),
         owner: &str,
         pace: impl Fn() -> P + Send + 'static,
     ) -> Result<(Self, Found), DiskError> {
-        let (file, found) = File::open_backend(backend, owner)?;
+        let (file, found) = File::open_backends(backends, TEST_JOURNAL_BYTES, owner)?;
         let (disk, mut queue) = Self::queue();
         let mut writer = Writer::new(file, &disk);
         tokio::spawn(async move {
@@ -219,21 +226,26 @@ impl Writer {
         }
         if !writes.is_empty() {
             self.busy.begin();
-            self.commit(writes.iter().flat_map(|(change, aside, _)| [change].into_iter().chain(aside)));
+            let changes: Vec<&Change> =
+                writes.iter().flat_map(|(change, aside, _)| [change].into_iter().chain(aside)).collect();
+            self.commit(&changes);
         }
         self.busy.end();
         for (_, _, done) in writes {
             done(self.broken.as_ref().map_or(Ok(()), |why| Err(io::Error::other(why.clone()))));
         }
         let Some(tell) = closing else { return true };
-        self.file = None;
+        let file = self.file.take().filter(|_| self.broken.is_none());
+        if let Some(Err(error)) = file.map(File::close) {
+            tracing::warn!(%error, "the plane's log was closed with work left for the next start");
+        }
         // The closer may have gone away; the file is closed all the same.
         let _ = tell.send(());
         false
     }
 
-    fn commit<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) {
-        let Some(file) = self.file.as_ref().filter(|_| self.broken.is_none()) else { return };
+    fn commit(&mut self, changes: &[&Change]) {
+        let Some(file) = self.file.as_mut().filter(|_| self.broken.is_none()) else { return };
         if let Err(error) = file.commit(changes) {
             let why = error.to_string();
             tracing::error!(%why, "the plane's log cannot be written; this member stops taking part");

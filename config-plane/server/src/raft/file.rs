@@ -1,28 +1,38 @@
-//! Raft's file, a redb database: what is in it, one transaction at a time, and whether it can be trusted when it is opened.
+//! Raft's file, a redb database behind a journal: what is in it, one batch at a time, and whether it can be trusted when it is opened.
 //!
 //! ```text
 //! log        u64 → record                       entries by index
 //! meta       vote, committed, purged,           single records
-//!            owner, fresh
+//!            owner, fresh, journal
 //! snapshot   current                            the newest snapshot, in its own frame
+//!
+//! commit ─→ journal.rs, one sync ─→ done           the database takes the journal's changes in, in one transaction: when a batch
+//!                                                  finds no room in it, at a start, and at an orderly end
 //! ```
 //!
 //! Laws:
 //! - A commit is durable when it returns, and all of its changes are, or none.
 //! - **A damaged file is refused, never repaired into an older one.** A one-phase commit cannot tell an unfinished last
 //!   transaction from a finished one that was damaged later, and rolls both back: after a crash on a failing disk this member
-//!   would have forgotten a vote. So commits have two phases (two syncs instead of one), and a file is verified whole when it
-//!   is opened. It is a few megabytes.
+//!   would have forgotten a vote. So transactions have two phases (two syncs instead of one), and a file is verified whole when it
+//!   is opened. It is a few megabytes. The journal keeps the same law with one sync, by writing twice.
+//! - `meta.journal` is the generation of the journal that counts. It changes in the transaction that takes the changes in, so that
+//!   they are in one place or the other, never in both or in none.
 //!
 //! redb is careful with wrong bytes, but not everywhere: a panic of its on the way in counts as damage, like an error.
 
 use std::{
     collections::BTreeMap,
+    fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction, backends::FileBackend,
+};
+
+use super::journal::Journal;
 
 /// Log entries by index.
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
@@ -38,12 +48,18 @@ const OWNER: &str = "owner";
 /// Only in a file whose member is a newcomer still.
 const FRESH: &str = "fresh";
 const CURRENT: &str = "current";
+/// Generation of the journal, eight bytes, little-endian. Not there: there is no journal yet.
+const JOURNAL: &str = "journal";
+
+/// Length of the journal: 32 small batches. What is longer goes into the database at once. A larger one would gain next to nothing,
+/// and a start reads it whole.
+const JOURNAL_BYTES: usize = 256 << 10;
 
 /// redb's page cache. The file is read once, at the start.
 const CACHE_BYTES: usize = 1 << 20;
 
 /// One change of the file. Bytes are records of `codec.rs`, but for snapshots, which have their own frame.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
     /// Entries with consecutive indexes.
     Append(Vec<(u64, Vec<u8>)>),
@@ -106,36 +122,90 @@ impl From<redb::Error> for DiskError {
 /// The open file.
 pub(crate) struct File {
     database: Database,
+    journal: Journal,
+    /// What the journal holds and the database does not.
+    pending: Vec<Change>,
 }
 
 impl File {
-    /// Opens or makes the file. `owner` is written into a new file and must be the one in an old file.
+    /// Opens or makes the file, and its journal beside it. `owner` is written into a new file and must be the one in an old file.
     pub(crate) fn open(path: &Path, owner: &str) -> Result<(Self, Found), DiskError> {
-        guarded(|| Self::with(builder().create(path).map_err(redb::Error::from)?, owner))
+        let journal = open_or_make(&path.with_extension("journal")).map_err(redb::Error::Io)?;
+        guarded(|| {
+            let database = builder().create(path).map_err(redb::Error::from)?;
+            Self::with(database, Box::new(journal), JOURNAL_BYTES, owner)
+        })
     }
 
     /// The same over any storage: tests tear writes with it.
     #[cfg(test)]
-    pub(crate) fn open_backend(backend: impl redb::StorageBackend, owner: &str) -> Result<(Self, Found), DiskError> {
-        guarded(|| Self::with(builder().create_with_backend(backend).map_err(redb::Error::from)?, owner))
+    pub(crate) fn open_backends(
+        (database, journal): (impl StorageBackend, impl StorageBackend),
+        journal_bytes: usize,
+        owner: &str,
+    ) -> Result<(Self, Found), DiskError> {
+        guarded(|| {
+            let database = builder().create_with_backend(database).map_err(redb::Error::from)?;
+            Self::with(database, Box::new(journal), journal_bytes, owner)
+        })
     }
 
-    fn with(database: Database, owner: &str) -> Result<(Self, Found), DiskError> {
-        claim(&database, owner)?;
-        let found = read(&database)?;
-        Ok((Self { database }, found))
+    fn with(
+        database: Database,
+        journal: Box<dyn StorageBackend>,
+        journal_bytes: usize,
+        owner: &str,
+    ) -> Result<(Self, Found), DiskError> {
+        check_owner(&database, owner)?;
+        let (journal, pending) = match generation(&database)? {
+            Some(generation) => Journal::open(journal, generation)?,
+            None => (Journal::make(journal, journal_bytes).map_err(redb::Error::Io)?, Vec::new()),
+        };
+        let mut file = Self { database, journal, pending };
+        // Even if nothing is pending: what a crash left unfinished in the journal is of an older generation from here on.
+        file.take_in(&[], Some(owner))?;
+        let found = read(&file.database)?;
+        Ok((file, found))
     }
 
-    /// All of the changes in one transaction, durable on return.
-    pub(crate) fn commit<'a>(&self, changes: impl Iterator<Item = &'a Change>) -> Result<(), DiskError> {
+    /// All of the changes, durable on return: in the journal, or in the database if they do not fit.
+    pub(crate) fn commit(&mut self, changes: &[&Change]) -> Result<(), DiskError> {
+        if self.journal.append(changes).map_err(redb::Error::Io)? {
+            self.pending.extend(changes.iter().copied().cloned());
+            return Ok(());
+        }
+        self.take_in(changes, None)
+    }
+
+    /// Leaves nothing behind in the journal. A file that is not closed like this is brought up to date when it is opened.
+    pub(crate) fn close(mut self) -> Result<(), DiskError> {
+        if self.pending.is_empty() { Ok(()) } else { self.take_in(&[], None) }
+    }
+
+    /// What is pending and these changes in one transaction of the database; the journal begins again.
+    fn take_in(&mut self, changes: &[&Change], new_owner: Option<&str>) -> Result<(), DiskError> {
+        let generation = self.journal.generation() + 1;
         guarded(|| {
             let mut txn = self.database.begin_write().map_err(redb::Error::from)?;
             txn.set_two_phase_commit(true);
-            write(&txn, changes)?;
+            if let Some(owner) = new_owner {
+                make_tables(&txn, owner)?;
+            }
+            write(&txn, self.pending.iter().chain(changes.iter().copied()), generation)?;
             txn.commit().map_err(redb::Error::from)?;
             Ok(())
-        })
+        })?;
+        self.pending.clear();
+        self.journal.restart(generation);
+        Ok(())
     }
+}
+
+fn open_or_make(path: &Path) -> std::io::Result<FileBackend> {
+    let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    // Its name is as durable as the database's.
+    path.parent().map_or(Ok(()), |dir| fs::File::open(dir)?.sync_all())?;
+    FileBackend::new(file).map_err(std::io::Error::other)
 }
 
 /// A panic inside of redb as an error. What it was doing is dropped, and the file is not used again.
@@ -153,27 +223,42 @@ fn builder() -> redb::Builder {
     builder
 }
 
-fn claim(database: &Database, owner: &str) -> Result<(), DiskError> {
-    let mut txn = database.begin_write().map_err(redb::Error::from)?;
-    txn.set_two_phase_commit(true);
-    let found = make_tables(&txn, owner)?;
-    if let Some(found) = found.filter(|found| found != owner) {
-        return Err(DiskError::Owner { found, own: owner.into() });
+/// Refuses the file of another region.
+fn check_owner(database: &Database, own: &str) -> Result<(), DiskError> {
+    let found = single(database, OWNER)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    match found.filter(|found| found != own) {
+        Some(found) => Err(DiskError::Owner { found, own: own.into() }),
+        None => Ok(()),
     }
-    txn.commit().map_err(redb::Error::from)?;
-    Ok(())
 }
 
-fn make_tables(txn: &WriteTransaction, owner: &str) -> Result<Option<String>, redb::Error> {
+/// The generation of the journal, if the file has one.
+fn generation(database: &Database) -> Result<Option<u64>, DiskError> {
+    let Some(bytes) = single(database, JOURNAL)? else { return Ok(None) };
+    let bytes =
+        bytes.try_into().map_err(|_| DiskError::Damaged { why: "its word on the journal makes no sense".into() })?;
+    Ok(Some(u64::from_le_bytes(bytes)))
+}
+
+/// A single record of the file, which may not have its tables yet.
+fn single(database: &Database, name: &str) -> Result<Option<Vec<u8>>, DiskError> {
+    let txn = database.begin_read().map_err(redb::Error::from)?;
+    let meta = match txn.open_table(META) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        meta => meta.map_err(redb::Error::from)?,
+    };
+    Ok(meta.get(name).map_err(redb::Error::from)?.map(|value| value.value().to_vec()))
+}
+
+fn make_tables(txn: &WriteTransaction, owner: &str) -> Result<(), redb::Error> {
     txn.open_table(LOG)?;
     txn.open_table(SNAPSHOT)?;
     let mut meta = txn.open_table(META)?;
-    let found = meta.get(OWNER)?.map(|value| String::from_utf8_lossy(value.value()).into_owned());
-    if found.is_none() {
+    if meta.get(OWNER)?.is_none() {
         meta.insert(OWNER, owner.as_bytes())?;
         meta.insert(FRESH, [].as_slice())?;
     }
-    Ok(found)
+    Ok(())
 }
 
 fn read(database: &Database) -> Result<Found, redb::Error> {
@@ -191,9 +276,14 @@ fn read(database: &Database) -> Result<Found, redb::Error> {
     Ok(found)
 }
 
-fn write<'a>(txn: &WriteTransaction, changes: impl Iterator<Item = &'a Change>) -> Result<(), redb::Error> {
+fn write<'a>(
+    txn: &WriteTransaction,
+    changes: impl Iterator<Item = &'a Change>,
+    generation: u64,
+) -> Result<(), redb::Error> {
     let mut log = txn.open_table(LOG)?;
     let mut meta = txn.open_table(META)?;
+    meta.insert(JOURNAL, generation.to_le_bytes().as_slice())?;
     for change in changes {
         match change {
             Change::Append(entries) => {
@@ -213,4 +303,78 @@ fn write<'a>(txn: &WriteTransaction, changes: impl Iterator<Item = &'a Change>) 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory of its own for each test, gone with it.
+    struct Dir(std::path::PathBuf);
+
+    impl Dir {
+        fn of(test: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("plane-file-{test}-{}", std::process::id()));
+            fs::create_dir_all(&path).expect("a directory can be made");
+            Self(path)
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn vote(text: &str) -> Change {
+        Change::Vote(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn what_is_only_in_the_journal_is_there_after_a_start_and_the_next_one() {
+        let dir = Dir::of("restart");
+        let path = dir.0.join("plane.redb");
+        let (mut file, found) = File::open(&path, "1 eu-west").unwrap();
+        assert!(found.is_newcomers());
+        for text in ["one", "two"] {
+            file.commit(&[&vote(text)]).unwrap();
+        }
+        assert_eq!(single(&file.database, VOTE).unwrap(), None, "the database has not taken it in");
+        drop(file);
+        for _ in 0..2 {
+            let (file, found) = File::open(&path, "1 eu-west").unwrap();
+            assert_eq!(found.vote.as_deref(), Some(b"two".as_slice()));
+            assert!(file.pending.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_orderly_end_leaves_nothing_in_the_journal() {
+        let dir = Dir::of("close");
+        let path = dir.0.join("plane.redb");
+        let (mut file, _) = File::open(&path, "1 eu-west").unwrap();
+        file.commit(&[&vote("one")]).unwrap();
+        file.close().unwrap();
+        // As a version before the journal would read it.
+        let database = builder().open(&path).unwrap();
+        assert_eq!(read(&database).unwrap().vote.as_deref(), Some(b"one".as_slice()));
+    }
+
+    #[test]
+    fn without_its_journal_the_file_is_refused_and_without_its_file_the_journal_counts_for_nothing() {
+        let dir = Dir::of("parts");
+        let (path, journal) = (dir.0.join("plane.redb"), dir.0.join("plane.journal"));
+        let (mut file, _) = File::open(&path, "1 eu-west").unwrap();
+        file.commit(&[&vote("one")]).unwrap();
+        drop(file);
+        let aside = dir.0.join("aside");
+        fs::rename(&journal, &aside).unwrap();
+        let refused = File::open(&path, "1 eu-west").err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(refused.contains("plane.journal") && refused.contains("move it away"), "{refused}");
+
+        fs::rename(&aside, &journal).unwrap();
+        fs::remove_file(&path).unwrap();
+        let (_file, found) = File::open(&path, "1 eu-west").unwrap();
+        assert!(found.is_newcomers() && found.vote.is_none());
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! consensus ─→ openraft ─→ log_store ──┐
-//!                  │  └──→ state_machine ┴─→ disk (one thread, redb)      codec, wire, snapshot: our own bytes
+//!                  │  └──→ state_machine ┴─→ disk (one thread, a journal before redb)      codec, wire, snapshot: our own bytes
 //!                  └─────→ network ─→ carrier (HTTP/2, mTLS) ─→ another member's rpc
 //! ```
 
@@ -11,6 +11,7 @@ pub(crate) mod codec;
 pub(crate) mod consensus;
 mod disk;
 mod file;
+mod journal;
 mod lead;
 mod log_store;
 pub(crate) mod network;

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // in the helpers too: here a panic is a failed test and nothing else
 
+mod clients;
 mod locations;
+mod logging;
+mod manners;
 mod publishing;
 mod tcp;
 mod udp;

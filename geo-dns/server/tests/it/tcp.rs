@@ -12,15 +12,15 @@ use tokio::{
 
 use crate::world::*;
 
-fn framed(packet: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(packet: &[u8]) -> Vec<u8> {
     [&(packet.len() as u16).to_be_bytes(), packet].concat()
 }
 
-async fn connect(server: &DnsHandle) -> TcpStream {
+pub(crate) async fn connect(server: &DnsHandle) -> TcpStream {
     TcpStream::connect(server.local_addr()).await.unwrap()
 }
 
-async fn read_answer(stream: &mut TcpStream) -> Message {
+pub(crate) async fn read_answer(stream: &mut TcpStream) -> Message {
     let read = async {
         let length = stream.read_u16().await.unwrap();
         let mut packet = vec![0; length.into()];
@@ -38,7 +38,7 @@ async fn closed(stream: &mut TcpStream) {
     assert!(rest.is_empty(), "nothing more was said");
 }
 
-async fn ask_tcp(server: &DnsHandle, packet: &[u8]) -> Message {
+pub(crate) async fn ask_tcp(server: &DnsHandle, packet: &[u8]) -> Message {
     let mut stream = connect(server).await;
     stream.write_all(&framed(packet)).await.unwrap();
     read_answer(&mut stream).await
@@ -126,6 +126,37 @@ async fn who_is_idle_is_closed() {
     let mut slow = connect(&server).await;
     slow.write_all(&[0]).await.unwrap();
     closed(&mut slow).await;
+}
+
+#[tokio::test]
+async fn who_never_reads_is_closed_and_holds_little() {
+    let server = serve_with(Some(plan(1)), |config| config.tcp.idle = Duration::from_millis(200));
+    let mut stream = connect(&server).await;
+    let packet = framed(&query(5, "huge.shop.test.", RecordType::TXT));
+    // 40 KB for each of these: far more than sockets hold. Not one answer is read.
+    let asked = async { while stream.write_all(&packet).await.is_ok() {} };
+    timeout(SOON, asked).await.expect("the server lets go of who does not read");
+    let answered: u64 = server.counters().answers.values().sum();
+    // What was answered fits the sockets' buffers and one outbox; the rest was not even looked at.
+    assert!(answered * 40_000 < 64 << 20, "{answered} answers were made for nobody");
+}
+
+#[tokio::test]
+async fn who_trickles_has_as_long_as_who_is_idle() {
+    let server = serve_with(Some(plan(1)), |config| config.tcp.idle = Duration::from_millis(300));
+    let mut stream = connect(&server).await;
+    stream.set_nodelay(true).unwrap();
+    // A byte now and then does not put it off: what counts is the whole query.
+    let trickle = async {
+        for byte in framed(&query(5, "www.shop.test.", RecordType::A)).into_iter().cycle() {
+            if stream.write_all(&[byte & 1]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, trickle).await.expect("the server closes the connection");
+    assert_eq!(server.counters().answers.len(), 0);
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ pub(crate) fn query(id: u16, name: &str, rtype: RecordType) -> Vec<u8> {
 
 /// Asks over UDP; blocks, so that it is called off the runtime.
 pub(crate) fn ask_udp(server: SocketAddr, packet: &[u8]) -> Message {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind(if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();
     socket.send_to(packet, server).unwrap();
     let mut buffer = [0; 65535];

@@ -15,7 +15,7 @@ pub(super) struct Folded {
 }
 
 impl Folded {
-    /// v4-mapped, NAT64's well-known prefix, 6to4 and Teredo become IPv4; all else stays.
+    /// v4-mapped, v4-translated (SIIT), NAT64's well-known prefix, 6to4 and Teredo become IPv4; all else stays.
     pub(super) fn of(addr: IpAddr) -> Self {
         match addr {
             IpAddr::V4(v4) => Self::v4(v4, 0),
@@ -36,7 +36,9 @@ fn inner_v4(addr: Ipv6Addr) -> Option<(Ipv4Addr, u8)> {
     let low = |bits: u128| Ipv4Addr::from(bits as u32);
     let bits = u128::from(addr);
     match addr.segments() {
-        [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some((low(bits), 96)),
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+            Some((low(bits), 96))
+        }
         [0x2002, ..] => Some((low(bits >> 80), 16)),
         // Teredo writes the client's address with all bits turned.
         [0x2001, 0, ..] => Some((low(!bits), 96)),
@@ -62,8 +64,18 @@ impl ClientNetwork {
         let folded = Folded::of(client);
         match folded.family {
             Family::V4 => Self { key: 4 << 56 | folded.key >> 8, prefix: folded.lead + 24 },
-            Family::V6 => Self { key: 6 << 56 | folded.key >> 16, prefix: folded.lead + 48 },
+            Family::V6 => Self { key: 6 << 56 | folded.key >> 16, prefix: v6_prefix(folded.key) },
         }
+    }
+}
+
+/// How far around an IPv6 address the network reaches: where addresses that carry IPv4 ones lie in the same /48, which have networks
+/// of their own, it ends before them.
+fn v6_prefix(key: u64) -> u8 {
+    match FOLDED_SPACE.iter().find(|(first, _)| first >> 16 == key >> 16) {
+        None => 48,
+        Some((first, _)) if *first == key => 96,
+        Some(_) => 64,
     }
 }
 

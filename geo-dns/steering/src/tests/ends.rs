@@ -235,7 +235,6 @@ fn a_dname_speaks_for_what_is_below_it() {
             No Error aa
             old.a.test. 300 DNAME AWIEdGVzdAA=
             host.old.a.test. 300 CNAME host.b.test.
-            authority b.test. 30 SOA ns.else.test. hostmaster.b.test. 42 3600 600 1209600 30
             > x.turn.a.test A
             No Error aa tc
         "#]],
@@ -301,6 +300,40 @@ fn a_referral_that_does_not_fit_with_its_glue_is_truncated() {
     assert!(!outcome.truncated);
     let message = hickory_proto::op::Message::from_vec(&packet).unwrap();
     assert_eq!((message.authorities.len(), message.additionals.len()), (30, 30));
+}
+
+#[test]
+fn addresses_of_servers_elsewhere_in_the_zone_are_told_as_far_as_there_is_room() {
+    let mut plan = plan();
+    let many: Vec<String> = (0..16).map(|i| format!("server-{i}.with-a-long-name.cut")).collect();
+    let absolute: Vec<String> = many.iter().map(|name| format!("{name}.a.test")).collect();
+    let mut records = vec![
+        ("one", "NS", "ns.two.a.test"),
+        ("two", "NS", "ns.one.a.test"),
+        ("ns.one", "A", "192.0.2.1"),
+        ("ns.two", "A", "192.0.2.2"),
+        ("full", "NS", "ns.else.test"),
+    ];
+    records.extend(absolute.iter().map(|name| ("full", "NS", name.as_str())));
+    records.push(("cut", "NS", "ns.else.test"));
+    records.extend(many.iter().map(|name| (name.as_str(), "AAAA", "2001:db8::1")));
+    plan.world.zones.push(zone("a.test", &records));
+    let view = view(&plan);
+    // Each of the two could not be found without the other's address (RFC 9471, 3.2).
+    expect![[r#"
+        No Error
+        authority one.a.test. 300 NS ns.two.a.test.
+        additional ns.two.a.test. 300 A 192.0.2.2
+    "#]]
+    .assert_eq(&show(&ask(&view, "one.a.test A").1));
+    let told = |question: &str| {
+        let (outcome, packet) = ask(&view, question);
+        let message = hickory_proto::op::Message::from_vec(&packet).unwrap();
+        (outcome.truncated, message.authorities.len(), message.additionals.len())
+    };
+    assert_eq!(told("full.a.test A tcp"), (false, 17, 16));
+    let (truncated, servers, addresses) = told("full.a.test A edns=1232");
+    assert!(!truncated && servers == 17 && (1..16).contains(&addresses), "{truncated} {servers} {addresses}");
 }
 
 #[test]

@@ -4,29 +4,14 @@ use std::net::IpAddr;
 
 use hickory_proto::op::{Message, MessageType};
 
-use super::world::*;
+use model::{Plan, PlanId, World};
+
+pub(super) use super::luck::Luck;
+use super::{
+    luck::{corpus, packet, packets},
+    world::*,
+};
 use crate::{Transport, View, answer};
-
-/// How many packets; `ATOLL_FUZZ_PACKETS=1000000` for the long run.
-fn packets() -> u64 {
-    std::env::var("ATOLL_FUZZ_PACKETS").ok().and_then(|n| n.parse().ok()).unwrap_or(200_000)
-}
-
-/// A small generator with a seed, so that a failure can be repeated (xorshift64*).
-pub(super) struct Luck(pub(super) u64);
-
-impl Luck {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    pub(super) fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-}
 
 const SEEDS: &[&str] = &[
     "www.shop.test A rd",
@@ -45,31 +30,6 @@ const SEEDS: &[&str] = &[
     "back.b.test A",
 ];
 
-fn mutate(luck: &mut Luck, packet: &mut Vec<u8>) {
-    for _ in 0..1 + luck.below(4) {
-        let at = luck.below(packet.len());
-        match luck.below(6) {
-            0 | 1 => packet.iter_mut().skip(at).take(1).for_each(|b| *b ^= 1 << (luck.next() % 8)),
-            2 => packet.iter_mut().skip(at).take(1).for_each(|b| *b = luck.next() as u8),
-            3 => packet.truncate(at),
-            4 => packet.insert(at, luck.next() as u8),
-            _ => {
-                let piece = packet[at..(at + luck.below(16)).min(packet.len())].to_vec();
-                packet.extend(piece);
-            }
-        }
-    }
-}
-
-fn packet(luck: &mut Luck, seeds: &[Vec<u8>]) -> Vec<u8> {
-    if luck.below(8) == 0 {
-        return (0..luck.below(600)).map(|_| luck.next() as u8).collect();
-    }
-    let mut packet = seeds[luck.below(seeds.len())].clone();
-    mutate(luck, &mut packet);
-    packet
-}
-
 fn judge(view: &View, packet: &[u8], client: IpAddr, transport: Transport, out: &mut Vec<u8>) {
     let outcome = answer(view, packet, client, transport, &|| None, 0, out);
     let limit = if transport == Transport::Udp { 1232 } else { 65535 };
@@ -82,21 +42,47 @@ fn judge(view: &View, packet: &[u8], client: IpAddr, transport: Transport, out: 
     }
 }
 
-#[test]
-fn strangers_get_an_answer_or_silence() {
-    let view = super::ends::ends();
-    let seeds: Vec<Vec<u8>> = SEEDS.iter().map(|question| line(question).packet).collect();
+/// The world that real clients ask, in which the packets of the corpus have names.
+fn asked() -> View {
+    let text = include_str!("../../../server/tests/clients/world.toml");
+    let world = World::parse(text, "world.toml").unwrap_or_else(|errors| panic!("{errors}"));
+    view(&Plan::new(PlanId { lineage: 7, version: 1 }, 0, "test", world))
+}
+
+fn anybody(luck: &mut Luck) -> (IpAddr, Transport) {
+    let client = if luck.below(2) == 0 {
+        IpAddr::V4((luck.next() as u32).into())
+    } else {
+        IpAddr::V6((u128::from(luck.next()) << 64 | u128::from(luck.next())).into())
+    };
+    (client, if luck.below(4) == 0 { Transport::Tcp } else { Transport::Udp })
+}
+
+fn strangers_ask(view: &View, seeds: &[Vec<u8>], count: u64) {
     let mut luck = Luck(0x5eed_a701);
     let mut out = Vec::new();
-    for _ in 0..packets() {
-        let packet = packet(&mut luck, &seeds);
-        let client = if luck.below(2) == 0 {
-            IpAddr::V4((luck.next() as u32).into())
-        } else {
-            IpAddr::V6((u128::from(luck.next()) << 64 | u128::from(luck.next())).into())
-        };
-        let transport = if luck.below(4) == 0 { Transport::Tcp } else { Transport::Udp };
-        judge(&view, &packet, client, transport, &mut out);
+    for _ in 0..count {
+        let packet = packet(&mut luck, seeds);
+        let (client, transport) = anybody(&mut luck);
+        judge(view, &packet, client, transport, &mut out);
     }
     assert!(out.capacity() <= 65535, "the buffer has grown to {}", out.capacity());
+}
+
+#[test]
+fn strangers_get_an_answer_or_silence() {
+    let seeds: Vec<Vec<u8>> = SEEDS.iter().map(|question| line(question).packet).collect();
+    strangers_ask(&super::ends::ends(), &seeds, packets(200_000));
+}
+
+#[test]
+fn so_do_real_clients_on_a_bad_line() {
+    let (view, seeds, mut out) = (asked(), corpus(), Vec::new());
+    assert!(seeds.len() > 40, "the corpus is there");
+    for packet in &seeds {
+        for transport in [Transport::Udp, Transport::Tcp] {
+            judge(&view, packet, [127, 2, 0, 1].into(), transport, &mut out);
+        }
+    }
+    strangers_ask(&view, &seeds, packets(100_000));
 }

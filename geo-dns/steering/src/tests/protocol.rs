@@ -277,9 +277,12 @@ fn outcomes_name_zone_and_region() {
     let view = view(&plan());
     let check = |question: &str, rcode: Rcode, zone: Option<&str>, region: Option<&str>| {
         let outcome = ask(&view, question).0;
-        let want = Outcome { rcode: Some(rcode), zone, region: outcome.region, basis: outcome.basis, truncated: false };
+        let want = Outcome { rcode: Some(rcode), zone, truncated: false, ..outcome };
         assert_eq!(outcome, want, "{question}");
         assert_eq!(outcome.region.map(RegionName::as_str), region, "{question}");
+        let (zones, regions) = (view.names().zones(), view.names().regions());
+        assert_eq!(outcome.zone_index.map(|i| zones[i as usize].as_str()), zone, "{question}");
+        assert_eq!(outcome.region_index.and_then(|i| regions[usize::from(i)].as_ref()), outcome.region, "{question}");
     };
     check("www.shop.test A @5.1.1.1", Rcode::NoError, Some("shop.test"), Some("eu-west"));
     check("store.shop.test A @3.1.1.1", Rcode::NoError, Some("shop.test"), Some("us-east"));

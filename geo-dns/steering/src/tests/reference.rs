@@ -131,7 +131,7 @@ fn by_the_book(zones: &[Naive], asked: &str, rtype: u16) -> Reply {
             // 3b: a cut.
             if node != zone.origin && zone.has(&node, 2) && !(node == name && rtype == 43) {
                 let servers = zone.set(&node, 2, &node);
-                for server in servers.iter().map(|row| &row.2).filter(|server| within(server, &node)) {
+                for server in servers.iter().map(|row| &row.2).filter(|server| within(server, &zone.origin)) {
                     reply.additional.extend(zone.set(server, 1, server));
                 }
                 reply.authorities.extend(servers);
@@ -152,6 +152,9 @@ fn by_the_book(zones: &[Naive], asked: &str, rtype: u16) -> Reply {
                 let made = format!("{}.{target}", name.strip_suffix(&format!(".{owner}")).unwrap());
                 reply.answers.extend(zone.set(&owner, 39, &owner));
                 reply.answers.push((name.clone(), 5, made.clone()));
+                if rtype == 5 {
+                    return reply;
+                }
                 Some(made)
             }
             None if zone.has(&node, 5) && !matches!(rtype, 5 | 255) => {

@@ -43,6 +43,7 @@ pub(super) fn client() -> impl Strategy<Value = IpAddr> {
         "::1",
         "::ffff:5.1.1.1",
         "::fffe:5.1.1.1",
+        "::ffff:0:5.1.1.1",
         "64:ff9b::5.1.1.1",
         "64:ff9b:0:1::",
         "2002:501:101::1",

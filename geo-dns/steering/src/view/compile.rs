@@ -1,21 +1,20 @@
 //! Plan → View. All slowness lives here.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashSet, hash_map::Entry},
     sync::Arc,
 };
 
-use hickory_proto::rr::{self, RData, rdata};
 use model::{Plan, RecordData, RegionName, Steered, TypeNumber};
 
 use crate::{
     geo::{ListsError, SharedOutcomes},
-    name::{Name, hickory_name, is_within, suffixes},
-    rr::{RrSet, Rtype, encode_rdata},
+    name::{Name, NameMap, is_within, suffixes},
+    rr::{RrSet, Rtype},
     steer::{Home, Lacks, Service, Source, Steering},
 };
 
-use super::{Delegation, End, Identity, Node, View, ViewInputs, Zone};
+use super::{Delegation, End, Identity, Names, Node, View, ViewInputs, Zone};
 
 /// Why a Plan cannot become a View. A validated World never gives one; a Plan from a later version might.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,9 +69,11 @@ pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileE
     let geo = inputs.geo.with_lists(&lists.collect::<Vec<_>>())?;
     let shared = SharedOutcomes::new(&geo);
     let mut steerings = Steerings { plan, inputs, home: &home, known: Vec::new(), shared };
-    let mut zones = HashMap::new();
+    let mut zones: NameMap<Zone> = NameMap::default();
+    let mut names = Names::of(&plan.world);
     for zone in &plan.world.zones {
-        let compiled = ZoneCompiler::new(zone, plan)?.finish(&mut steerings)?;
+        let mut compiled = ZoneCompiler::new(zone, plan)?.finish(&mut steerings)?;
+        compiled.index = names.zone(&compiled.text);
         match zones.entry(compiled.origin.clone()) {
             Entry::Occupied(_) => return Err(CompileError::TwiceTheZone { zone: zone.origin.clone() }),
             Entry::Vacant(free) => free.insert(compiled),
@@ -87,7 +88,9 @@ pub(super) fn compile(plan: &Plan, inputs: &ViewInputs) -> Result<View, CompileE
         geo: geo.clone(),
         load_permille: inputs.load_permille.clone(),
         home,
+        depths: zones.keys().fold(0, |depths, origin| depths | 1 << suffixes(origin.as_wire()).count()),
         zones,
+        names: Arc::new(names),
     })
 }
 
@@ -99,8 +102,14 @@ fn identity(plan: &Plan, region: &RegionName) -> Identity {
 }
 
 /// One TXT record that nobody may keep.
-pub(super) fn text_set(text: &str) -> RrSet {
-    RrSet { rtype: Rtype::TXT, ttl: 0, rdata: vec![text_data(text)] }
+pub(crate) fn text_set(text: &str) -> RrSet {
+    texts_set(&[text.to_owned()])
+}
+
+/// The same with a string for each text, or several where it is longer than a string may be. Records of a set have no order;
+/// strings of a record do.
+pub(crate) fn texts_set(texts: &[String]) -> RrSet {
+    RrSet { rtype: Rtype::TXT, ttl: 0, rdata: vec![texts.iter().flat_map(|text| text_data(text)).collect()] }
 }
 
 /// TXT data: strings of at most 255 bytes, of which there is at least one.
@@ -170,7 +179,7 @@ impl<'p> Steerings<'p> {
 const MAX_ALIASES: usize = 8;
 
 /// Gives each name with an ALIAS the addresses of its target, static or steered. Where the way leads nowhere it has none.
-fn flatten(plan: &Plan, zones: &mut HashMap<Name, Zone>) {
+fn flatten(plan: &Plan, zones: &mut NameMap<Zone>) {
     if !plan.world.zones.iter().any(|zone| zone.records.iter().any(|r| matches!(r.data, RecordData::Alias(_)))) {
         return;
     }
@@ -194,12 +203,13 @@ fn flatten(plan: &Plan, zones: &mut HashMap<Name, Zone>) {
 /// Addresses of another name: static ones, or how it is steered.
 type Lent = (Vec<RrSet>, Option<Arc<Steering>>);
 
-fn lent(zones: &HashMap<Name, Zone>, target: &Name) -> Option<Lent> {
-    let mut at = target;
+fn lent(zones: &NameMap<Zone>, target: &Name) -> Option<Lent> {
+    let mut at = target.as_wire();
     for _ in 0..=MAX_ALIASES {
-        let zone = suffixes(at.as_wire()).find_map(|suffix| zones.get(suffix))?;
-        let node = zone.find(at.as_wire()).node()?;
-        match node.flattened.as_ref().or(node.alias.as_ref()) {
+        let zone = suffixes(at).find_map(|suffix| zones.get(suffix))?;
+        let node = zone.find(at).node()?;
+        let next = node.flattened.as_ref().map(|target| target.as_wire());
+        match next.or_else(|| node.alias().map(|(_, target)| target)) {
             Some(next) => at = next,
             None => {
                 let addresses = [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| node.set(rtype).cloned());
@@ -214,7 +224,7 @@ struct ZoneCompiler<'p> {
     source: &'p model::Zone,
     origin: Name,
     serial: u32,
-    nodes: HashMap<Name, Node>,
+    nodes: NameMap<Node>,
 }
 
 impl<'p> ZoneCompiler<'p> {
@@ -225,16 +235,19 @@ impl<'p> ZoneCompiler<'p> {
             why,
         })?;
         // Serials are compared in 32-bit circle arithmetic (RFC 1982), so that the lower half of the version serves.
-        Ok(Self { source, origin, serial: plan.id.version as u32, nodes: HashMap::new() })
+        let mut nodes = NameMap::default();
+        nodes.reserve(source.records.len() + source.steered.len());
+        Ok(Self { source, origin, serial: plan.id.version as u32, nodes })
     }
 
     fn finish(mut self, steerings: &mut Steerings<'p>) -> Result<Zone, CompileError> {
-        let soa = RrSet { rtype: Rtype::SOA, ttl: self.source.ttl, rdata: vec![self.soa()?] };
+        let soa_ttl = self.source.soa.ttl.unwrap_or(self.source.ttl);
+        let soa = RrSet { rtype: Rtype::SOA, ttl: soa_ttl, rdata: vec![self.soa()?] };
         let apex = self.origin.clone();
-        self.put(&apex, soa.clone());
+        self.put(apex.clone(), soa.clone());
         for server in &self.source.ns {
-            let data = self.encode(server, &RData::NS(rdata::NS(self.hickory_name(server)?)))?;
-            self.put(&apex, RrSet { rtype: Rtype::NS, ttl: self.source.ttl, rdata: vec![data] });
+            let data = self.name(server)?.into_wire();
+            self.put(apex.clone(), RrSet { rtype: Rtype::NS, ttl: self.source.ttl, rdata: vec![data] });
         }
         for record in &self.source.records {
             self.put_static(record)?;
@@ -247,17 +260,23 @@ impl<'p> ZoneCompiler<'p> {
                 return Err(self.conflict(&steered.name, "two steered entries"));
             }
         }
+        self.drop_duplicates();
         self.check_conflicts()?;
         let has_ends = self.mark_ends();
         self.fill_gaps();
+        // Room for a second type, which most names do not have, would be a third of what a name takes.
+        self.nodes.values_mut().for_each(|node| node.sets.shrink_to_fit());
+        self.nodes.shrink_to_fit();
         let hinfo = [&[7], b"RFC8482".as_slice(), &[0]].concat();
         Ok(Zone {
             text: self.origin.to_string(),
+            index: 0,
             origin: self.origin,
-            negative_ttl: self.source.soa.minimum.min(self.source.ttl),
+            negative_ttl: self.source.soa.minimum.min(soa_ttl),
             any: RrSet { rtype: Rtype::HINFO, ttl: self.source.ttl, rdata: vec![hinfo.into()] },
             soa,
             has_ends,
+            has_wildcards: self.nodes.keys().any(|name| name.as_wire().starts_with(&[1, b'*'])),
             nodes: self.nodes,
         })
     }
@@ -271,15 +290,10 @@ impl<'p> ZoneCompiler<'p> {
                 return Err(self.unusable(&record.name, format!("its text has {} bytes, 50000 fit", text.len())));
             }
             RecordData::Txt(text) => (Rtype::TXT, text_data(text)),
-            RecordData::Cname(target) => {
-                let alias = Name::parse(target, None).map_err(|why| self.unusable(target, why))?;
-                let data = alias.as_wire().into();
-                self.nodes.entry(owner.clone()).or_default().alias = Some(alias);
-                (Rtype::CNAME, data)
-            }
+            RecordData::Cname(target) => (Rtype::CNAME, self.name(target)?.into_wire()),
             RecordData::Alias(target) => {
                 let target = Name::parse(target, None).map_err(|why| self.unusable(target, why))?;
-                if self.nodes.entry(owner).or_default().flattened.replace(target).is_some() {
+                if self.nodes.entry(owner).or_default().flattened.replace(target.into()).is_some() {
                     return Err(self.conflict(&record.name, "two ALIASes"));
                 }
                 return Ok(());
@@ -290,21 +304,34 @@ impl<'p> ZoneCompiler<'p> {
             }
         };
         let ttl = record.ttl.unwrap_or(self.source.ttl);
-        self.put(&owner, RrSet { rtype, ttl, rdata: vec![data] });
+        self.put(owner, RrSet { rtype, ttl, rdata: vec![data] });
         Ok(())
     }
 
     /// Adds a record to its set. The records of a set have one TTL (RFC 2181, 5.2): the least.
-    fn put(&mut self, owner: &Name, set: RrSet) {
-        let node = self.nodes.entry(owner.clone()).or_default();
+    fn put(&mut self, owner: Name, set: RrSet) {
+        let node = self.nodes.entry(owner).or_default();
         match node.sets.iter_mut().find(|known| known.rtype == set.rtype) {
             Some(known) => {
                 known.ttl = known.ttl.min(set.ttl);
-                known
-                    .rdata
-                    .extend(set.rdata.into_iter().filter(|data| !known.rdata.contains(data)).collect::<Vec<_>>());
+                known.rdata.extend(set.rdata);
             }
-            None => node.sets.push(set),
+            None => {
+                // Room for one more and no further: most names never have more.
+                node.sets.reserve_exact(1);
+                node.sets.push(set);
+            }
+        }
+    }
+
+    /// A set has each record once.
+    fn drop_duplicates(&mut self) {
+        let sets = self.nodes.values_mut().flat_map(|node| &mut node.sets);
+        for set in sets.filter(|set| set.rdata.len() > 1) {
+            let mut seen = HashSet::with_capacity(set.rdata.len());
+            let mut is_new = set.rdata.iter().map(|data| seen.insert(&data[..])).collect::<Vec<_>>().into_iter();
+            set.rdata.retain(|_| is_new.next().unwrap_or(true));
+            set.rdata.shrink_to_fit();
         }
     }
 
@@ -343,7 +370,7 @@ impl<'p> ZoneCompiler<'p> {
         let any = !ends.is_empty();
         for (name, end) in ends {
             if let Some(node) = self.nodes.get_mut(name.as_wire()) {
-                node.end = Some(end);
+                node.end = Some(Box::new(end));
             }
         }
         any
@@ -354,14 +381,16 @@ impl<'p> ZoneCompiler<'p> {
             return Some(End::Dname(Name::from_wire(target)));
         }
         let servers = node.set(Rtype::NS).filter(|_| *name != self.origin)?.clone();
-        let below = servers.rdata.iter().enumerate().filter(|(_, server)| is_within(server, name.as_wire()));
-        let glue = below.flat_map(|(i, server)| {
-            let node = self.nodes.get(&server[..]);
-            node.into_iter().flat_map(move |node| {
-                [Rtype::A, Rtype::AAAA].into_iter().filter_map(move |rtype| Some((i, node.set(rtype)?.clone())))
-            })
-        });
-        Some(End::Delegation(Delegation { glue: glue.collect(), servers }))
+        let (mut glue, mut siblings) = (Vec::new(), Vec::new());
+        for (i, server) in
+            servers.rdata.iter().enumerate().filter(|(_, server)| is_within(server, self.origin.as_wire()))
+        {
+            let list = if is_within(server, name.as_wire()) { &mut glue } else { &mut siblings };
+            let sets =
+                self.nodes.get(&server[..]).into_iter().flat_map(|node| [Rtype::A, Rtype::AAAA].map(|t| node.set(t)));
+            list.extend(sets.flatten().map(|set| (i, set.clone())));
+        }
+        Some(End::Delegation(Delegation { glue, siblings, servers }))
     }
 
     /// Makes the names between others exist (RFC 8020): asked for, they have no data, which is not "no such name".
@@ -380,22 +409,16 @@ impl<'p> ZoneCompiler<'p> {
 
     fn soa(&self) -> Result<Box<[u8]>, CompileError> {
         let soa = &self.source.soa;
-        let primary = self.source.ns.first().map_or(self.source.origin.as_str(), String::as_str);
+        let first = self.source.ns.first().map_or(self.source.origin.as_str(), String::as_str);
+        let primary = if soa.primary.is_empty() { first } else { &soa.primary };
         let mail = if soa.mail.is_empty() {
             format!("hostmaster.{}", self.source.origin.trim_start_matches('.'))
         } else {
             soa.mail.clone()
         };
-        let data = rdata::SOA::new(
-            self.hickory_name(primary)?,
-            self.hickory_name(&mail)?,
-            self.serial,
-            circle(soa.refresh),
-            circle(soa.retry),
-            circle(soa.expire),
-            soa.minimum,
-        );
-        self.encode(&mail, &RData::SOA(data))
+        let times = [self.serial, soa.refresh, soa.retry, soa.expire, soa.minimum];
+        let times = times.map(u32::to_be_bytes).concat();
+        Ok([self.name(primary)?.as_wire(), self.name(&mail)?.as_wire(), &times].concat().into())
     }
 
     fn owner(&self, text: &str) -> Result<Name, CompileError> {
@@ -406,12 +429,9 @@ impl<'p> ZoneCompiler<'p> {
         Ok(name)
     }
 
-    fn hickory_name(&self, text: &str) -> Result<rr::Name, CompileError> {
-        hickory_name(text).map_err(|why| self.unusable(text, why))
-    }
-
-    fn encode(&self, text: &str, data: &RData) -> Result<Box<[u8]>, CompileError> {
-        encode_rdata(data).map_err(|why| self.unusable(text, why))
+    /// An absolute name.
+    fn name(&self, text: &str) -> Result<Name, CompileError> {
+        Name::parse(text, None).map_err(|why| self.unusable(text, why))
     }
 
     fn unusable(&self, text: &str, why: String) -> CompileError {
@@ -421,9 +441,4 @@ impl<'p> ZoneCompiler<'p> {
     fn conflict(&self, name: &str, what: &'static str) -> CompileError {
         CompileError::Conflict { zone: self.source.origin.clone(), name: name.to_owned(), what }
     }
-}
-
-/// SOA times are 31-bit numbers of seconds.
-fn circle(seconds: u32) -> i32 {
-    i32::try_from(seconds).unwrap_or(i32::MAX)
 }

@@ -1,13 +1,14 @@
 //! The View: a Plan compiled for answering. Made off the query path, swapped whole, never changed.
 
 mod compile;
+mod names;
 mod zone;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
     time::Duration,
@@ -17,11 +18,13 @@ use model::{Plan, PlanId, RegionName};
 
 use crate::{
     geo::Geo,
-    name::{Name, suffixes},
+    name::{NameMap, suffixes},
     rr::RrSet,
 };
 
 pub use compile::CompileError;
+pub(crate) use compile::{text_set, texts_set};
+pub use names::Names;
 pub(crate) use zone::{Delegation, End, Found, Node, Zone};
 
 /// What a View depends on besides the Plan.
@@ -52,8 +55,11 @@ pub struct View {
     pub(crate) home: crate::steer::Home,
     pub(crate) geo: Arc<Geo>,
     pub(crate) load_permille: BTreeMap<RegionName, u32>,
-    pub(crate) zones: HashMap<Name, Zone>,
+    pub(crate) zones: NameMap<Zone>,
+    /// Bit N: there is a zone whose origin has N labels. Only parts of a name that are as long have to be looked for.
+    pub(crate) depths: u128,
     pub(crate) identity: Identity,
+    pub(crate) names: Arc<Names>,
 }
 
 /// What the server says of itself in class CH.
@@ -88,6 +94,11 @@ impl View {
         &self.geo
     }
 
+    /// What the numbers in an [`crate::Outcome`] stand for.
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
     /// Regions left out by the server itself.
     pub fn demoted(&self) -> &BTreeSet<RegionName> {
         &self.demoted
@@ -99,11 +110,14 @@ impl View {
             Some(ago) => format!("a quorum was heard {} s ago", ago.as_secs()),
             None => "no quorum was heard since the start".to_owned(),
         };
-        compile::text_set(&format!("plan {} {heard}", self.plan))
+        text_set(&format!("plan {} {heard}", self.plan))
     }
 
     /// The innermost zone that a name lies in.
     pub(crate) fn zone_of(&self, name: &[u8]) -> Option<&Zone> {
-        suffixes(name).find_map(|suffix| self.zones.get(suffix)).or_else(|| self.zones.get([0].as_slice()))
+        let labels = suffixes(name).count();
+        let known = suffixes(name).enumerate().filter(|(i, _)| self.depths >> (labels - i) & 1 == 1);
+        let zone = known.map(|(_, suffix)| suffix).find_map(|suffix| self.zones.get(suffix));
+        zone.or_else(|| (self.depths & 1 == 1).then(|| self.zones.get([0].as_slice())).flatten())
     }
 }

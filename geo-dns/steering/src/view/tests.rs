@@ -1,7 +1,10 @@
 use model::{Plan, RecordData};
 
 use super::*;
-use crate::tests::world::{plan, region_name, view, view_with};
+use crate::{
+    name::Name,
+    tests::world::{plan, region_name, view, view_with},
+};
 
 fn refused(change: impl FnOnce(&mut Plan)) -> String {
     let mut plan = plan();

@@ -1,9 +1,9 @@
 //! A zone's names, and the lookup of RFC 1034 4.3.2 with RFC 4592's wildcards.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    name::{MAX_NAME, Name, suffixes},
+    name::{MAX_NAME, Name, NameMap, suffixes},
     rr::{RrSet, Rtype},
     steer::{FamilyAnswers, Steering},
 };
@@ -14,6 +14,8 @@ pub(crate) struct Zone {
     pub(crate) origin: Name,
     /// The origin as people write it.
     pub(crate) text: String,
+    /// Its number among the View's [`super::Names`].
+    pub(crate) index: u32,
     pub(crate) soa: RrSet,
     /// TTL of "there is no such thing", seconds: the lesser of the SOA's own and its MINIMUM (RFC 2308).
     pub(crate) negative_ttl: u32,
@@ -21,23 +23,24 @@ pub(crate) struct Zone {
     pub(crate) any: RrSet,
     /// Whether there is any name at which the zone ends: nothing has to be looked for on the way to a name if not.
     pub(crate) has_ends: bool,
+    /// Whether there is any wildcard: a name that does not exist is not looked for any further if not.
+    pub(crate) has_wildcards: bool,
     /// Every name that exists, empty ones between others too (RFC 8020), wildcards under their own names.
-    pub(crate) nodes: HashMap<Name, Node>,
+    pub(crate) nodes: NameMap<Node>,
 }
 
-/// What is known of a name.
+/// What is known of a name. There are millions of them, most with one record: what few have is kept elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Node {
     /// Static records, one set per type.
     pub(crate) sets: Vec<RrSet>,
-    /// Where a CNAME among them points.
-    pub(crate) alias: Option<Name>,
     /// How it is steered, if it is.
     pub(crate) steering: Option<Arc<Steering>>,
     /// Whose addresses it has, of an ALIAS: then steering says its A and AAAA, and nothing else.
-    pub(crate) flattened: Option<Name>,
-    /// What stands for everything below it, and perhaps for the name itself.
-    pub(crate) end: Option<End>,
+    pub(crate) flattened: Option<Box<Name>>,
+    /// What stands for everything below it, and perhaps for the name itself. Apart, since hardly any name has it and a zone may have
+    /// a million names.
+    pub(crate) end: Option<Box<End>>,
 }
 
 /// From here on the zone says nothing itself.
@@ -56,11 +59,19 @@ pub(crate) struct Delegation {
     /// Addresses of servers whose names lie below the cut: nobody else could tell them. With the place of the server's record
     /// in `servers`.
     pub(crate) glue: Vec<(usize, RrSet)>,
+    /// Addresses of its servers elsewhere in the zone, in the same form: told as far as there is room.
+    pub(crate) siblings: Vec<(usize, RrSet)>,
 }
 
 impl Node {
     pub(crate) fn set(&self, rtype: Rtype) -> Option<&RrSet> {
         self.sets.iter().find(|set| set.rtype == rtype)
+    }
+
+    /// The CNAME, and where it points: in wire form, lower case, as all data is here.
+    pub(crate) fn alias(&self) -> Option<(&RrSet, &[u8])> {
+        let set = self.set(Rtype::CNAME)?;
+        Some((set, set.rdata.first()?))
     }
 
     /// Whether it only stands between other names.
@@ -107,6 +118,9 @@ impl Zone {
         if let Some(node) = self.nodes.get(name) {
             return Found::Exact(node);
         }
+        if !self.has_wildcards {
+            return Found::Nothing;
+        }
         // The closest name that exists above decides: a wildcard further up does not reach past it.
         let Some((encloser, _)) = suffixes(name).skip(1).find_map(|suffix| self.nodes.get_key_value(suffix)) else {
             return Found::Nothing;
@@ -128,7 +142,7 @@ impl Zone {
             let front = name.len() - suffix.len();
             let node = self.nodes.get(suffix);
             topmost = node
-                .and_then(|node| Some((front, node, node.end.as_ref()?)))
+                .and_then(|node| Some((front, node, node.end.as_deref()?)))
                 .filter(|(_, _, end)| match end {
                     End::Dname(_) => front > 0,
                     End::Delegation(_) => front > 0 || rtype != Rtype::DS,

@@ -13,6 +13,7 @@ pub(crate) struct Ede {
 impl Ede {
     pub(crate) const NO_ZONE: Self = Self { code: 20, text: "no zone of this server has this name" };
     pub(crate) const NO_PLAN: Self = Self { code: 14, text: "this server has no plan yet" };
+    pub(crate) const NOT_FOR_YOU: Self = Self { code: 18, text: "explanations are given to listed networks only" };
     pub(crate) const NO_TRANSFER: Self = Self { code: 21, text: "zones are not transferred" };
     pub(crate) const ALL_DOWN: Self = Self { code: 0, text: "every member is down: all are named" };
     pub(crate) const CLOSED: Self = Self { code: 0, text: "every member is down: none is named" };

@@ -10,6 +10,9 @@ const SUBNET: u16 = 8;
 /// Option code of the name server's identity (RFC 5001).
 pub(super) const NSID: u16 = 3;
 
+/// Option code of the idle time-out of a TCP connection (RFC 7828).
+pub(super) const KEEPALIVE: u16 = 11;
+
 /// What a query's OPT record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Edns {
@@ -20,6 +23,8 @@ pub(crate) struct Edns {
     pub(crate) subnet: Option<Subnet>,
     /// Whether the server is to say who it is.
     pub(crate) wants_identity: bool,
+    /// Whether the server is to say how long a connection may be idle; with how many bytes that was asked, which ought to be none.
+    pub(crate) keepalive: Option<u16>,
 }
 
 /// A client subnet: whose place the answer is meant for.
@@ -40,6 +45,7 @@ impl Edns {
             dnssec_ok: ttl & 0x8000 != 0,
             subnet: None,
             wants_identity: false,
+            keepalive: None,
         }
     }
 
@@ -51,6 +57,10 @@ impl Edns {
             let (code, length) = (options.u16()?, options.u16()?);
             let option = options.bytes(length.into())?;
             self.wants_identity |= code == NSID;
+            if code == KEEPALIVE {
+                // Of two the longer one counts: it is the one that may be wrong.
+                self.keepalive = self.keepalive.max(Some(length));
+            }
             if code == SUBNET {
                 let subnet = Subnet::read(option)?;
                 if self.subnet.replace(subnet).is_some() {

@@ -19,8 +19,8 @@ pub(crate) struct Asked<'q> {
 }
 
 /// The one question of a query.
-pub(crate) struct Question {
-    pub(crate) name: AskedName,
+pub(crate) struct Question<'n> {
+    pub(crate) name: &'n AskedName,
     pub(crate) rtype: Rtype,
     pub(crate) class: u16,
 }
@@ -28,7 +28,11 @@ pub(crate) struct Question {
 /// Reads a packet: what a reply repeats of it, and the question, or what it gets for not being one.
 ///
 /// None for what is not even a header, and for responses: answering them could make two servers talk for ever.
-pub(crate) fn read(packet: &[u8]) -> Option<(Asked<'_>, Result<Question, Rcode>)> {
+/// `name` is the room for the name that is asked for.
+pub(crate) fn read<'q, 'n>(
+    packet: &'q [u8],
+    name: &'n mut AskedName,
+) -> Option<(Asked<'q>, Result<Question<'n>, Rcode>)> {
     let mut rest = Taker(packet);
     let header = rest.bytes(HEADER)?;
     let field = |i: usize| u16::from_be_bytes([header[2 * i], header[2 * i + 1]]);
@@ -37,24 +41,25 @@ pub(crate) fn read(packet: &[u8]) -> Option<(Asked<'_>, Result<Question, Rcode>)
         return None;
     }
     let counts = [field(2), field(3), field(4), field(5)];
-    let question = read_message(packet, rest, counts, &mut asked);
+    let question = read_message(packet, rest, counts, &mut asked, name);
     Some((asked, question))
 }
 
 /// Reads what follows the header, and notes in `asked` how far it got.
-fn read_message<'q>(
+fn read_message<'q, 'n>(
     packet: &'q [u8],
     mut rest: Taker<'q>,
     [questions, answers, authorities, additional]: [u16; 4],
     asked: &mut Asked<'q>,
-) -> Result<Question, Rcode> {
+    name: &'n mut AskedName,
+) -> Result<Question<'n>, Rcode> {
     if asked.flags & 0x7800 != 0 {
         return Err(Rcode::NotImp);
     }
     if questions != 1 {
         return Err(Rcode::FormErr);
     }
-    let question = read_question(&mut rest).ok_or(Rcode::FormErr)?;
+    let question = read_question(&mut rest, name).ok_or(Rcode::FormErr)?;
     asked.question = &packet[HEADER..packet.len() - rest.0.len()];
     // IXFR carries the client's SOA, and is refused whatever it says; no other query has records in front.
     if question.rtype == Rtype::IXFR {
@@ -70,8 +75,8 @@ fn read_message<'q>(
     }
 }
 
-fn read_question(rest: &mut Taker<'_>) -> Option<Question> {
-    let name = AskedName::read(rest.0)?;
+fn read_question<'n>(rest: &mut Taker<'_>, name: &'n mut AskedName) -> Option<Question<'n>> {
+    name.read(rest.0)?;
     rest.bytes(name.as_wire().len())?;
     Some(Question { name, rtype: Rtype(rest.u16()?), class: rest.u16()? })
 }

@@ -13,7 +13,7 @@ pub(super) fn all() -> Map<String, Value> {
 
 /// The World, and each kind of object as its place in the World describes it.
 fn of_the_world() -> Map<String, Value> {
-    let world = World::json_schema();
+    let world = without_files(World::json_schema());
     let part = |place: &str| world.pointer(place).cloned().unwrap_or(Value::Bool(true));
     let parts = [
         ("Region", part("/properties/region/items")),
@@ -28,6 +28,19 @@ fn of_the_world() -> Map<String, Value> {
     ];
     let parts = parts.into_iter().map(|(name, schema)| (name.to_owned(), schema));
     std::iter::once(("World".to_owned(), world.clone())).chain(parts).collect()
+}
+
+/// What travels is a World that is whole: the files of its zones were read where they lie.
+fn without_files(mut world: Value) -> Value {
+    if let Some(Value::Object(zone)) = world.pointer_mut("/properties/zone/items") {
+        if let Some(Value::Object(keys)) = zone.get_mut("properties") {
+            keys.remove("file");
+        }
+        // One of `ns` and `file` is needed in a world file.
+        zone.remove("allOf");
+        zone.insert("required".to_owned(), json!(["origin", "ns"]));
+    }
+    world
 }
 
 const TEXT: &str = "string";
@@ -233,6 +246,7 @@ mod tests {
         check("Check", world.checks.values().next().unwrap());
         check("Pool", world.pools.values().next().unwrap());
         check("Zone", &world.zones[0]);
+        assert_eq!(all()["Zone"]["properties"].get("file"), None, "files of zones do not travel");
         check("Automation", &world.automation);
         check("StatePolicy", &world.state);
         check("Plan", &Plan::new(plan, 1, "test", world));

@@ -61,7 +61,7 @@ struct Known {
 
 /// A leader's, then a follower's life: votes, appends, a conflict cut away, a purge. Stops at the first error.
 async fn live(store: &mut LogStore, acknowledged: &mut Known, asked: &mut Known) -> std::io::Result<()> {
-    for term in 1..=4_u64 {
+    for term in 1..=12_u64 {
         asked.term = term;
         store.save_vote(&Vote::new(term, 1)).await?;
         acknowledged.term = term;
@@ -252,7 +252,7 @@ async fn a_reopened_store_has_everything_and_its_commit_index() {
     let (_disk, mut store) = open(&drive);
     let found = recovered(&mut store).await;
     assert_eq!(found.log, holds(&acknowledged, 3));
-    assert_eq!(store.read_committed().await.expect("reads"), Some(log_id(4, 7)));
+    assert_eq!(store.read_committed().await.expect("reads"), Some(log_id(12, 23)));
 }
 
 /// What follows it takes it along: `live` shows that.

@@ -8,6 +8,8 @@ use std::{
 
 use redb::StorageBackend;
 
+use crate::raft::disk::TEST_JOURNAL_BYTES;
+
 /// What a drive writes at once: a write is torn between sectors, never within one.
 const SECTOR: usize = 512;
 
@@ -45,13 +47,20 @@ pub(super) struct Drive {
     stalled: Arc<(Mutex<bool>, Condvar)>,
 }
 
-/// One process's handle on it. It goes dead with the drive and stays dead when the drive is powered up again.
+/// One process's handle on a file of it: the journal lies before [`TEST_JOURNAL_BYTES`], the database behind. It goes dead with the
+/// drive and stays dead when the drive is powered up again.
 #[derive(Debug)]
-pub(super) struct Attached(Drive);
+pub(super) struct Attached {
+    drive: Drive,
+    begin: usize,
+    most: usize,
+}
 
 impl Drive {
-    pub(super) fn attach(&self) -> Attached {
-        Attached(self.clone())
+    /// The database and its journal.
+    pub(super) fn attach(&self) -> (Attached, Attached) {
+        let part = |begin, most| Attached { drive: self.clone(), begin, most };
+        (part(TEST_JOURNAL_BYTES, usize::MAX), part(0, TEST_JOURNAL_BYTES))
     }
 
     /// After `more` further calls without a fault, this one.
@@ -187,55 +196,66 @@ impl Platter {
 
 impl StorageBackend for Attached {
     fn len(&self) -> io::Result<u64> {
-        let platter = self.0.lock();
+        let platter = self.drive.lock();
         platter.alive()?;
-        Ok(platter.cached.len() as u64)
+        Ok(platter.cached.len().saturating_sub(self.begin).min(self.most) as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let platter = self.0.lock();
+        let platter = self.drive.lock();
         platter.alive()?;
-        let from = offset as usize;
+        let from = self.begin + offset as usize;
         let bytes = platter.cached.get(from..from + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(bytes);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut platter = self.0.lock();
+        let mut platter = self.drive.lock();
         platter.call()?;
-        platter.room_for(len as usize)?;
+        // The journal has its length as long as there is a database behind it.
+        let end = if self.begin == 0 { platter.cached.len().max(len as usize) } else { self.begin + len as usize };
+        platter.room_for(end)?;
         // Not among the pending writes: a file that grew and was not synced may be short after a crash.
-        platter.cached.resize(len as usize, 0);
+        platter.cached.resize(end, 0);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.wait_while_stalled();
-        let mut platter = self.0.lock();
+        self.drive.wait_while_stalled();
+        let mut platter = self.drive.lock();
         platter.call()?;
         platter.syncs += 1;
         if platter.lying {
             return Ok(());
         }
+        let (begin, end) = (self.begin, self.begin.saturating_add(self.most));
         let Platter { durable, cached, pending, .. } = &mut *platter;
-        durable.resize(cached.len(), 0);
-        for (offset, bytes) in pending.drain(..) {
-            // A file that was cut afterwards has no room for what was written before.
-            let end = (offset + bytes.len()).min(cached.len());
-            if offset < end {
-                durable[offset..end].copy_from_slice(&cached[offset..end]);
-            }
+        if self.begin > 0 || durable.len() < self.most {
+            durable.resize(cached.len(), 0);
         }
+        // What was written to the other file stays pending.
+        pending.retain(|(offset, bytes)| {
+            if !(begin..end).contains(offset) {
+                return true;
+            }
+            // A file that was cut afterwards has no room for what was written before.
+            let end = (offset + bytes.len()).min(cached.len()).min(durable.len());
+            if *offset < end {
+                durable[*offset..end].copy_from_slice(&cached[*offset..end]);
+            }
+            false
+        });
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut platter = self.0.lock();
+        let mut platter = self.drive.lock();
         platter.call()?;
-        platter.room_for(offset as usize + data.len())?;
-        put(&mut platter.cached, offset as usize, data);
-        platter.pending.push((offset as usize, data.to_vec()));
+        let offset = self.begin + offset as usize;
+        platter.room_for(offset + data.len())?;
+        put(&mut platter.cached, offset, data);
+        platter.pending.push((offset, data.to_vec()));
         Ok(())
     }
 }

@@ -70,6 +70,7 @@ fn ipv4_inside_ipv6_is_looked_up_as_ipv4() {
     };
     check("::ffff:5.1.2.3", "DE /105");
     check("64:ff9b::5.1.2.3", "DE /105");
+    check("::ffff:0:5.1.2.3", "DE /105");
     check("2002:0501:0203::1", "DE /25");
     // Teredo: server 65.54.227.120, port 40000, client 5.1.2.3 with its bits turned.
     check("2001:0:4136:e378:8000:63bf:fafe:fdfc", "DE /105");
