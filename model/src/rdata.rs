@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::labels::{LABEL_MAX, escaped, finish_wire, push_label};
 
 mod bytes;
+mod loc;
 mod svcb;
 
 pub(crate) use bytes::one_text;
@@ -46,44 +47,46 @@ enum Field {
     Base64,
     /// Parameters of SVCB and HTTPS, to the end.
     Params,
+    /// A place on the globe, to the end.
+    Place,
 }
 
-use Field::{Base64, Bytes, Hex, Name, Params, Tag, Text, Texts, U8, U16, U32, V4, V6};
+use Field::{Base64, Bytes, Hex, Name, Params, Place, Tag, Text, Texts, U8, U16, U32, V4, V6};
 
-/// Mnemonic, number, and the fields of the data. None: only `\#` can say it.
-type Form = (&'static str, u16, Option<&'static [Field]>);
+/// Mnemonic, number, and the fields of the data.
+type Form = (&'static str, u16, &'static [Field]);
 
 const FORMS: &[Form] = &[
-    ("A", 1, Some(&[V4])),
-    ("NS", 2, Some(&[Name])),
-    ("CNAME", 5, Some(&[Name])),
-    ("SOA", 6, Some(&[Name, Name, U32, U32, U32, U32, U32])),
-    ("PTR", 12, Some(&[Name])),
-    ("HINFO", 13, Some(&[Text, Text])),
-    ("MX", 15, Some(&[U16, Name])),
-    ("TXT", 16, Some(&[Texts])),
-    ("RP", 17, Some(&[Name, Name])),
-    ("AFSDB", 18, Some(&[U16, Name])),
-    ("AAAA", 28, Some(&[V6])),
-    ("LOC", 29, None),
-    ("SRV", 33, Some(&[U16, U16, U16, Name])),
-    ("NAPTR", 35, Some(&[U16, U16, Text, Text, Text, Name])),
-    ("KX", 36, Some(&[U16, Name])),
-    ("CERT", 37, Some(&[U16, U16, U8, Base64])),
-    ("DNAME", 39, Some(&[Name])),
-    ("DS", 43, Some(&[U16, U8, U8, Hex])),
-    ("SSHFP", 44, Some(&[U8, U8, Hex])),
-    ("DNSKEY", 48, Some(&[U16, U8, U8, Base64])),
-    ("TLSA", 52, Some(&[U8, U8, U8, Hex])),
-    ("SMIMEA", 53, Some(&[U8, U8, U8, Hex])),
-    ("CDS", 59, Some(&[U16, U8, U8, Hex])),
-    ("CDNSKEY", 60, Some(&[U16, U8, U8, Base64])),
-    ("OPENPGPKEY", 61, Some(&[Base64])),
-    ("SVCB", 64, Some(&[U16, Name, Params])),
-    ("HTTPS", 65, Some(&[U16, Name, Params])),
-    ("SPF", 99, Some(&[Texts])),
-    ("URI", 256, Some(&[U16, U16, Bytes])),
-    ("CAA", 257, Some(&[U8, Tag, Bytes])),
+    ("A", 1, &[V4]),
+    ("NS", 2, &[Name]),
+    ("CNAME", 5, &[Name]),
+    ("SOA", 6, &[Name, Name, U32, U32, U32, U32, U32]),
+    ("PTR", 12, &[Name]),
+    ("HINFO", 13, &[Text, Text]),
+    ("MX", 15, &[U16, Name]),
+    ("TXT", 16, &[Texts]),
+    ("RP", 17, &[Name, Name]),
+    ("AFSDB", 18, &[U16, Name]),
+    ("AAAA", 28, &[V6]),
+    ("LOC", 29, &[Place]),
+    ("SRV", 33, &[U16, U16, U16, Name]),
+    ("NAPTR", 35, &[U16, U16, Text, Text, Text, Name]),
+    ("KX", 36, &[U16, Name]),
+    ("CERT", 37, &[U16, U16, U8, Base64]),
+    ("DNAME", 39, &[Name]),
+    ("DS", 43, &[U16, U8, U8, Hex]),
+    ("SSHFP", 44, &[U8, U8, Hex]),
+    ("DNSKEY", 48, &[U16, U8, U8, Base64]),
+    ("TLSA", 52, &[U8, U8, U8, Hex]),
+    ("SMIMEA", 53, &[U8, U8, U8, Hex]),
+    ("CDS", 59, &[U16, U8, U8, Hex]),
+    ("CDNSKEY", 60, &[U16, U8, U8, Base64]),
+    ("OPENPGPKEY", 61, &[Base64]),
+    ("SVCB", 64, &[U16, Name, Params]),
+    ("HTTPS", 65, &[U16, Name, Params]),
+    ("SPF", 99, &[Texts]),
+    ("URI", 256, &[U16, U16, Bytes]),
+    ("CAA", 257, &[U8, Tag, Bytes]),
 ];
 
 impl TypeNumber {
@@ -106,7 +109,7 @@ impl TypeNumber {
 
     /// Whether so many words stand before a name in data of this type.
     pub(crate) fn has_name_at(self, words: usize) -> bool {
-        let fields = self.form().and_then(|form| form.2);
+        let fields = self.form().map(|form| form.2);
         fields.and_then(|fields| fields.get(words)).is_some_and(|field| matches!(field, Name))
     }
 
@@ -118,7 +121,7 @@ impl TypeNumber {
     pub fn wire(self, value: &str) -> Result<Vec<u8>, String> {
         let words = words(value)?;
         let mut words = words.as_slice();
-        let fields = self.form().and_then(|form| form.2);
+        let fields = self.form().map(|form| form.2);
         let mut out = Vec::new();
         if words.first().is_some_and(|word| !word.quoted && word.bytes == b"#" && word.escaped) {
             out = unknown(&words[1..])?;
@@ -145,11 +148,12 @@ impl TypeNumber {
 
 impl Field {
     fn read(self, words: &mut &[Word], out: &mut Vec<u8>) -> Result<(), String> {
-        let to_the_end = matches!(self, Hex | Base64 | Params | Texts);
+        let to_the_end = matches!(self, Hex | Base64 | Params | Place | Texts);
         if to_the_end {
             let rest = std::mem::take(words);
             return match self {
                 Params => svcb::params(rest, out),
+                Place => loc::place(rest, out),
                 _ if rest.is_empty() => Err(format!("{} is missing", self.what())),
                 Texts => rest.iter().try_for_each(|word| string(word, out)),
                 Hex => hex(rest, out),
@@ -187,6 +191,7 @@ impl Field {
             Hex => "a row of hexadecimal digits",
             Base64 => "a text in base64",
             Params => "a parameter",
+            Place => "a place",
         }
     }
 }

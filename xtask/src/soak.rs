@@ -51,6 +51,11 @@ const SOAKS: &[Soak] = &[
         env: &[("PROPTEST_CASES", "20000")],
     },
     Soak {
+        name: "answers beside BIND, Knot, NSD and PowerDNS",
+        command: &["cargo", "test", "--release", "-p", "dns-server", "--test", "peers", "random_zones", "--locked"],
+        env: &[("ATOLL_PEER_QUESTIONS", "100000"), ("ATOLL_PEER_SEED", "{seed}")],
+    },
+    Soak {
         name: "simulated regions",
         command: &["cargo", "run", "--release", "--locked", "--", "sim", "state", "--seeds", "{seed}..{end}"],
         env: &[],

@@ -211,8 +211,7 @@ impl RegionConfig {
         ];
         let checks = [&mut config.checks.trust, &mut config.checks.programs];
         let log = config.dns.query_log.as_mut().and_then(|log| log.path.as_mut());
-        let checks = checks.into_iter().flatten();
-        for path in files.into_iter().chain(checks).chain(log).chain(&mut config.locations) {
+        for path in files.into_iter().chain(checks.into_iter().flatten()).chain(log).chain(&mut config.locations) {
             *path = base.join(&*path);
         }
         Ok(config)

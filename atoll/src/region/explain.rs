@@ -60,7 +60,6 @@ fn spoilt(status: &LocationStatus) -> Vec<String> {
 }
 
 fn in_words(region: RegionName, plan: model::PlanId, told: &ExplainAnswer, spoilt: Vec<String>) -> DnsExplanation {
-    let mut steps = told.steps();
-    steps.extend(spoilt);
+    let steps = told.steps().into_iter().chain(spoilt).collect();
     DnsExplanation { region, plan: Some(plan), rcode: told.rcode.into(), answer: told.answers.clone(), steps }
 }

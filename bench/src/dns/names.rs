@@ -85,7 +85,7 @@ fn zone(origin: String, names: usize) -> Zone {
     };
     let soa = Soa { minimum: 60, ..Soa::default() };
     Zone {
-        ns: vec![format!("ns1.{origin}")],
+        ns: vec!["ns.example.net".into()],
         origin,
         ttl: 300,
         soa,

@@ -27,7 +27,8 @@ fuzz_target!(|packet: &[u8]| {
     let client = packet.last_chunk::<4>().map_or(Ipv4Addr::LOCALHOST, |bytes| Ipv4Addr::from(*bytes));
     for client in [IpAddr::V4(client), IpAddr::V6(client.to_ipv6_mapped())] {
         for (transport, limit) in [(Transport::Udp, 1232), (Transport::Tcp, 65535)] {
-            let outcome = answer(view(), packet, client, transport, &|| None, 0, &mut out);
+            let draw = u64::from(u32::from_be_bytes(packet.first_chunk().copied().unwrap_or_default()));
+            let outcome = answer(view(), packet, client, transport, &|| None, draw, &mut out);
             assert_eq!(outcome.rcode.is_none(), out.is_empty());
             assert!(out.len() <= limit, "{} bytes", out.len());
             if outcome.rcode.is_some() {

@@ -131,22 +131,21 @@ async fn run(
     status: watch::Sender<ViewStatus>,
 ) {
     let (mut demotions_end, mut locations_end) = (false, false);
-    // The locations that the View in force was made with.
-    let mut located: Option<Arc<Geo>> = None;
+    // The locations that the View in force was made with: as they came, and with the World's prefix lists over them, which most
+    // Plans leave as they are.
+    let mut located: Option<(Arc<Geo>, Arc<Geo>)> = None;
     // What was compiled or refused last, to know one Plan from another under the same number.
     let mut last: Option<Arc<Plan>> = None;
     let burning = Arc::new(AtomicUsize::new(0));
     loop {
         let plan = plans.borrow_and_update().clone();
-        let base = publishing.geo.borrow_and_update().clone();
-        let moved = located.as_ref().is_none_or(|geo| !Arc::ptr_eq(geo, &base));
-        // What the View in force goes by has the World's prefix lists in it; they are laid over the rest only when they change.
-        let laid = views.load().as_ref().filter(|_| !moved).map(|view| view.geo().clone());
-        let geo = laid.unwrap_or_else(|| base.clone());
+        let geo = publishing.geo.borrow_and_update().clone();
+        let listed = located.as_ref().filter(|(base, _)| Arc::ptr_eq(base, &geo)).map(|(_, listed)| listed.clone());
+        let moved = listed.is_none();
         let inputs = ViewInputs {
             server_region: publishing.server_region.clone(),
             demoted: demoted.borrow_and_update().clone(),
-            geo,
+            geo: listed.unwrap_or_else(|| geo.clone()),
             // Nobody tells followers of loads yet: a Plan carries what was asked for when it was decided, not what is carried now.
             load_permille: BTreeMap::new(),
         };
@@ -154,8 +153,8 @@ async fn run(
         let wanted = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, moved || put_right(plan)));
         if let Some(plan) = wanted {
             last = Some(plan.clone());
-            if bring_out(plan, inputs, &publishing, &burning, (&views, &status)).await {
-                located = Some(base);
+            if let Some(listed) = bring_out(plan, inputs, &publishing, &burning, (&views, &status)).await {
+                located = Some((geo, listed));
             }
         }
         tokio::select! {
@@ -174,17 +173,18 @@ fn is_news(status: &ViewStatus, plan: PlanId, demoted: &BTreeSet<RegionName>, an
     status.plan.is_none_or(|current| plan > current || plan == current && (anew || *demoted != status.demoted))
 }
 
-/// Says whether there is a new View.
+/// Gives the locations of the new View, if there is one.
 async fn bring_out(
     plan: Arc<Plan>,
     inputs: ViewInputs,
     publishing: &Publishing,
     burning: &Arc<AtomicUsize>,
     (views, status): (&Views, &watch::Sender<ViewStatus>),
-) -> bool {
+) -> Option<Arc<Geo>> {
     let (id, demoted) = (plan.id, inputs.demoted.clone());
     let refused = match compiled(plan, inputs, publishing, burning).await {
         Ok(view) => {
+            let geo = view.geo().clone();
             swap(views, view);
             let refusals = status.borrow().refusals;
             status.send_replace(ViewStatus {
@@ -195,7 +195,7 @@ async fn bring_out(
                 refusals,
             });
             tracing::debug!(plan = %id, "a new View answers");
-            return true;
+            return Some(geo);
         }
         Err(why) => why,
     };
@@ -210,7 +210,7 @@ async fn bring_out(
         status.refused = refused;
         news
     });
-    false
+    None
 }
 
 /// Compiles on a thread of its own, for as long as it may take.

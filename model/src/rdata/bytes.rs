@@ -17,7 +17,7 @@ pub(super) fn check(fields: &[Field], data: &mut [u8]) -> Option<()> {
             Field::U8 => 1,
             Field::U16 => 2,
             Field::U32 | Field::V4 => 4,
-            Field::V6 => 16,
+            Field::V6 | Field::Place => 16,
             Field::Text => 1 + usize::from(*rest.first()?),
             Field::Tag => tag(rest)?,
             Field::Texts => texts(rest)?,

@@ -10,6 +10,7 @@
 //! nothing behind this module knows that there are files.
 
 mod data;
+mod directives;
 mod generate;
 mod lex;
 mod names;

@@ -1,28 +1,24 @@
-//! Entries of master files: directives, and records with all that they leave out (RFC 1035, 5; RFC 2308, 4).
+//! Entries of master files: records with all that they leave out (RFC 1035, 5; RFC 2308, 4). What is no record, `directives.rs` reads.
 
 use super::{
     Limits, Load,
     data::{self, Data},
-    generate::{self, Range},
+    directives::DIRECTIVES,
     lex::{Lexer, Spot, Token},
     names, ttl,
 };
 use crate::{
     Record, Soa, TypeNumber,
-    errors::{KeyPath, Place, SourceFile, WorldError, did_you_mean},
+    errors::{KeyPath, Place, SourceFile, WorldError},
 };
 
-/// How deep files include files.
-const DEPTH_MAX: usize = 8;
 /// How many errors are looked for: nobody reads more before correcting these.
 pub(super) const ERRORS_MAX: usize = 100;
 
-const DIRECTIVES: [&str; 4] = ["$ORIGIN", "$TTL", "$INCLUDE", "$GENERATE"];
-
 /// What the files said so far.
 pub(super) struct Reader<'l> {
-    load: &'l Load<'l>,
-    limits: Limits,
+    pub(super) load: &'l Load<'l>,
+    pub(super) limits: Limits,
     pub(super) files: Vec<SourceFile>,
     pub(super) errors: Vec<WorldError>,
     /// The zone's own name; that of the first record, which is its SOA then, if nobody said it.
@@ -31,33 +27,33 @@ pub(super) struct Reader<'l> {
     pub(super) records: Vec<Record>,
     /// Where each of them is.
     pub(super) places: Vec<Place>,
-    origin: Option<String>,
+    pub(super) origin: Option<String>,
     /// What `$TTL` says.
-    default_ttl: Option<u32>,
+    pub(super) default_ttl: Option<u32>,
     /// The last one that a record said: what holds without `$TTL` (RFC 1035, 5.1).
     last_ttl: Option<u32>,
     /// Owner of the last record, relative to the zone.
-    owner: Option<String>,
+    pub(super) owner: Option<String>,
     /// That owner was wrong, and told: what follows it and says none is passed over.
     owner_is_wrong: bool,
     /// Of all files so far.
     pub(super) bytes: usize,
     /// Names of the files that are being read, outermost first.
-    open: Vec<String>,
-    is_over: bool,
+    pub(super) open: Vec<String>,
+    pub(super) is_over: bool,
 }
 
 /// The text that is being read.
 #[derive(Clone, Copy)]
-struct Frame<'t> {
-    file: usize,
-    text: &'t str,
+pub(super) struct Frame<'t> {
+    pub(super) file: usize,
+    pub(super) text: &'t str,
     /// The line that made it, of a text that stands in no file.
-    made_at: Option<Place>,
+    pub(super) made_at: Option<Place>,
 }
 
 impl Frame<'_> {
-    fn place(&self, spot: Spot) -> Place {
+    pub(super) fn place(&self, spot: Spot) -> Place {
         let here = || Place { file: self.file, line: spot.line, column: spot.column(self.text) };
         self.made_at.unwrap_or_else(here)
     }
@@ -102,7 +98,7 @@ impl<'l> Reader<'l> {
         self.open.pop();
     }
 
-    fn entries(&mut self, frame: Frame<'_>) {
+    pub(super) fn entries(&mut self, frame: Frame<'_>) {
         let (mut lexer, mut tokens) = (Lexer::new(frame.text), Vec::new());
         while !self.is_over
             && let Some(entry) = lexer.entry(&mut tokens)
@@ -114,7 +110,7 @@ impl<'l> Reader<'l> {
         }
     }
 
-    fn fault(&mut self, frame: Frame<'_>, spot: Spot, what: impl Into<String>, hint: &str) {
+    pub(super) fn fault(&mut self, frame: Frame<'_>, spot: Spot, what: impl Into<String>, hint: &str) {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         let place = if spot.line == 0 { Place { file: frame.file, line: 1, column: 1 } } else { frame.place(spot) };
         self.errors.push(WorldError::new(KeyPath::root(), what).at(place).maybe_hint(hint));
@@ -132,98 +128,7 @@ impl<'l> Reader<'l> {
         if !is_directive || is_blank {
             return self.record(frame, tokens, is_blank);
         }
-        match (word.as_str(), rest) {
-            ("$ORIGIN", [name]) => match names::absolute(name.text, self.origin.as_deref()) {
-                Ok(origin) => self.origin = Some(origin),
-                Err(what) => self.fault(frame, name.spot, what, ""),
-            },
-            ("$TTL", [word]) => match ttl::seconds(word.text) {
-                Some(Ok(seconds)) => self.default_ttl = Some(seconds),
-                Some(Err(what)) => self.fault(frame, word.spot, what, ""),
-                None => self.fault(frame, word.spot, format!("`{}` is not a time", word.text), "write 3600 or 1h"),
-            },
-            ("$INCLUDE", [file]) => self.include(frame, file, None),
-            ("$INCLUDE", [file, origin]) => self.include(frame, file, Some(origin)),
-            ("$GENERATE", [range, owner, rest @ ..]) if !rest.is_empty() => self.generate(frame, range, owner, rest),
-            ("$ORIGIN", _) => self.fault(frame, first.spot, "`$ORIGIN` is followed by one name", ""),
-            ("$TTL", _) => self.fault(frame, first.spot, "`$TTL` is followed by one time", "write `$TTL 1h`"),
-            ("$INCLUDE", _) => {
-                self.fault(frame, first.spot, "`$INCLUDE` is followed by a file, and by an origin if you like", "");
-            }
-            ("$GENERATE", _) => {
-                let hint = "write `$GENERATE 1-9 host-$ A 192.0.2.$`";
-                self.fault(frame, first.spot, "`$GENERATE` is followed by a range, an owner, a type and data", hint);
-            }
-            _ => {
-                let hint =
-                    did_you_mean(&word, DIRECTIVES).unwrap_or_else(|| format!("there are {}", DIRECTIVES.join(", ")));
-                self.fault(frame, first.spot, format!("`{}` is not a directive", first.text), &hint);
-            }
-        }
-    }
-
-    /// Origin and owner are what they were, afterwards; `$TTL` and the last TTL go on, as in BIND.
-    fn include(&mut self, frame: Frame<'_>, file: &Token<'_>, origin: Option<&Token<'_>>) {
-        let origin = match origin.map(|word| names::absolute(word.text, self.origin.as_deref())) {
-            None => self.origin.clone(),
-            Some(Ok(origin)) => Some(origin),
-            Some(Err(what)) => return self.fault(frame, file.spot, what, ""),
-        };
-        if self.open.len() >= DEPTH_MAX {
-            let what = format!("files include files {DEPTH_MAX} deep at most");
-            return self.fault(frame, file.spot, what, "include this one further out");
-        }
-        let from = self.open.last().cloned().unwrap_or_default();
-        let loaded = match (self.load)(&from, file.text) {
-            Ok(loaded) => loaded,
-            Err(what) => return self.fault(frame, file.spot, what, ""),
-        };
-        if let Some(at) = self.open.iter().position(|open| *open == loaded.name) {
-            let circle = [&self.open[at..], &[loaded.name]].concat().join("` → `");
-            return self.fault(
-                frame,
-                file.spot,
-                format!("files include each other in a circle: `{circle}`"),
-                "break it",
-            );
-        }
-        let before = (std::mem::replace(&mut self.origin, origin), self.owner.take());
-        self.file(&loaded.name, &loaded.text, Some(frame.place(file.spot)));
-        (self.origin, self.owner) = before;
-    }
-
-    fn generate(&mut self, frame: Frame<'_>, range: &Token<'_>, owner: &Token<'_>, rest: &[Token<'_>]) {
-        let numbers = match Range::parse(range.text) {
-            Ok(read) if read.count() + self.records.len() as u64 > self.limits.records as u64 => {
-                let what = format!("`{}` makes more records than a zone may have, {}", range.text, self.limits.records);
-                return self.fault(frame, range.spot, what, "");
-            }
-            Ok(range) => range.numbers(),
-            Err(what) => return self.fault(frame, range.spot, what, ""),
-        };
-        // Data in quotes is taken out of them, as BIND does it, so that it can have blanks.
-        let mut template = owner.text.to_owned();
-        for (at, word) in rest.iter().enumerate() {
-            template.push(' ');
-            let is_data = at + 1 == rest.len();
-            match word.is_quoted && !is_data {
-                true => template.extend(["\"", word.text, "\""]),
-                false => template.push_str(word.text),
-            }
-        }
-        let (errors, made_at) = (self.errors.len(), frame.place(owner.spot));
-        let mut line = String::new();
-        for number in numbers {
-            line.clear();
-            if let Err(what) = generate::fill(&template, number, &mut line) {
-                return self.fault(frame, owner.spot, what, "");
-            }
-            self.entries(Frame { file: frame.file, text: &line, made_at: Some(made_at) });
-            // What is wrong with one is wrong with all.
-            if self.errors.len() > errors || self.is_over {
-                return;
-            }
-        }
+        self.directive(frame, first, &word, rest);
     }
 
     fn record(&mut self, frame: Frame<'_>, tokens: &[Token<'_>], is_blank: bool) {

@@ -250,6 +250,12 @@ fn one_line_may_stand_for_many() {
 }
 
 #[test]
+fn what_one_line_makes_is_bounded() {
+    let text = format!("$GENERATE 1-40 a$ TXT {}\n", format!("\"{}\" ", "x".repeat(250)).repeat(15));
+    check(&text, expect!["shop.zone:7:11: with what it makes, the zone has more than 100000 bytes"]);
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_line() {
     for (text, want) in [
         ("a A 192.0.2.256", expect!["shop.zone:7:5: this is not data of A: `192.0.2.256` is not an IPv4 address"]),

@@ -4,7 +4,7 @@
 //! magic 8 · countries u16 · code [u8; 2] each, numbered from 2
 //! then for IPv4 and for IPv6 (keys of 4 and of 8 bytes; of IPv6 only the upper half counts):
 //!   ranges u32 · body length u32
-//!   index   per block of 64 ranges: start of its first range (key) · offset of the block in the body (u32)
+//!   index   per block of 16 ranges: start of its first range (key) · offset of the block in the body (u32)
 //!   body    per block: country of the first range, then for each further one the gap from start to start, and the country
 //! gap       zeros (6 bits) | small (2 bits); gap = odd << zeros, odd = 2 × (small, or 3 + LEB128 when small is 3) + 1
 //! ```
@@ -24,16 +24,16 @@ pub(super) type Country = u8;
 pub(super) const NOWHERE: Country = 0;
 pub(super) const FOLDED: Country = 1;
 
-pub(super) const MAGIC: &[u8; 8] = b"atollcc1";
+pub(super) const MAGIC: &[u8; 8] = b"atollcc2";
 
 /// Ranges per block: the price of an index entry is spread over this many, and this many are decoded per lookup.
-pub(super) const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 16;
 
 /// Why bytes are not a table.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// Not this format, or cut short.
-    #[error("the country table is not in the format `atollcc1`, or is cut short")]
+    #[error("the country table is not in the format `atollcc2`, or is cut short")]
     Format,
     /// A line of the places is not `CC latitude longitude city`.
     #[error("places, line {line}: expected `CC latitude longitude city`")]

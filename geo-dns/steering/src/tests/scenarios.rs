@@ -43,20 +43,21 @@ impl Stage {
         for region in plan.world.regions.clone() {
             plan.verdicts.insert(Subject::Region(region.name), SubjectState::new(Verdict::Up, 0, 1));
         }
-        let (mut server, mut demoted) = ("us-east".to_owned(), Vec::new());
+        let mut inputs = ViewInputs { geo: geo(), ..ViewInputs::new(region_name("us-east")) };
         for clause in self.plan.split('`').skip(1).step_by(2) {
             let words: Vec<&str> = clause.split_whitespace().collect();
             match words[..] {
-                ["server", "in", region] => server = region.to_owned(),
-                [region, "demoted"] => demoted.push(region),
+                ["server", "in", region] => inputs.server_region = region_name(region),
+                [region, "demoted"] => _ = inputs.demoted.insert(region_name(region)),
+                [region, "loaded", permille] => {
+                    inputs.load_permille.insert(region_name(region), permille.parse().unwrap());
+                }
                 [pools, ref what @ ..] if pools.contains('/') => tell(&mut plan, &pools.parse().unwrap(), what),
                 [region, ref what @ ..] => tell(&mut plan, &Subject::Region(region_name(region)), what),
                 [] => panic!("an empty clause"),
             }
         }
-        let demoted = demoted.into_iter().map(region_name).collect();
-        View::compile(&plan, &ViewInputs { demoted, geo: geo(), ..ViewInputs::new(region_name(&server)) })
-            .unwrap_or_else(|error| panic!("{error}"))
+        View::compile(&plan, &inputs).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 

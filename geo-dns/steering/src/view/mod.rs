@@ -89,14 +89,14 @@ impl View {
         self.plan
     }
 
-    /// Where addresses are, the prefix lists of its World among them.
-    pub fn geo(&self) -> &Arc<Geo> {
-        &self.geo
-    }
-
     /// What the numbers in an [`crate::Outcome`] stand for.
     pub fn names(&self) -> &Arc<Names> {
         &self.names
+    }
+
+    /// Where it takes addresses to be: the inputs' locations, with the World's prefix lists over them.
+    pub fn geo(&self) -> &Arc<Geo> {
+        &self.geo
     }
 
     /// Regions left out by the server itself.
