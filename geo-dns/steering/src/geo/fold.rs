@@ -64,8 +64,18 @@ impl ClientNetwork {
         let folded = Folded::of(client);
         match folded.family {
             Family::V4 => Self { key: 4 << 56 | folded.key >> 8, prefix: folded.lead + 24 },
-            Family::V6 => Self { key: 6 << 56 | folded.key >> 16, prefix: folded.lead + 48 },
+            Family::V6 => Self { key: 6 << 56 | folded.key >> 16, prefix: v6_prefix(folded.key) },
         }
+    }
+}
+
+/// How far around an IPv6 address the network reaches: where addresses that carry IPv4 ones lie in the same /48, which have networks
+/// of their own, it ends before them.
+fn v6_prefix(key: u64) -> u8 {
+    match FOLDED_SPACE.iter().find(|(first, _)| first >> 16 == key >> 16) {
+        None => 48,
+        Some((first, _)) if *first == key => 96,
+        Some(_) => 64,
     }
 }
 

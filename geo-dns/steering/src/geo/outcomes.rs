@@ -2,7 +2,7 @@
 //!
 //! Made once per policy when a View is compiled. Beside the outcome of each place it knows which blocks of ranges have a single
 //! one, so that widening jumps over them: however far a network reaches, a widening looks at the rest of two blocks on each side.
-//! That takes 4 bytes for 64 ranges, where a trie of outcomes of its own would take as much as the ranges do.
+//! That takes 4 bytes for 16 ranges of the country table, where a trie of outcomes of its own would take as much as the ranges do.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -115,6 +115,12 @@ fn a_name_without_places_tells_networks_apart_too() {
     let view = with_shares(&[("eu-west", 300)]);
     assert_eq!(answer_for(&view, "fo.shop.test A", "5.1.1.1".parse().unwrap()).1, 24);
     assert_eq!(answer_for(&view, "fo.shop.test AAAA", "2a00::1".parse().unwrap()).1, 48);
+    // In these /48 lie addresses that carry IPv4 ones, whose networks are others.
+    for (client, scope) in
+        [("64:ff9b:0:1::", 64), ("64:ff9b::1:0:0", 96), ("::1", 96), ("0:0:0:1::", 64), ("64:ff9b::1", 120)]
+    {
+        assert_eq!(answer_for(&view, "fo.shop.test A", client.parse().unwrap()).1, scope, "{client}");
+    }
 }
 
 #[test]
