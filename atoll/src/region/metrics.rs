@@ -34,6 +34,15 @@ pub(super) fn of_dns(dns: &Arc<DnsHandle>) -> MoreMetrics {
         for (region, count) in &counters.regions {
             let _ = writeln!(text, "atoll_dns_steered_total{{region=\"{region}\"}} {count}");
         }
+        head(
+            text,
+            "atoll_dns_steered_basis_total",
+            "counter",
+            "Steered DNS answers by the ground on which they name whom they name.",
+        );
+        for (basis, count) in &counters.bases {
+            let _ = writeln!(text, "atoll_dns_steered_basis_total{{basis=\"{}\"}} {count}", basis.as_str());
+        }
         head(text, "atoll_dns_truncated_total", "counter", "DNS answers that did not fit UDP.");
         let _ = writeln!(text, "atoll_dns_truncated_total {}", counters.truncated);
         dns_latency(text, &counters);

@@ -1,7 +1,7 @@
 //! What was answered, counted without a lock and without looking anything up.
 //!
 //! ```text
-//! a thread ── Tally ──▸ its own Sheet (rcodes, latency)   ┐
+//! a thread ── Tally ──▸ its own Sheet (rcodes, grounds, …) ┐
 //!                 └───▸ its own Ledger (zones, regions)   ├── snapshot: the sum over threads
 //!                        one for each numbering of a View ┘
 //! ```
@@ -21,7 +21,7 @@ use std::{
 };
 
 use model::RegionName;
-use steering::{Names, Outcome, Rcode, Transport, View};
+use steering::{Basis, Names, Outcome, Rcode, Transport, View};
 
 use crate::latency::{Latency, LatencyCells};
 
@@ -38,6 +38,8 @@ pub struct DnsCounters {
     pub zones: BTreeMap<String, u64>,
     /// Steered answers by the region they name first.
     pub regions: BTreeMap<RegionName, u64>,
+    /// Steered answers by the ground on which they name whom they name.
+    pub bases: BTreeMap<Basis, u64>,
     /// How long queries took, from when they were read to when their answers were sent.
     pub latency: BTreeMap<Transport, Latency>,
     /// TCP connections that were taken.
@@ -83,6 +85,7 @@ struct Sheet {
     rcodes: [AtomicU64; Rcode::ALL.len()],
     silent: AtomicU64,
     truncated: AtomicU64,
+    bases: [AtomicU64; Basis::ALL.len()],
     latency: LatencyCells,
     /// The one in force last, those before it until they are summed up.
     ledgers: Mutex<Vec<Arc<Ledger>>>,
@@ -128,6 +131,9 @@ impl Tally {
         }
         if outcome.truncated {
             add(&sheet.truncated, 1);
+        }
+        if let Some(basis) = outcome.basis {
+            add(&sheet.bases[basis.index()], 1);
         }
         let Some(ledger) = self.ledger.as_deref() else { return };
         if let Some(cell) = outcome.zone_index.and_then(|i| ledger.zones.get(i as usize)) {
@@ -182,6 +188,7 @@ impl Shared {
             rcodes: Default::default(),
             silent: AtomicU64::default(),
             truncated: AtomicU64::default(),
+            bases: Default::default(),
             latency: LatencyCells::default(),
             ledgers: Mutex::default(),
         });
@@ -218,6 +225,9 @@ impl Shared {
         for sheet in lock(&self.sheets).iter() {
             for (rcode, count) in Rcode::ALL.into_iter().zip(counts(&sheet.rcodes)).filter(|(_, count)| *count > 0) {
                 *out.answers.entry((sheet.transport, rcode)).or_default() += count;
+            }
+            for (basis, count) in Basis::ALL.into_iter().zip(counts(&sheet.bases)).filter(|(_, count)| *count > 0) {
+                *out.bases.entry(basis).or_default() += count;
             }
             out.silent += sheet.silent.load(Relaxed);
             out.truncated += sheet.truncated.load(Relaxed);

@@ -228,7 +228,9 @@ impl ExplainAnswer {
 }
 
 fn matched(decision: &Decision<'_>, rtype: Rtype) -> String {
-    let what = if decision.steered.is_some() { "a steered name" } else { "a static name" };
+    // Of a steered name that is asked for another type nothing is steered, and it is no static name for that.
+    let steers = decision.found.node().is_some_and(|node| node.steering.is_some()) && decision.records.is_none();
+    let what = if decision.steered.is_some() || steers { "a steered name" } else { "a static name" };
     let loose_end = decision.records.is_none() && decision.negative_ttl.is_none();
     match decision.found {
         _ if decision.zone.is_none() => "no zone of this world".to_owned(),

@@ -1,6 +1,7 @@
 //! UDP, and the server as a whole.
 
 use std::{
+    collections::BTreeMap,
     net::{SocketAddr, UdpSocket},
     num::NonZeroUsize,
     sync::{
@@ -11,7 +12,7 @@ use std::{
 
 use dns_server::{DnsConfig, Views, start};
 use hickory_proto::{op::ResponseCode, rr::RecordType};
-use steering::{Rcode, Transport};
+use steering::{Basis, Rcode, Transport};
 
 use crate::world::*;
 
@@ -31,6 +32,7 @@ async fn a_steered_name_is_answered_and_counted() {
     }
     assert_eq!(counters.zones["shop.test"], 2);
     assert_eq!(counters.regions[&region("us-east")], 1);
+    assert_eq!(counters.bases, BTreeMap::from([(Basis::FirstChoice, 1)]));
     server.shutdown().await;
 }
 

@@ -88,6 +88,11 @@ impl Basis {
         Self::NoMembers,
     ];
 
+    /// Its place in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// Its name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {

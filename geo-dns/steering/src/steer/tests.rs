@@ -184,3 +184,10 @@ fn the_most_specific_entry_counts() {
     place.lists = vec!["other".into()];
     check(&place, "AS64500");
 }
+
+#[test]
+fn grounds_stand_where_they_say() {
+    for (i, basis) in Basis::ALL.into_iter().enumerate() {
+        assert_eq!(basis.index(), i, "{}", basis.as_str());
+    }
+}
