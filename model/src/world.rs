@@ -8,7 +8,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Automation, Policy, PrefixList, Record, RegionName, SafetyRule, StatePolicy, SteeringPolicy, Subject};
+use crate::{
+    Automation, Policy, PrefixList, Record, RegionName, SafetyRule, StatePolicy, SteeringPolicy, Step, Subject,
+};
 
 /// The whole desired configuration. Operators change it; the plane replicates it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -466,6 +468,22 @@ impl World {
         self.regions.iter().find(|r| r.name == *name)
     }
 
+    /// What each region carries of what it can, per mille, of what users ask of them, requests per second. Regions whose capacity is
+    /// not known are not in it.
+    pub fn load_permille(&self, demand_rps: &BTreeMap<RegionName, u32>) -> BTreeMap<RegionName, u32> {
+        let load = |region: &Region| {
+            let (rps, most) = (u64::from(*demand_rps.get(&region.name)?), u64::from(region.capacity_rps?));
+            let permille = (rps * 1000).checked_div(most)?;
+            Some((region.name.clone(), u32::try_from(permille).unwrap_or(u32::MAX)))
+        };
+        self.regions.iter().filter_map(load).collect()
+    }
+
+    /// Whether a policy sends clients elsewhere by load.
+    pub fn spills(&self) -> bool {
+        self.policies.values().any(|policy| policy.steps.iter().any(|step| matches!(step, Step::Spill { .. })))
+    }
+
     /// The check that a region's gateway is judged by, with its name: its own, or the one on which all pools agree that it is a
     /// member of (validation asks for that). None means that it is never judged.
     pub fn check_of(&self, region: &RegionName) -> Option<(&str, &Check)> {
@@ -500,5 +518,25 @@ impl World {
             })
         });
         regions.chain(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_what_is_asked_for_by_what_can_be_carried() {
+        let region = |name: &str, id, capacity_rps| Region {
+            capacity_rps,
+            ..Region::new(RegionName::new(name).unwrap(), id, Location { latitude: 0.0, longitude: 0.0 })
+        };
+        let world = World::of("test", vec![region("a", 1, Some(200)), region("b", 2, None), region("c", 3, Some(1))]);
+        let rps = |pairs: &[(&str, u32)]| {
+            pairs.iter().map(|(name, rps)| (RegionName::new(*name).unwrap(), *rps)).collect::<BTreeMap<_, _>>()
+        };
+        let loads = world.load_permille(&rps(&[("a", 170), ("b", 9), ("c", u32::MAX), ("elsewhere", 5)]));
+        assert_eq!(loads, rps(&[("a", 850), ("c", u32::MAX)]));
+        assert_eq!(world.load_permille(&rps(&[])), rps(&[]));
     }
 }

@@ -143,7 +143,11 @@ impl Region {
         let (demote, demoted) = watch::channel(Default::default());
         let views = Views::default();
         let locations = watch_files(config.locations.clone(), LOOK_EVERY);
-        let publishing = Publishing { geo: locations.geo(), ..Publishing::new(config.region.clone()) };
+        let publishing = Publishing {
+            geo: locations.geo(),
+            load_permille: follower.loads(),
+            ..Publishing::new(config.region.clone())
+        };
         let publisher = publish(publishing, plans.clone(), demoted, views.clone());
         let dns = Arc::new(dns_server::start(config.dns.config(config.listen.dns), views.clone(), heard(&follower))?);
 

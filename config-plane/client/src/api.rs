@@ -319,6 +319,9 @@ pub enum Follow {
         quorum_age_ms: Option<u64>,
         /// Who leads, if the member knows.
         leader: Option<RegionName>,
+        /// What regions carry of what they can, per mille, as far as the votes tell. Only where a policy of the World goes by it.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        load_permille: BTreeMap<RegionName, u32>,
     },
 }
 

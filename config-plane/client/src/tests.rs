@@ -123,7 +123,8 @@ fn the_leader_is_asked_next_unless_it_is_the_one_that_declined() {
 }
 
 fn alive(leader: Option<&str>) -> Follow {
-    Follow::Alive { plan: None, sum: None, quorum_age_ms: Some(7), leader: leader.map(|name| name.parse().unwrap()) }
+    let leader = leader.map(|name| name.parse().unwrap());
+    Follow::Alive { plan: None, sum: None, quorum_age_ms: Some(7), leader, load_permille: Default::default() }
 }
 
 #[test]

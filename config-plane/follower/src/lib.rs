@@ -22,9 +22,9 @@ mod plan_file;
 mod session;
 mod writer;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use model::{Plan, PlanId};
+use model::{Plan, PlanId, RegionName};
 use plane_client::{Endpoint, Transport};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -102,8 +102,12 @@ pub struct FollowerReport {
     pub trouble: Option<String>,
 }
 
+/// What regions carry of what they can, per mille. Regions of which nothing is known are not in it.
+pub type Loads = BTreeMap<RegionName, u32>;
+
 /// A running follower. It ends when this is dropped.
 pub struct FollowerHandle {
+    loads: watch::Receiver<Loads>,
     plans: watch::Receiver<Option<Arc<Plan>>>,
     heard: Heard,
     report: watch::Receiver<FollowerReport>,
@@ -120,8 +124,10 @@ pub fn follow(config: FollowerConfig) -> Result<FollowerHandle, OpenError> {
     let (keeper, writer) = Keeper::new(file, last, report.clone());
     let plans = keeper.plans();
     let heard = Heard::default();
-    let session = Session { members, transport, timings, keeper, heard: heard.clone(), report };
+    let (loads, loads_seen) = watch::channel(Loads::new());
+    let session = Session { members, transport, timings, keeper, heard: heard.clone(), loads, report };
     Ok(FollowerHandle {
+        loads: loads_seen,
         plans,
         heard,
         report: report_seen,
@@ -134,6 +140,12 @@ impl FollowerHandle {
     /// The Plan in force. `None` only before the first Plan ever.
     pub fn plans(&self) -> watch::Receiver<Option<Arc<Plan>>> {
         self.plans.clone()
+    }
+
+    /// What regions carry, as the member that is followed tells each second, if a policy of the World goes by it; empty while nobody
+    /// is followed.
+    pub fn loads(&self) -> watch::Receiver<Loads> {
+        self.loads.clone()
     }
 
     /// When a member last vouched for a quorum.

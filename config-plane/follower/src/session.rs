@@ -19,7 +19,7 @@ use tokio::{
 use tracing::{debug, info};
 
 use crate::{
-    FollowerReport, Heard, Timings,
+    FollowerReport, Heard, Loads, Timings,
     backoff::Backoff,
     keeper::{Keeper, Offered},
 };
@@ -30,6 +30,7 @@ pub(crate) struct Session {
     pub(crate) timings: Timings,
     pub(crate) keeper: Keeper,
     pub(crate) heard: Heard,
+    pub(crate) loads: watch::Sender<Loads>,
     pub(crate) report: watch::Sender<FollowerReport>,
 }
 
@@ -108,8 +109,13 @@ impl Session {
                 // One that comes again proves nothing: a member cut off from the others sends it too.
                 matches!(self.keeper.offer(*plan, own_sum).await, Offered::Taken | Offered::Healed)
             }
-            Follow::Alive { plan, sum, quorum_age_ms, leader } => {
+            Follow::Alive { plan, sum, quorum_age_ms, leader, load_permille } => {
                 self.keeper.compare(plan, sum.as_deref());
+                self.loads.send_if_modified(|known| {
+                    let news = *known != load_permille;
+                    *known = load_permille;
+                    news
+                });
                 let fresh = leader.is_some() && is_fresh(quorum_age_ms);
                 if fresh {
                     self.heard.note(Instant::now());
@@ -127,6 +133,8 @@ impl Session {
 
     fn lost(&self, member: &Endpoint, why: &str) {
         let trouble = format!("stopped following {member}: {why}");
+        // What is not heard of any more is not known: whoever goes by loads then takes nobody for loaded.
+        self.loads.send_if_modified(|known| !std::mem::take(known).is_empty());
         // Only the first of a row is news: in a cut there is one of these every two seconds.
         if self.report.borrow().following.is_some() {
             info!("{trouble}");

@@ -56,5 +56,6 @@ fn message(plan: Plan) -> Follow {
 }
 
 fn alive(plan: Option<PlanId>, quorum_age_ms: Option<u64>, leader: Option<&str>) -> Follow {
-    Follow::Alive { plan, sum: None, quorum_age_ms, leader: leader.map(|name| name.parse().unwrap()) }
+    let leader = leader.map(|name| name.parse().unwrap());
+    Follow::Alive { plan, sum: None, quorum_age_ms, leader, load_permille: Default::default() }
 }

@@ -39,6 +39,9 @@ const LET_GO_AFTER: Duration = Duration::from_millis(100);
 /// From one attempt on a Plan that was refused to the next.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// Loads that have changed by less are taken for the same: they are told each second, and each View costs its compilation.
+const LOAD_STEP_PERMILLE: u32 = 50;
+
 /// Makes a View of a Plan.
 pub type Compile = fn(&Plan, &ViewInputs) -> Result<View, CompileError>;
 
@@ -49,6 +52,8 @@ pub struct Publishing {
     pub server_region: RegionName,
     /// Where addresses are.
     pub geo: watch::Receiver<Arc<Geo>>,
+    /// What regions carry of what they can, per mille, for policies that go by it.
+    pub load_permille: watch::Receiver<BTreeMap<RegionName, u32>>,
     /// How Views are made: [`View::compile`], unless it is to be seen what happens when that goes wrong.
     pub compile: Compile,
     /// How long that may take.
@@ -56,10 +61,11 @@ pub struct Publishing {
 }
 
 impl Publishing {
-    /// With the embedded country table, which never changes.
+    /// With the embedded country table, which never changes, and no loads.
     pub fn new(server_region: RegionName) -> Self {
         let geo = watch::channel(Geo::embedded()).1;
-        Self { server_region, geo, compile: View::compile, compile_within: COMPILE_WITHIN }
+        let load_permille = watch::channel(BTreeMap::new()).1;
+        Self { server_region, geo, load_permille, compile: View::compile, compile_within: COMPILE_WITHIN }
     }
 }
 
@@ -137,7 +143,9 @@ async fn run(
     views: Views,
     status: watch::Sender<ViewStatus>,
 ) {
-    let (mut demotions_end, mut locations_end) = (false, false);
+    let (mut demotions_end, mut locations_end, mut loads_end) = (false, false, false);
+    // The loads that the View in force goes by.
+    let mut loads: BTreeMap<RegionName, u32> = BTreeMap::new();
     // The locations that the View in force was made with: as they came, and with the World's prefix lists over them, which most
     // Plans leave as they are.
     let mut located: Option<(Arc<Geo>, Arc<Geo>)> = None;
@@ -146,6 +154,13 @@ async fn run(
     let burning = Arc::new(AtomicUsize::new(0));
     loop {
         let plan = plans.borrow_and_update().clone();
+        let heavier = {
+            let now = publishing.load_permille.borrow_and_update();
+            let matters = plan.as_ref().is_some_and(|plan| plan.world.spills()) && differ(&loads, &now);
+            matters.then(|| now.clone())
+        };
+        let shifted = heavier.is_some();
+        loads = heavier.unwrap_or(loads);
         let geo = publishing.geo.borrow_and_update().clone();
         let listed = located.as_ref().filter(|(base, _)| Arc::ptr_eq(base, &geo)).map(|(_, listed)| listed.clone());
         let moved = listed.is_none();
@@ -153,11 +168,11 @@ async fn run(
             server_region: publishing.server_region.clone(),
             demoted: demoted.borrow_and_update().clone(),
             geo: listed.unwrap_or_else(|| geo.clone()),
-            // Nobody tells followers of loads yet: a Plan carries what was asked for when it was decided, not what is carried now.
-            load_permille: BTreeMap::new(),
+            load_permille: loads.clone(),
         };
         let put_right = |plan: &Arc<Plan>| last.as_ref().is_some_and(|l| l.id == plan.id && !Arc::ptr_eq(l, plan));
-        let wanted = plan.filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, moved || put_right(plan)));
+        let wanted = plan
+            .filter(|plan| is_news(&status.borrow(), plan.id, &inputs.demoted, moved || shifted || put_right(plan)));
         if let Some(plan) = wanted {
             last = Some(plan.clone());
             if let Some(listed) = bring_out(plan, inputs, &publishing, &burning, (&views, &status)).await {
@@ -168,14 +183,23 @@ async fn run(
             changed = plans.changed() => if changed.is_err() { return },
             changed = demoted.changed(), if !demotions_end => demotions_end = changed.is_err(),
             changed = publishing.geo.changed(), if !locations_end => locations_end = changed.is_err(),
+            changed = publishing.load_permille.changed(), if !loads_end => loads_end = changed.is_err(),
             // What failed may have failed for want of time; nobody has to come and say "again".
             () = sleep(RETRY), if status.borrow().refused.is_some() => {}
         }
     }
 }
 
+/// Whether loads are so different that a new View is worth it: a twentieth of what a region can carry, or one came or went.
+fn differ(known: &BTreeMap<RegionName, u32>, now: &BTreeMap<RegionName, u32>) -> bool {
+    let moved = |(region, load): (&RegionName, &u32)| {
+        known.get(region).is_none_or(|old| old.abs_diff(*load) >= LOAD_STEP_PERMILLE)
+    };
+    known.len() != now.len() || now.iter().any(moved)
+}
+
 /// Never back to an older Plan; and nothing to do for the same one, unless it is to be compiled `anew`: its content was put right, or
-/// locations have changed.
+/// locations or loads have changed.
 fn is_news(status: &ViewStatus, plan: PlanId, demoted: &BTreeSet<RegionName>, anew: bool) -> bool {
     status.plan.is_none_or(|current| plan > current || plan == current && (anew || *demoted != status.demoted))
 }
@@ -285,5 +309,24 @@ mod tests {
         assert!(is_news(&ViewStatus::default(), id(0, 0), &regions(&[]), false));
         assert!(is_news(&status, id(1, 5), &regions(&["eu-west"]), true));
         assert!(!is_news(&status, id(1, 4), &regions(&[]), true));
+    }
+
+    #[test]
+    fn loads_differ_by_a_step_or_by_who_is_known() {
+        let loads = |pairs: &[(&str, u32)]| {
+            pairs.iter().map(|(name, load)| (RegionName::new(*name).unwrap(), *load)).collect::<BTreeMap<_, _>>()
+        };
+        let known = loads(&[("eu-west", 500), ("us-east", 0)]);
+        for (now, other) in [
+            (loads(&[("eu-west", 500), ("us-east", 0)]), false),
+            (loads(&[("eu-west", 549), ("us-east", 49)]), false),
+            (loads(&[("eu-west", 550), ("us-east", 0)]), true),
+            (loads(&[("eu-west", 450), ("us-east", 0)]), true),
+            (loads(&[("eu-west", 500)]), true),
+            (loads(&[("eu-west", 500), ("ap-south", 0)]), true),
+            (loads(&[]), true),
+        ] {
+            assert_eq!(differ(&known, &now), other, "{now:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use model::{Plan, PlanId};
+use plane_client::api::Follow;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -17,7 +18,7 @@ use super::{
     fake_member::{FakeMember, TestWorld},
     id, message, plan, poison,
 };
-use crate::{FollowerConfig, FollowerHandle, FollowerReport, Timings, follow};
+use crate::{FollowerConfig, FollowerHandle, FollowerReport, Loads, Timings, follow};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -88,6 +89,28 @@ async fn a_restart_without_network_shows_the_last_plan_at_once_and_says_that_not
         assert_eq!(follower.heard().last(), None);
         follower.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn loads_are_those_of_the_last_sign_of_life_and_none_while_nobody_is_followed() {
+    let (world, dir) = (TestWorld::new(), Dir::new());
+    let mut member = world.member("eu-west").await;
+    let says = |permille: u32| match alive(None, None, None) {
+        Follow::Alive { plan, sum, quorum_age_ms, leader, .. } => {
+            let load_permille = Loads::from([("us-east".parse().unwrap(), permille)]);
+            Follow::Alive { plan, sum, quorum_age_ms, leader, load_permille }
+        }
+        other => other,
+    };
+    let follower = start(&world, &dir, &[&member], timings());
+    let mut loads = follower.loads();
+    for permille in [300, 800] {
+        member.say(&says(permille));
+        let told = loads.wait_for(|loads| loads.values().eq([&permille]));
+        timeout(LONG, told).await.expect("it is told").unwrap();
+    }
+    member.kill().await;
+    timeout(LONG, loads.wait_for(Loads::is_empty)).await.expect("nobody says so any more").unwrap();
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! The follower stream.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use model::{OverrideAction, Subject};
+use model::{OverrideAction, Policy, Step, Subject};
 use plane_client::{Because, ChannelOptions, Credentials, FollowStream, Transport, api::Follow};
 
-use crate::trio::{NAMES, Trio, name};
+use crate::{
+    trio::{NAMES, Trio, name},
+    verdicts::Observers,
+};
 
 const WITHIN: Duration = Duration::from_secs(5);
 const BECAUSE: Because<'_> = Because { who: "ops", reason: "a test" };
@@ -120,4 +123,38 @@ async fn a_member_that_is_stopped_ends_its_followers_streams() {
     while let Ok(message) = tokio::time::timeout(WITHIN, stream.next()).await.expect("it ends") {
         assert!(matches!(message, Follow::Plan(_) | Follow::Alive { .. }));
     }
+}
+
+#[tokio::test]
+async fn loads_are_told_where_a_policy_goes_by_them_and_only_there() {
+    let trio = Trio::solo().await;
+    let mut stream = follow(&trio, 0).await;
+    let mut observers = Observers::at(&trio, &[0]);
+    observers.say_carried(&trio, 65).await;
+    let loads = async |stream: &mut FollowStream| loop {
+        if let Follow::Alive { load_permille, .. } = next(stream).await {
+            return load_permille;
+        }
+    };
+    assert_eq!(loads(&mut stream).await, BTreeMap::new(), "nobody asks for them");
+
+    let plan = trio.plan(0).expect("founded");
+    let mut world = plan.world.clone();
+    let known = &mut world.regions[..2];
+    known[0].capacity_rps = Some(100);
+    known[1].capacity_rps = Some(260);
+    let steps = vec![Step::Spill { low_permille: 500, high_permille: 900 }, Step::Failover { order: Vec::new() }];
+    world.policies.insert("shop".into(), Policy { steps });
+    trio.client.set_world(&world, plan.id, BECAUSE).await.expect("taken");
+    let want = BTreeMap::from([(name(NAMES[0]), 650), (name(NAMES[1]), 250)]);
+    // What observers said lives as long as a vote does.
+    let told = async {
+        loop {
+            observers.say_carried(&trio, 65).await;
+            if loads(&mut stream).await == want {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("the third region's capacity is not known");
 }

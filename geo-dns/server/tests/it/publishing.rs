@@ -1,7 +1,7 @@
 //! From Plans to Views to answers.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +14,7 @@ use dns_server::{
     views::{Publishing, ViewPublisher, ViewStatus, publish},
 };
 use hickory_proto::rr::RecordType;
-use model::{Plan, PlanId, PrefixList, RegionName, Subject, SubjectState, Verdict};
+use model::{Plan, PlanId, Policy, PrefixList, RegionName, Step, Subject, SubjectState, Verdict};
 use steering::{CompileError, View, ViewInputs, geo::Geo};
 use tokio::{sync::watch, time::timeout};
 
@@ -112,6 +112,36 @@ async fn prefix_lists_are_laid_over_locations_only_when_they_change() {
     }
     assert!(Arc::ptr_eq(&seen[0], &seen[1]), "the same lists cost nothing");
     assert!(!Arc::ptr_eq(&seen[1], &seen[2]));
+}
+
+#[tokio::test]
+async fn loads_move_clients_where_a_policy_spills_and_small_changes_cost_nothing() {
+    let spilling = |version: u64| {
+        let mut plan = plan(version);
+        let steps = vec![Step::Spill { low_permille: 700, high_permille: 900 }, Step::Failover { order: Vec::new() }];
+        plan.world.policies = BTreeMap::from([("shop".into(), Policy { steps })]);
+        plan.world.zones[0].steered[0].policy = "shop".to_owned().into();
+        plan
+    };
+    let (loads, told) = watch::channel(BTreeMap::new());
+    let stage = stage_with(Some(plan(1)), |publishing| publishing.load_permille = told);
+    let first = stage.published(1).await;
+    let of_us_east = |permille: u32| loads.send_replace(BTreeMap::from([(region("us-east"), permille)]));
+    of_us_east(950);
+    stage.send(spilling(2));
+    let second = stage.published(2).await;
+    assert_eq!(stage.www().await, "192.0.2.2", "us-east is full");
+    assert!(second.since > first.since);
+
+    of_us_east(920);
+    of_us_east(650);
+    let third = stage.until(|status| status.since > second.since).await;
+    assert_eq!(stage.www().await, "192.0.2.1");
+    of_us_east(690);
+    loads.send_replace(BTreeMap::new());
+    let fourth = stage.until(|status| status.since > third.since).await;
+    assert_eq!(fourth.plan, second.plan);
+    assert_eq!(stage.www().await, "192.0.2.1", "who is not known to be loaded is not");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@
 mod encoded;
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -25,7 +26,7 @@ use axum::{
     response::IntoResponse,
 };
 use futures_util::stream;
-use model::Plan;
+use model::{Plan, RegionName};
 use plane_client::{Problem, ProblemKind, api::Follow, frame, turnstile::Turnstile};
 use tokio::{
     sync::watch,
@@ -51,16 +52,41 @@ pub(crate) struct Followers {
     began: Instant,
     turnstile: Mutex<Turnstile>,
     last: LastEncoded,
+    loads: Mutex<Option<(Instant, Loads)>>,
 }
+
+/// What regions carry, per mille of what they can.
+type Loads = BTreeMap<RegionName, u32>;
 
 impl Followers {
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), turnstile: Mutex::new(Turnstile::new(0)), last: LastEncoded::default() }
+        Self {
+            began: Instant::now(),
+            turnstile: Mutex::new(Turnstile::new(0)),
+            last: LastEncoded::default(),
+            loads: Mutex::default(),
+        }
     }
 
     fn admit(&self) -> bool {
         let mut turnstile = self.turnstile.lock().unwrap_or_else(PoisonError::into_inner);
         turnstile.admit(millis(self.began.elapsed()))
+    }
+
+    /// What regions carry now, if a policy goes by it. Asked of the votes once a period, however many followers there are.
+    async fn loads(&self, plane: &Plane) -> Loads {
+        let known = |now: Instant| {
+            let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+            loads.as_ref().filter(|(at, _)| now < *at + PERIOD).map(|(_, loads)| loads.clone())
+        };
+        let Some(plan) = plane.plan().filter(|plan| plan.world.spills()) else { return Loads::new() };
+        let now = Instant::now();
+        if let Some(loads) = known(now) {
+            return loads;
+        }
+        let loads = plan.world.load_permille(&plane.demand().await);
+        *self.loads.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, loads.clone()));
+        loads
     }
 }
 
@@ -115,7 +141,7 @@ impl Feed {
             let wake_at = if self.sent.is_some() { self.due.min(self.whole_due) } else { self.due };
             tokio::select! {
                 changed = self.plans.changed() => if changed.is_err() { return None },
-                () = sleep_until(wake_at) => if Instant::now() >= self.due { return self.alive() },
+                () = sleep_until(wake_at) => if Instant::now() >= self.due { return self.alive().await },
                 () = asked_to_stop(&mut self.stopping) => return None,
             }
         }
@@ -129,14 +155,16 @@ impl Feed {
         }
     }
 
-    fn alive(&mut self) -> Option<Bytes> {
+    async fn alive(&mut self) -> Option<Bytes> {
         self.due = Instant::now() + PERIOD;
         let (plane, sent) = (&self.plane, self.sent.as_ref());
+        let load_permille = plane.followers.loads(plane).await;
         let message = Follow::Alive {
             plan: sent.map(|sent| sent.id),
             sum: sent.map(|sent| sent.sum.clone()),
             quorum_age_ms: plane.quorum_age_ms(),
             leader: plane.leader(),
+            load_permille,
         };
         frame::encode(&message).map_or_else(|error| unwritable(&error), Some)
     }
