@@ -61,10 +61,11 @@ fn nothing_acknowledged_is_lost_when_processes_are_killed() {
             })
             .collect();
         let mut done = 0;
+        let stopping = StopAtEnd(&stop);
         while done < kills && !stop.load(Ordering::Acquire) {
             done += killer.strike(&addresses);
         }
-        stop.store(true, Ordering::Release);
+        drop(stopping);
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     killer.await_agreement();
@@ -74,6 +75,15 @@ fn nothing_acknowledged_is_lost_when_processes_are_killed() {
             let address = address.lock().unwrap().unwrap();
             ledger.check(address).unwrap_or_else(|wrong| panic!("at the end, in the region at {address}: {wrong}"));
         }
+    }
+}
+
+/// Tells clients to stop, also when the killer's hand finds something wrong and panics: a scope waits for its threads.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -143,10 +153,13 @@ impl Killer {
     /// Counts partitions that have seen the same and do not hold the same; there is none, ever. Returns whether all agree.
     fn audit(&mut self) -> bool {
         let digests: Vec<Vec<(u64, u64)>> = self.regions.iter_mut().map(Region::digest).collect();
-        let divergent =
-            |a: &[(u64, u64)], b: &[(u64, u64)]| a.iter().zip(b).filter(|(a, b)| a.0 == b.0 && a.1 != b.1).count();
-        for pair in digests.windows(2) {
-            assert_eq!(divergent(&pair[0], &pair[1]), 0, "divergent partitions");
+        let divergent = |a: &[(u64, u64)], b: &[(u64, u64)]| {
+            let pairs = a.iter().zip(b).enumerate();
+            pairs.filter(|(_, (a, b))| a.0 == b.0 && a.1 != b.1).map(|(partition, _)| partition).collect::<Vec<_>>()
+        };
+        for (at, pair) in digests.windows(2).enumerate() {
+            let divergent = divergent(&pair[0], &pair[1]);
+            assert!(divergent.is_empty(), "regions {} and {} differ in partitions {divergent:?}", at + 1, at + 2);
         }
         digests.windows(2).all(|pair| pair[0] == pair[1])
     }
