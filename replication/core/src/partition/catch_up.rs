@@ -95,7 +95,7 @@ impl CatchUp {
 impl Partition {
     /// What a peer with context `peer` lacks, whole.
     pub fn catch_up_since(&self, peer: &VersionVector) -> CatchUp {
-        self.catch_up_in_pieces(peer, self.gone_since(peer), usize::MAX).0
+        self.catch_up_in_pieces(peer, usize::MAX).0
     }
 
     /// Takes what a peer found us lacking. All or nothing.
@@ -147,7 +147,7 @@ impl Partition {
     }
 
     /// From the removal log, or, where it has forgotten too much, as the list of what is left.
-    pub fn gone_since(&self, peer: &VersionVector) -> Gone {
+    pub(super) fn gone_since(&self, peer: &VersionVector) -> Gone {
         self.removals_since(peer).map_or_else(|| self.all_but(peer), Gone::These)
     }
 

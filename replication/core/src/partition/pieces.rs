@@ -44,15 +44,28 @@ impl CatchUpCursor {
 }
 
 impl Partition {
-    /// What a peer with context `peer` lacks, in pieces of about `max_bytes`; `gone` says which of its elements are gone. With
-    /// no cursor the first piece is all there is, and whole. Otherwise take [`next_piece`](Self::next_piece) until there is
-    /// none, then catch up since the cursor's target.
-    pub fn catch_up_in_pieces(
+    /// What a peer with context `peer` lacks, in pieces of about `max_bytes`. With no cursor the first piece is all there is, and
+    /// whole. Otherwise take [`next_piece`](Self::next_piece) until there is none, then catch up since the cursor's target.
+    pub fn catch_up_in_pieces(&self, peer: &VersionVector, max_bytes: usize) -> (CatchUp, Option<CatchUpCursor>) {
+        self.in_pieces(peer, self.gone_since(peer), max_bytes)
+    }
+
+    /// The same for a peer that has compared [sums](Self::live_sums) which were made at context `made_at`: of its elements those
+    /// are named that went since then, the others it has found itself. `None`: the log has forgotten some of them.
+    pub fn catch_up_compared(
         &self,
         peer: &VersionVector,
-        gone: Gone,
+        made_at: &VersionVector,
         max_bytes: usize,
-    ) -> (CatchUp, Option<CatchUpCursor>) {
+    ) -> Option<(CatchUp, Option<CatchUpCursor>)> {
+        let mut gone = self.removals_since(made_at)?;
+        gone.retain(|dot| peer.covers(*dot));
+        Some(self.in_pieces(peer, Gone::These(gone), max_bytes))
+    }
+
+    /// What is gone is not the caller's to say: taken from the state of another moment than the rest it would lead a peer to a
+    /// context whose removals it never heard of.
+    fn in_pieces(&self, peer: &VersionVector, gone: Gone, max_bytes: usize) -> (CatchUp, Option<CatchUpCursor>) {
         let (since, vv, slots) = (peer.clone(), self.vv.clone(), self.slots_since(peer));
         let mut cursor = CatchUpCursor { maker: self.me, since, vv, slots, at: 0, pass: (0, 0) };
         let puts = self.puts_at(&mut cursor, max_bytes);

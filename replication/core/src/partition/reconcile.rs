@@ -10,7 +10,7 @@
 //! of numbers say what trees of hashes or sketches would say in more bytes. Where live elements are sparse, buckets are made
 //! wider, so that there is about one for each sixteen elements at most.
 //!
-//! What the maker removes between the two answers is in its removal log ([`Partition::removals_since`]) and is named as well.
+//! What the maker removes between the two answers is in its removal log and is named as well ([`Partition::catch_up_compared`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ impl Partition {
     }
 
     /// Which of the dots in `since` were removed by changes after it, from the removal log; `None` if it has forgotten some.
-    pub fn removals_since(&self, since: &VersionVector) -> Option<Vec<Dot>> {
+    pub(super) fn removals_since(&self, since: &VersionVector) -> Option<Vec<Dot>> {
         let mut gone = Vec::new();
         for (index, track) in self.tracks.iter().enumerate() {
             let removals = track.removals_after(since.get(self.replicas.id(index as u16)))?;

@@ -22,8 +22,7 @@ fn act(region: &mut Region, dice: &mut Dice) {
 
 /// Makes a catch-up in small pieces while `meanwhile` goes on, and joins it.
 fn in_pieces(maker: &mut Region, peer: &VersionVector, mut meanwhile: impl FnMut(&mut Region)) -> (CatchUp, usize) {
-    let gone = maker.partition.gone_since(peer);
-    let (mut whole, mut cursor) = maker.partition.catch_up_in_pieces(peer, gone, 100);
+    let (mut whole, mut cursor) = maker.partition.catch_up_in_pieces(peer, 100);
     let mut pieces = 1;
     while let Some(open) = &mut cursor {
         meanwhile(maker);
@@ -76,10 +75,10 @@ fn a_piece_that_does_not_follow_is_refused() {
     let mut region = Region::new(0);
     (0..50).for_each(|n| drop(region.run(&format!("SET k{n} v"), START_MS)));
     let nothing = VersionVector::new();
-    let (mut first, cursor) = region.partition.catch_up_in_pieces(&nothing, Gone::These(vec![]), 100);
+    let (mut first, cursor) = region.partition.catch_up_in_pieces(&nothing, 100);
     let mut cursor = cursor.unwrap();
     region.run("SET k v", START_MS);
-    let (other, _) = region.partition.catch_up_in_pieces(&nothing, Gone::These(vec![]), 100);
+    let (other, _) = region.partition.catch_up_in_pieces(&nothing, 100);
     let before = first.clone();
     assert!(first.then(other).is_err());
     assert_eq!(first, before);

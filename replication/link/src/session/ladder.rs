@@ -108,7 +108,7 @@ impl Conn {
                 }
             }
             let max_bytes = if compares { PIECE_BYTES } else { usize::MAX };
-            let (first, rest) = state.catch_up_in_pieces(has, state.gone_since(has), max_bytes);
+            let (first, rest) = state.catch_up_in_pieces(has, max_bytes);
             Step::Send(first, rest)
         });
         match step {
@@ -143,8 +143,7 @@ impl Conn {
 
     /// Lists what lives, where sums could not be compared.
     fn list(&mut self, cx: &Context<'_>, partition: u16, since: &VersionVector) {
-        let pieces = |gone| cx.store.look(partition, |state| state.catch_up_in_pieces(since, gone, PIECE_BYTES));
-        let (first, rest) = pieces(cx.store.look(partition, |state| state.gone_since(since)));
+        let (first, rest) = cx.store.look(partition, |state| state.catch_up_in_pieces(since, PIECE_BYTES));
         add(&cx.gauges.catch_ups_listed, 1);
         self.send(cx, &first, rest, 0);
     }
@@ -155,11 +154,8 @@ impl Conn {
         let Some(Comparing { since, vv, .. }) = self.catch_ups.ladder.answered(partition) else { return };
         let shift = differing.shift;
         let found = cx.store.look(partition, |state| {
-            // What went since the sums were made, the buckets do not show where they agreed.
-            let mut gone = state.removals_since(&vv)?;
-            gone.retain(|dot| since.covers(*dot));
-            let live = state.live_in(&since, shift, &differing.buckets);
-            Some((live, state.catch_up_in_pieces(&since, Gone::These(gone), PIECE_BYTES)))
+            let lacks = state.catch_up_compared(&since, &vv, PIECE_BYTES)?;
+            Some((state.live_in(&since, shift, &differing.buckets), lacks))
         });
         match found.filter(|(live, _)| live.iter().all(|bucket| bucket.seqs.len() <= MOST_NUMBERS)) {
             Some((live, (first, rest))) => {
@@ -184,9 +180,7 @@ impl Conn {
                 let since = in_pieces.cursor.target().clone();
                 let tails = in_pieces.tails + 1;
                 let max_bytes = if tails < TAILS { PIECE_BYTES } else { usize::MAX };
-                let (first, rest) = cx
-                    .store
-                    .look(partition, |state| state.catch_up_in_pieces(&since, state.gone_since(&since), max_bytes));
+                let (first, rest) = cx.store.look(partition, |state| state.catch_up_in_pieces(&since, max_bytes));
                 self.send(cx, &first, rest, tails);
             }
             Err(renamed) => {
