@@ -65,12 +65,7 @@ impl DnsArgs {
 /// Measures, prints, writes the report.
 pub(crate) fn run(args: &DnsArgs) -> anyhow::Result<()> {
     let report = report(args)?;
-    if let Some(path) = &args.report {
-        fs::write(path, report.markdown()).with_context(|| format!("cannot write the report to {}", path.display()))?;
-    }
-    let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
-    print!("{text}");
-    Ok(())
+    crate::page::show(&report, &report.page(), args.report.as_deref(), args.json)
 }
 
 fn report(args: &DnsArgs) -> anyhow::Result<Report> {

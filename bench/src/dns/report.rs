@@ -61,17 +61,7 @@ pub(super) struct Row {
 }
 
 impl Report {
-    /// For the terminal.
-    pub(super) fn text(&self) -> String {
-        self.page().text()
-    }
-
-    /// For a file.
-    pub(super) fn markdown(&self) -> String {
-        self.page().markdown()
-    }
-
-    fn page(&self) -> Page {
+    pub(super) fn page(&self) -> Page {
         let title = format!("{}, {}", self.bench, self.date);
         Page { title, circumstances: self.circumstances(), tables: self.tables() }
     }
@@ -183,6 +173,6 @@ bars for steered answers of Atoll: ≤ 1.1 by gdnsd and ≤ 1.15 by the floor
 an answer                                                                  400.0  ns        ≤ 500         met
 ```
 ";
-        assert_eq!(report.markdown(), wanted);
+        assert_eq!(report.page().markdown(), wanted);
     }
 }

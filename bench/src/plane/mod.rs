@@ -15,7 +15,6 @@ mod report;
 mod serve;
 
 use std::{
-    fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     time::Duration,
 };
@@ -51,12 +50,7 @@ impl PlaneArgs {
 pub(crate) fn run(args: &PlaneArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let report = runtime.block_on(report(args))?;
-    if let Some(path) = &args.report {
-        fs::write(path, report.markdown()).with_context(|| format!("cannot write the report to {}", path.display()))?;
-    }
-    let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
-    print!("{text}");
-    Ok(())
+    crate::page::show(&report, &report.page(), args.report.as_deref(), args.json)
 }
 
 async fn report(args: &PlaneArgs) -> anyhow::Result<Report> {

@@ -38,17 +38,7 @@ pub(super) struct Settings {
 }
 
 impl Report {
-    /// For the terminal.
-    pub(super) fn text(&self) -> String {
-        self.page().text()
-    }
-
-    /// For a file.
-    pub(super) fn markdown(&self) -> String {
-        self.page().markdown()
-    }
-
-    fn page(&self) -> Page {
+    pub(super) fn page(&self) -> Page {
         let title = format!("{}, {}", self.bench, self.date);
         Page { title, circumstances: self.circumstances(), tables: self.tables() }
     }
@@ -153,14 +143,18 @@ median of runs' medians (smallest–largest); ratio of the medians
 a member: memory                                                            31.0  MB        ≤ 30          MISSED
 ```
 ";
-        assert_eq!(report().markdown(), wanted);
-        assert!(report().text().starts_with("Atoll 0.1.0 (abc); etcd 3.4.23"));
+        assert_eq!(report().page().markdown(), wanted);
+        assert!(report().page().text().starts_with("Atoll 0.1.0 (abc); etcd 3.4.23"));
     }
 
     #[test]
     fn half_a_report_has_half_the_tables() {
         let idle = Report { latency: Vec::new(), etcd: None, ..report() };
-        assert!(!idle.text().contains("etcd") && idle.text().contains("\n\na member: memory"), "{}", idle.text());
+        assert!(
+            !idle.page().text().contains("etcd") && idle.page().text().contains("\n\na member: memory"),
+            "{}",
+            idle.page().text()
+        );
         let json: serde_json::Value = serde_json::to_value(idle).unwrap();
         assert_eq!(json["idle"][0]["met"], false);
     }

@@ -13,7 +13,7 @@ mod report;
 mod serve;
 mod servers;
 
-use std::{env::current_exe, fs};
+use std::env::current_exe;
 
 use anyhow::Context;
 
@@ -49,12 +49,7 @@ const QUIET_OTHERS_CORES: f64 = 0.25;
 /// Measures, prints, writes the report.
 pub(crate) fn run(args: &RedisProtocolArgs) -> anyhow::Result<()> {
     let report = report(args)?;
-    if let Some(path) = &args.report {
-        fs::write(path, report.markdown()).with_context(|| format!("cannot write the report to {}", path.display()))?;
-    }
-    let text = if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() };
-    print!("{text}");
-    Ok(())
+    crate::page::show(&report, &report.page(), args.report.as_deref(), args.json)
 }
 
 /// Measures.

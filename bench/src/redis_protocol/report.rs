@@ -77,17 +77,7 @@ pub(crate) struct Row {
 }
 
 impl Report {
-    /// For the terminal.
-    pub(crate) fn text(&self) -> String {
-        self.page().text()
-    }
-
-    /// For a file.
-    pub(crate) fn markdown(&self) -> String {
-        self.page().markdown()
-    }
-
-    fn page(&self) -> Page {
+    pub(crate) fn page(&self) -> Page {
         let title = format!("{}, {}", self.bench, self.date);
         Page { title, circumstances: self.circumstances(), tables: self.table() }
     }
@@ -195,8 +185,8 @@ GET -P 16  25.00 (24.50–25.50)  10.00 (9.50–10.50)  2.50 (2.00–3.00)  ≤ 
 CPU time of the server process per operation: median of runs (smallest–largest); ratio of the medians
 ```
 ";
-        assert_eq!(report().markdown(), wanted);
-        assert!(report().text().starts_with("Atoll 0.1.0 (abc); redis-server 7.0.15"));
+        assert_eq!(report().page().markdown(), wanted);
+        assert!(report().page().text().starts_with("Atoll 0.1.0 (abc); redis-server 7.0.15"));
     }
 
     #[test]

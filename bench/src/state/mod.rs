@@ -52,10 +52,10 @@ pub(crate) fn run(args: &StateArgs) -> anyhow::Result<()> {
     for figure in &figures {
         let _ = writeln!(table, "{}", figure.line());
     }
-    let text = commands.as_ref().map_or_else(String::new, redis_protocol::Report::text);
+    let text = commands.as_ref().map_or_else(String::new, |report| report.page().text());
     println!("{text}\n{table}");
     if let Some(path) = &args.commands.report {
-        let head = commands.as_ref().map_or_else(|| "# state\n".to_owned(), redis_protocol::Report::markdown);
+        let head = commands.as_ref().map_or_else(|| "# state\n".to_owned(), |report| report.page().markdown());
         let report = format!("{head}\n```\n{table}```\n");
         fs::write(path, report).with_context(|| format!("cannot write the report to {}", path.display()))?;
     }

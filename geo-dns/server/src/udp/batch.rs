@@ -22,7 +22,7 @@ use std::{
 
 use libc::{c_int, c_uint};
 
-use super::QUERY_MAX;
+use super::{QUERY_MAX, Sent};
 
 /// Datagrams of a batch. Between 32 and 128 the cost of a query differs by less than can be measured; latency and memory speak
 /// for few.
@@ -45,15 +45,6 @@ const CONTROL_DATA: usize = size_of::<libc::cmsghdr>();
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
 struct Control([u8; CONTROL]);
-
-/// What became of a batch's answers.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sent {
-    /// Answers that the socket had no room for, within the time that sending may take.
-    pub(super) dropped: u64,
-    /// Answers that the system would not send: no route, a filter, an address that cannot be sent to.
-    pub(super) failed: u64,
-}
 
 /// A socket, the queries that came last, and their answers.
 pub(super) struct Batch {

@@ -36,6 +36,15 @@ const QUERY_MAX: usize = 4096;
 /// Pause after an error of the socket that is nobody's packet, so that a broken socket does not eat a core.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// What became of a batch's answers.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Sent {
+    /// Answers that the socket had no room for, within the time that sending may take.
+    dropped: u64,
+    /// Answers that the system would not send: no route, a filter, an address that cannot be sent to.
+    failed: u64,
+}
+
 /// The threads. Dropping it tells them to end.
 #[derive(Debug)]
 pub(crate) struct Server {

@@ -9,16 +9,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
 };
 
-use super::QUERY_MAX;
-
-/// What became of a batch's answers.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sent {
-    /// Answers that the socket had no room for, within the time that sending may take.
-    pub(super) dropped: u64,
-    /// Answers that the system would not send.
-    pub(super) failed: u64,
-}
+use super::{QUERY_MAX, Sent};
 
 /// A socket, the query that came last, and its answer.
 pub(super) struct Batch {
