@@ -286,6 +286,30 @@ fn any_type_is_answered_as_written() {
     );
 }
 
+/// More than a World may hold, and more than any answer: a later version's World, or one whose limits were lifted.
+#[test]
+fn of_a_hundred_thousand_records_at_one_name_none_is_told_without_the_others() {
+    let addresses: Vec<String> =
+        (0..100_000_u32).map(|i| std::net::Ipv4Addr::from(0x0a00_0000 | i).to_string()).collect();
+    let mut records: Vec<(&str, &str, &str)> =
+        addresses.iter().map(|address| ("many", "A", address.as_str())).collect();
+    // Written twice, they are one.
+    records.extend(records.clone());
+    records.extend(addresses[..3000].iter().map(|address| ("some", "A", address.as_str())));
+    let mut plan = plan();
+    plan.world.zones.push(zone("a.test", &records));
+    let view = view(&plan);
+    for (question, answers) in
+        [("many.a.test A", 0), ("many.a.test A tcp", 0), ("some.a.test A", 0), ("some.a.test A tcp", 3000)]
+    {
+        let (outcome, packet) = ask(&view, question);
+        let message = hickory_proto::op::Message::from_vec(&packet).unwrap();
+        assert_eq!((message.answers.len(), outcome.truncated), (answers, answers == 0), "{question}");
+        assert!(packet.len() <= if question.ends_with("tcp") { 65_535 } else { 512 }, "{question}: {}", packet.len());
+    }
+    assert_eq!(ask(&view, "many.a.test AAAA").0.rcode, Some(crate::Rcode::NoError));
+}
+
 #[test]
 fn a_referral_that_does_not_fit_with_its_glue_is_truncated() {
     let mut plan = plan();
