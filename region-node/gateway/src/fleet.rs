@@ -105,7 +105,7 @@ impl Fleet {
         let mut roster = Roster::default();
         for worker in workers {
             let upstream = known(worker).unwrap_or_else(|| Upstream::new(worker));
-            if worker.ready {
+            if worker.takes_requests() {
                 roster.ready.push(Arc::clone(&upstream));
             }
             roster.all.push(upstream);

@@ -32,6 +32,7 @@ const TURN_AROUND: Duration = Duration::from_millis(20);
 /// A worker, across changes of its readiness.
 pub(crate) struct Upstream {
     pub(crate) id: u16,
+    life: u64,
     pub(crate) address: SocketAddr,
     in_flight: AtomicU32,
     idle: Mutex<Vec<Idle>>,
@@ -72,6 +73,7 @@ impl Upstream {
     pub(crate) fn new(worker: &Worker) -> Arc<Self> {
         Arc::new(Self {
             id: worker.id,
+            life: worker.life,
             address: worker.address,
             in_flight: AtomicU32::new(0),
             idle: Mutex::default(),
@@ -81,7 +83,7 @@ impl Upstream {
     }
 
     pub(crate) fn is(&self, worker: &Worker) -> bool {
-        self.id == worker.id && self.address == worker.address
+        self.life == worker.life && self.address == worker.address
     }
 
     pub(crate) fn in_flight(&self) -> u32 {

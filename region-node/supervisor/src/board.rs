@@ -36,6 +36,8 @@ pub struct WorkerStatus {
     pub address: Option<SocketAddr>,
     /// Its process, while it runs.
     pub pid: Option<u32>,
+    /// Which start this is, over all slots; 0 before the first one.
+    pub life: u64,
     /// How often it was started again.
     pub restarts: u32,
     /// How its last life ended and what to do about it, until it is ready again.
@@ -54,6 +56,7 @@ impl Board {
             state: WorkerState::Starting,
             address: None,
             pid: None,
+            life: 0,
             restarts: 0,
             problem: None,
         };
@@ -77,7 +80,15 @@ impl Board {
             .iter()
             .filter_map(|slot| {
                 let ready = slot.state == WorkerState::Ready;
-                slot.address.map(|address| Worker { id: slot.id, address, ready })
+                slot.address.map(|address| Worker {
+                    id: slot.id,
+                    life: slot.life,
+                    release: 1,
+                    address,
+                    ready,
+                    draining: slot.state == WorkerState::Stopping,
+                    busy_permille: None,
+                })
             })
             .collect();
         // Under the lock, so that lists are published in the order in which they came about.

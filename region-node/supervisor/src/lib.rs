@@ -52,6 +52,7 @@ pub fn start(spec: AppSpec) -> Result<SupervisorHandle, StartError> {
     let (stop, stopping) = watch::channel(false);
     let ports = Arc::new(port::Ports::new(spec.host, spec.ports));
     let spec = Arc::new(spec);
+    let lives = Arc::default();
     let mut slots = JoinSet::new();
     for id in 0..spec.instances {
         let slot = slot::Slot {
@@ -61,6 +62,7 @@ pub fn start(spec: AppSpec) -> Result<SupervisorHandle, StartError> {
             spawner: spawner.clone(),
             ports: Arc::clone(&ports),
             board: Arc::clone(&board),
+            lives: Arc::clone(&lives),
             stopping: stopping.clone(),
         };
         slots.spawn(slot.run());

@@ -4,7 +4,18 @@
 //! start ─→ watch: an exit is noticed at once, a hung worker by its health checks ─→ end of the whole group ─→ back off ─→ start
 //! ```
 
-use std::{future::Future, path::PathBuf, pin::pin, process::ExitStatus, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    path::PathBuf,
+    pin::pin,
+    process::ExitStatus,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::{
@@ -40,6 +51,8 @@ pub(crate) struct Slot {
     pub(crate) spawner: Spawner,
     pub(crate) ports: Arc<Ports>,
     pub(crate) board: Arc<Board>,
+    /// Numbers the starts of all slots.
+    pub(crate) lives: Arc<AtomicU64>,
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
@@ -119,6 +132,7 @@ impl Slot {
         let pid = child.id();
         self.board.update(self.id, |slot| {
             (slot.state, slot.address, slot.pid) = (WorkerState::Starting, Some(lease.address), pid);
+            slot.life = self.lives.fetch_add(1, Ordering::Relaxed) + 1;
         });
         tracing::info!(app = %self.spec.name, worker = self.id, address = %lease.address, pid, "worker started");
         let mut life = self.attend(child);

@@ -98,8 +98,7 @@ impl World {
 
     /// Publishes these addresses as ready workers 0, 1, …
     pub(crate) fn set_workers(&self, addresses: &[SocketAddr]) {
-        let list: Vec<Worker> =
-            (0..).zip(addresses).map(|(id, address)| Worker { id, address: *address, ready: true }).collect();
+        let list: Vec<Worker> = (0..).zip(addresses).map(|(id, address)| Worker::ready_at(id, *address)).collect();
         self.workers.send_replace(list.into());
     }
 
