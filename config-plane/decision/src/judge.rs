@@ -12,6 +12,8 @@
 //!   together.
 //! - A member of a pool is not judged while its region is Down or about to be: it died with it, and one decision takes it out of
 //!   every pool.
+//! - Views that began apart are not one event. While somebody vouches for a subject, a quorum that one observer had waited for alone
+//!   must stand for longer: its path may be bad for hours, and any chance failure of another one would complete it.
 //! - Three speeds: out after a hold, to less weight after a longer one, back after the longest, which doubles with each flap.
 //! - Every plane member runs a judge on the same votes; only the leader's proposes. A new leader has seen what the old one saw.
 //! - One proposal is under way at a time. After a lost answer the judge waits for a moment, after a refusal twice as long each time, or
@@ -25,7 +27,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{Plan, PlanId, RegionName, Subject, SubjectState, Verdict, VoteVector};
+use model::{Plan, PlanId, RegionName, Subject, SubjectState, Verdict, Vote, VoteVector};
 
 use crate::{Command, Demand, Now, Outcome, Penalty, Refusal, Tally, Timing, VoteBook, pace::Pace};
 
@@ -53,6 +55,8 @@ pub struct Judge {
     plan: Option<Arc<Plan>>,
     leading: bool,
     leanings: BTreeMap<Subject, Leaning>,
+    /// Since when each observer has called each subject Down, monotonic milliseconds.
+    blamed_ms: BTreeMap<Subject, BTreeMap<RegionName, u64>>,
     /// When a quorum first saw each subject fall that has not been seen to stand since, Unix milliseconds. What nobody has an
     /// opinion of for a moment has not risen: common mode asks when regions fell, not since when they are seen.
     fell_ms: BTreeMap<Subject, u64>,
@@ -170,6 +174,7 @@ impl Judge {
         self.book.retain(&observers_of(&plan));
         self.leanings.retain(|subject, _| plan.verdicts.contains_key(subject));
         self.fell_ms.retain(|subject, _| plan.verdicts.contains_key(subject));
+        self.blamed_ms.retain(|subject, _| plan.verdicts.contains_key(subject));
         if self.under_way.as_ref().is_some_and(|way| way.made.is_some_and(|made| made <= plan.id)) {
             self.under_way = None;
         }
@@ -245,6 +250,7 @@ impl Judge {
         let mut dying = BTreeSet::new();
         for (subject, state) in &plan.verdicts {
             let tally = counting.tally(subject);
+            let began_apart = note_blame(&mut self.blamed_ms, now, subject, &tally) > timing.apart_ms;
             let dies_with_region = subject.pool().is_some() && dying.contains(subject.region());
             let wanted = tally.wants(state.verdict).filter(|_| !dies_with_region);
             if subject.pool().is_none() && (wanted.unwrap_or(state.verdict)) == Verdict::Down {
@@ -262,13 +268,45 @@ impl Judge {
                 continue;
             };
             let since = self.leanings.get(subject).filter(|leaning| leaning.to == to).map_or(now, |l| l.since);
-            let hold_ms = hold_ms(timing, state, to, now);
+            let hold_ms = match to {
+                Verdict::Down if began_apart && tally.up + tally.degraded > 0 => timing.split_hold_ms,
+                _ => hold_ms(timing, state, to, now),
+            };
             let leaning = Leaning { to, since, hold_ms, tally };
             brewing |= to == Verdict::Down && leaning.due_ms() > now.mono_ms;
             self.leanings.insert(subject.clone(), leaning);
         }
         brewing
     }
+}
+
+/// Notes who calls a subject Down, and returns how long after the first of them the last one began to, milliseconds. Who has no
+/// opinion for a moment has not changed it.
+fn note_blame(
+    blamed_ms: &mut BTreeMap<Subject, BTreeMap<RegionName, u64>>,
+    now: Now,
+    subject: &Subject,
+    tally: &Tally,
+) -> u64 {
+    if tally.down == 0 && !blamed_ms.contains_key(subject) {
+        return 0;
+    }
+    let blamers = blamed_ms.entry(subject.clone()).or_default();
+    let (mut first_ms, mut last_ms) = (u64::MAX, 0);
+    for (observer, vote) in &tally.votes {
+        match vote {
+            Vote::Down => {
+                let since_ms = *blamers.entry(observer.clone()).or_insert(now.mono_ms);
+                (first_ms, last_ms) = (first_ms.min(since_ms), last_ms.max(since_ms));
+            }
+            Vote::Unknown => {}
+            Vote::Up | Vote::Degraded => _ = blamers.remove(observer),
+        }
+    }
+    if blamers.is_empty() {
+        blamed_ms.remove(subject);
+    }
+    last_ms.saturating_sub(first_ms)
 }
 
 /// How long a quorum must stand before it is acted on.

@@ -42,6 +42,13 @@ pub struct Timing {
     /// said it twice.
     /// Also how long a decision that is due waits for another one that is brewing.
     pub hold_ms: u64,
+    /// How long a quorum for Down must stand that rests on views which began apart, while somebody still vouches: twelve rounds of
+    /// probing. Who has blamed a subject alone for long tells of its own path there; the first chance failure of one more observer
+    /// would make a quorum with it, and passes within a few rounds.
+    pub split_hold_ms: u64,
+    /// Views began apart if this lies between the first and the last of them: twenty rounds of probing. All who can see a death see
+    /// it within three.
+    pub apart_ms: u64,
     /// How long a quorum for Up must stand, before doubling for flaps: six rounds of probing.
     pub up_hold_ms: u64,
     /// How long a quorum for Degraded must stand: four rounds of probing, since a cut of weight is a matter of degree and nobody
@@ -97,6 +104,8 @@ impl Timing {
             vote_period_ms: interval_ms,
             vote_life_ms: (3 * interval_ms).max(1000),
             hold_ms: interval_ms * 3 / 5,
+            split_hold_ms: 12 * interval_ms,
+            apart_ms: 20 * interval_ms,
             up_hold_ms: 6 * interval_ms,
             degraded_hold_ms: 4 * interval_ms,
             vote_link_ms: 0,

@@ -128,7 +128,11 @@ impl World<'_> {
             (from != Verdict::Down).then_some(Change { subject, from, to: Verdict::Down, evidence })
         };
         let changes: Vec<Change> = about.iter().filter_map(change).collect();
-        if changes.is_empty() {
+        // What everybody says of one region that no human has a word on, no guard can tell from the truth.
+        let free = changes.iter().filter(|change| plan.override_on(&change.subject).is_none()).count();
+        let is_said_by_all =
+            changes.iter().all(|change| change.evidence.votes.values().all(|vote| *vote == Vote::Down));
+        if changes.is_empty() || (is_said_by_all && free < 2) {
             return;
         }
         let now_ms = self.now(leader).wall_ms;
