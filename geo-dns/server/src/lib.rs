@@ -17,7 +17,6 @@ mod draw;
 mod latency;
 pub mod locations;
 mod log;
-mod networks;
 mod tcp;
 mod udp;
 pub mod views;
@@ -37,12 +36,13 @@ use steering::{Transport, View};
 use tokio::{task::JoinHandle, time::interval};
 
 use self::answerer::{Answerer, Book};
+pub use model::Network;
+
 pub use self::{
     bind::BindError,
     counters::DnsCounters,
     latency::{LATENCY_BOUNDS_US, Latency},
     log::{LogTo, QueryLogConfig},
-    networks::Network,
 };
 
 /// How often counts under the numbers of earlier Views are summed up.

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::{
     access_log::AccessLog,
     config::{GatewayConfig, Limits},
-    network::Network,
+    Network,
     tls::Certificates,
 };
 

@@ -27,7 +27,6 @@ mod fleet;
 mod headers;
 mod health;
 mod metrics;
-mod network;
 mod pace;
 mod proxy;
 mod proxy_protocol;
@@ -52,7 +51,7 @@ use tokio::{
 pub use access_log::{AccessLogConfig, AccessLogTo};
 pub use config::{GatewayConfig, Limits};
 pub use health::{HEALTH_PATH, READY_PATH, Readiness};
-pub use network::Network;
+pub use model::Network;
 pub use tls::{CertificateError, CertificateFiles, Reloaded, TlsConfig};
 pub use token::{TOKEN_COOKIE, TokenSource, Waited};
 pub use traffic::Traffic;

@@ -1,4 +1,4 @@
-//! Lists of networks, such as those that may ask for explanations.
+//! Networks in configurations: who may ask for explanations, whose connections begin with a PROXY header.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
