@@ -14,9 +14,9 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::{
+    Network,
     access_log::AccessLog,
     config::{GatewayConfig, Limits},
-    Network,
     tls::Certificates,
 };
 

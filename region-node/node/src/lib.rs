@@ -25,18 +25,18 @@ mod tokens;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::Context;
 use gateway::{GatewayConfig, GatewayHandle, Readiness};
-use model::{Plan, RegionName, Worker};
+use model::{Plan, RegionName};
 use plane_client::{Endpoint, Transport};
 use replication_link::{LinkConfig, LinkHandle, LinkView, Peer};
 use replication_storage::StateStore;
 use state_api::{PeerLag, StateApiConfig, StateApiHandle, User};
-use supervisor::{App, AppSpec, Wiring};
 use tokio::{sync::watch, task::JoinSet};
 
 pub use demotion::{SILENCE, demoted};
@@ -44,7 +44,12 @@ pub use observer::Sight;
 pub use probe::ProbeTools;
 pub use routes::MoreMetrics;
 
-use crate::{observer::Eyes, readiness::StateReadiness, tokens::Tokens};
+use crate::{
+    apps::{Apps, Joint},
+    observer::Eyes,
+    readiness::StateReadiness,
+    tokens::Tokens,
+};
 
 /// How long requests may finish when the node stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -72,8 +77,8 @@ pub struct NodeConfig {
     pub id: u16,
     /// Version text of the program.
     pub version: String,
-    /// Where the gateway listens.
-    pub gateway: SocketAddr,
+    /// Where and how the gateway listens. Which apps are behind it is said by `apps`.
+    pub gateway: GatewayConfig,
     /// Where the Redis protocol port listens.
     pub redis: SocketAddr,
     /// Where the region link listens (UDP).
@@ -84,8 +89,8 @@ pub struct NodeConfig {
     pub identity: pki::Identity,
     /// Who may speak to the Redis port; empty: anyone who can connect.
     pub users: Vec<User>,
-    /// The app. `None`: the region only keeps state.
-    pub app: Option<AppSpec>,
+    /// The apps. `None`: the region only keeps state.
+    pub apps: Option<NodeApps>,
     /// Carries votes.
     pub transport: Transport,
     /// What probes need beyond a socket.
@@ -96,36 +101,40 @@ pub struct NodeConfig {
     pub more_metrics: Vec<MoreMetrics>,
 }
 
+/// The apps of a node.
+pub struct NodeApps {
+    /// Where they are said.
+    pub source: apps::Source,
+    /// What is around them.
+    pub around: apps::Surroundings,
+    /// The file with the secret that signs sticky cookies; made if it is missing.
+    pub secret: PathBuf,
+}
+
 /// What the routes read.
 pub(crate) struct Shared {
     pub(crate) region: RegionName,
     pub(crate) store: StateStore,
     pub(crate) links: LinkView,
-    gateway: Mutex<Option<GatewayHandle>>,
+    pub(crate) joint: Arc<Joint>,
+    pub(crate) apps: Option<Arc<Apps>>,
     pub(crate) more_metrics: Vec<MoreMetrics>,
 }
 
 impl Shared {
-    /// The gateway; gone once the node has begun to stop.
-    fn gateway(&self) -> MutexGuard<'_, Option<GatewayHandle>> {
-        self.gateway.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn gateway_metrics(&self) -> String {
-        self.gateway().as_ref().map(GatewayHandle::metrics_text).unwrap_or_default()
+        self.joint.gateway().as_ref().map(GatewayHandle::metrics_text).unwrap_or_default()
     }
 }
 
 /// A running node. Dropping it cuts everything; `shutdown` is the polite way.
 pub struct NodeHandle {
     shared: Arc<Shared>,
-    workers: watch::Receiver<Arc<[Worker]>>,
     readiness: Arc<StateReadiness>,
     sight: Sight,
     demoted: watch::Receiver<BTreeSet<RegionName>>,
     links: LinkHandle,
     state_api: StateApiHandle,
-    supervisor: Option<App>,
     tasks: JoinSet<()>,
 }
 
@@ -154,26 +163,29 @@ pub async fn start(
     };
     let state_api = state_api::start(api, store.clone())?;
 
-    let app = config.app.as_ref().map(|app| app.name.clone());
-    let supervisor = config.app.map(|app| supervisor::start(app, Wiring::alone())).transpose()?;
-    let workers = match &supervisor {
-        Some(supervisor) => supervisor.workers(),
-        None => watch::channel(Arc::from([])).1,
+    let joint = match &config.apps {
+        Some(apps) => Joint::new(apps::secret(&apps.secret).with_context(|| {
+            format!("{}: the secret of sticky cookies cannot be kept there", apps.secret.display())
+        })?),
+        None => Joint::new(Arc::from([])),
     };
+    let apps = config.apps.map(|NodeApps { source, around, .. }| {
+        Apps::start(region.clone(), source, around, joint.in_flight(), joint.publish())
+    });
+    let apps = apps.transpose()?;
     let tokens = Tokens { store: store.clone(), links: view.clone(), names };
     let readiness = Arc::new(StateReadiness { store: store.clone(), links: view.clone() });
-    let gateway = GatewayConfig::new(gateway, region.clone(), app);
-    let gateway = gateway::start(gateway, workers.clone(), Arc::new(tokens), readiness.clone()).await?;
+    let nobody = watch::channel(Arc::from([])).1;
+    joint.open(gateway::start(gateway, nobody, Arc::new(tokens), readiness.clone()).await?);
 
-    let gateway = Mutex::new(Some(gateway));
-    let shared = Arc::new(Shared { region, store, links: view, gateway, more_metrics: config.more_metrics });
+    let shared = Arc::new(Shared { region, store, links: view, joint, apps, more_metrics: config.more_metrics });
     let mut tasks = JoinSet::new();
     tasks.spawn(policy::run(shared.store.clone(), plans.clone()));
     let sight = observer::start(eyes, plans, &mut tasks);
     let (out, demoted) = watch::channel(BTreeSet::new());
     let heard = config.heard;
     tasks.spawn(demotion::run(Instant::now(), move || heard(), sight.votes.clone(), out));
-    Ok(NodeHandle { shared, workers, readiness, sight, demoted, links, state_api, supervisor, tasks })
+    Ok(NodeHandle { shared, readiness, sight, demoted, links, state_api, tasks })
 }
 
 fn lag_source(links: LinkView) -> state_api::LagSource {
@@ -193,7 +205,7 @@ fn lag_source(links: LinkView) -> state_api::LagSource {
 }
 
 fn eyes(config: &NodeConfig) -> Eyes {
-    let own = (config.region.clone(), config.gateway);
+    let own = (config.region.clone(), config.gateway.listen);
     let gateways: BTreeMap<_, _> = config.neighbours.iter().map(|n| (n.name.clone(), n.gateway)).chain([own]).collect();
     let members = config.neighbours.iter().map(|n| Endpoint::region(n.name.clone(), n.admin));
     Eyes {
@@ -206,9 +218,13 @@ fn eyes(config: &NodeConfig) -> Eyes {
 }
 
 impl NodeHandle {
-    /// `/v1/state` and `/metrics`, for the admin listener.
+    /// `/v1/state`, `/v1/apps` and `/metrics`, for the admin listener.
     pub fn routes(&self) -> axum::Router {
-        routes::routes(self.shared.clone())
+        let routes = routes::routes(self.shared.clone());
+        match &self.shared.apps {
+            Some(apps) => routes.merge(apps::api::routes(apps.clone())),
+            None => routes,
+        }
     }
 
     /// What the region's own observer sees and hears.
@@ -223,26 +239,25 @@ impl NodeHandle {
 
     /// Whether users can be served: what the gateway's own `/healthz` says.
     pub fn healthy(&self) -> bool {
-        let app_ready = self.supervisor.is_none() || self.workers.borrow().iter().any(|worker| worker.ready);
+        let app_ready = self.shared.apps.as_ref().is_none_or(|apps| apps.some_ready());
         app_ready && self.readiness.health_problems().is_empty()
     }
 
     /// Tells neighbours through `/healthz` that the region is about to stop.
     pub fn announce_stop(&self) {
-        if let Some(gateway) = self.shared.gateway().as_ref() {
+        if let Some(gateway) = self.shared.joint.gateway().as_ref() {
             gateway.announce_stop();
         }
     }
 
     /// Stops in the reverse order: requests finish, workers end, links close, the journal is synced.
     pub async fn shutdown(mut self) {
-        let gateway = self.shared.gateway().take();
-        if let Some(gateway) = gateway {
+        if let Some(gateway) = self.shared.joint.close() {
             gateway.shutdown(GRACE).await;
         }
         self.tasks.abort_all();
-        if let Some(supervisor) = self.supervisor.take() {
-            supervisor.shutdown().await;
+        if let Some(apps) = &self.shared.apps {
+            apps.shutdown().await;
         }
         self.state_api.shutdown().await;
         self.links.shutdown().await;

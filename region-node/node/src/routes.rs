@@ -66,6 +66,9 @@ fn divergent(found: &replication_link::Divergence) -> DivergentBucket {
 async fn metrics_text(State(shared): State<Arc<Shared>>) -> ([(header::HeaderName, &'static str); 1], String) {
     let mut text = String::with_capacity(16 * 1024);
     text.push_str(&shared.gateway_metrics());
+    if let Some(apps) = &shared.apps {
+        text.push_str(&apps.metrics().await);
+    }
     metrics::of_state(&shared.store, &mut text);
     metrics::of_links(&shared.region, &shared.links.status(), &mut text);
     for more in &shared.more_metrics {

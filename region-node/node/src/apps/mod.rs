@@ -10,7 +10,9 @@
 //! Nothing here knows of requests: the gateway tells how many are under way on a worker, and is told which workers there are.
 
 pub mod api;
+mod behind;
 mod change;
+mod joint;
 mod report;
 mod spec;
 
@@ -29,6 +31,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::api::{AppControl, Asked, Later};
 pub use self::spec::Surroundings;
+pub(crate) use self::{behind::secret, joint::Joint};
 
 /// Lines that a reader of logs may lag behind here; the supervisor keeps as many again.
 const TAIL: usize = 256;
@@ -143,6 +146,13 @@ impl Apps {
     /// The workers of an app.
     pub fn workers(&self, app: &str) -> Option<watch::Receiver<Arc<[Worker]>>> {
         self.app(app).map(|running| running.handle.workers())
+    }
+
+    /// Whether some worker of some app can take requests, or there is nothing that should.
+    pub fn some_ready(&self) -> bool {
+        let running = lock(&self.running);
+        let ready = |running: &Running| running.handle.workers().borrow().iter().any(Worker::takes_requests);
+        running.is_empty() || running.values().any(ready)
     }
 
     /// The workers' own metrics, of all apps.
