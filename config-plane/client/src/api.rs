@@ -25,6 +25,7 @@ use std::{
 use model::{OverrideAction, Plan, PlanId, RegionName, Subject, VoteVector, World};
 use serde::{Deserialize, Serialize};
 
+pub mod apps;
 pub mod human;
 pub mod objects;
 

@@ -12,7 +12,8 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, Response, header};
+use hyper::body::Incoming;
 use model::{OverrideAction, Plan, PlanId, RegionName, Subject, VoteVector, World};
 use pki::PkiError;
 use serde::{Serialize, de::DeserializeOwned};
@@ -285,6 +286,15 @@ impl PlaneClient {
                 sleep(PAUSE.min(remaining)).await;
             }
         }
+    }
+
+    /// Opens an answer that is read as it comes, at the endpoint that answered last. One attempt.
+    pub(crate) async fn open(&self, call: &Call) -> Result<Response<Incoming>, ClientError> {
+        let Some(endpoint) = self.endpoints.get(self.preferred.load(Ordering::Relaxed)) else {
+            return Err(ClientError::Unreachable { tried: vec!["no endpoint is known".into()] });
+        };
+        let opened = self.transport.open(endpoint, call, self.patience.attempt).await;
+        opened.map_err(|e| ClientError::from_call(&e))
     }
 
     fn index_of(&self, region: Option<&RegionName>) -> Option<usize> {

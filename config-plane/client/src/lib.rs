@@ -11,6 +11,7 @@
 //! The server uses [`api`], [`frame`] and [`Problem`] too, so that there is one description of what travels.
 
 pub mod api;
+mod apps;
 mod channel;
 mod client;
 mod endpoint;
@@ -26,6 +27,7 @@ mod rounds;
 mod transport;
 pub mod turnstile;
 
+pub use apps::JsonLines;
 pub use channel::ChannelOptions;
 pub use client::{Because, Patience, PlaneClient};
 pub use endpoint::Endpoint;

@@ -150,7 +150,11 @@ fn read_ready(word: &str) -> Option<Ready> {
         "ipc" => Ready::Ipc,
         "sd_notify" => Ready::SdNotify,
         "started" => Ready::Started,
-        _ => Ready::Log(word.strip_prefix("log:").map(str::trim).filter(|text| !text.is_empty())?.to_owned()),
+        _ => {
+            let text = word.strip_prefix("log:").map(str::trim)?;
+            // `*` stands for any text: what any line would match tells nothing.
+            text.chars().any(|c| c != '*' && !c.is_whitespace()).then(|| Ready::Log(text.to_owned()))?
+        }
     })
 }
 

@@ -12,6 +12,7 @@
 //! This crate composes; what each part does is said where the part is. It knows neither the plane's server nor DNS: they meet in
 //! the binary's wiring file.
 
+pub mod apps;
 mod demotion;
 mod metrics;
 mod observer;
