@@ -200,8 +200,7 @@ impl Runner {
             let words = if last_lines.is_empty() {
                 String::new()
             } else {
-                let first = last_lines.len().saturating_sub(TOLD_LINES);
-                format!(", saying: {}", last_lines[first..].join(" | "))
+                format!(", saying: {}", telling(&last_lines).join(" | "))
             };
             let problem = format!("{why}{words}, {uptime:.1?} after its start; next start in {pause:.1?}");
             tracing::warn!(app = %self.spec.name, worker = self.slot, "worker {} of app {} {problem}", self.slot, self.spec.name);
@@ -438,6 +437,7 @@ impl Runner {
 
     /// Out of use first; then requests finish, within limits.
     async fn drain(&self, life: &mut Life) -> Seen {
+        life.words.close();
         self.update(|entry| entry.state = WorkerState::Draining);
         if let Some(reporter) = &life.ways.reporter {
             let _ = reporter.tell().try_send(Tell::Drain);
@@ -472,6 +472,8 @@ impl Runner {
     /// Ends whatever of the worker still runs, and says how it ended.
     async fn conclude(&self, mut life: Life, seen: Seen) -> End {
         let asked = *self.orders.borrow() >= Order::Drain;
+        // What it says now is for its log only; whoever brings words must not wait.
+        life.words.close();
         let what = match &seen {
             Seen::Exit(Ok(status)) => describe(*status),
             Seen::Exit(Err(error)) => format!("was lost: {error}"),
@@ -597,6 +599,17 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.ok()
 }
 
+/// The last lines that tell something: not the frames of a stack, of which Node.js and Java write many behind the error.
+fn telling(lines: &[String]) -> Vec<&str> {
+    let frame =
+        |line: &str| line.trim_start().starts_with("at ") || line.starts_with("Node.js v") || line.trim().len() < 2;
+    let mut told: Vec<&str> = lines.iter().map(String::as_str).filter(|line| !frame(line)).collect();
+    if told.is_empty() {
+        told = lines.iter().map(String::as_str).collect();
+    }
+    told.split_off(told.len().saturating_sub(TOLD_LINES))
+}
+
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
@@ -628,5 +641,22 @@ fn describe(status: ExitStatus) -> String {
         (Some(code), _) => format!("exited with status {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "ended".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_is_told_and_not_its_stack() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let node = lines(
+            "/app/server.js:1\n\nthrow x\n^\n\nError: no\n    at Module.load (a:1)\n    at b:2\n\nNode.js v20.20.2",
+        );
+        assert_eq!(telling(&node), ["/app/server.js:1", "throw x", "Error: no"]);
+        assert_eq!(telling(&lines("1\n10\n20\n30\n40\n50\n60")), ["20", "30", "40", "50", "60"]);
+        assert_eq!(telling(&lines("  at a:1")), ["  at a:1"]);
+        assert!(telling(&[]).is_empty());
     }
 }
