@@ -10,6 +10,7 @@
 use std::{
     future::Future,
     net::SocketAddr,
+    os::fd::OwnedFd,
     path::PathBuf,
     pin::pin,
     process::{ExitStatus, Stdio},
@@ -32,6 +33,7 @@ use crate::{
     app::InFlight,
     backoff::Backoff,
     board::{Board, Entry, Seat},
+    cgroup::{Cell, Cgroups},
     command, environment,
     health::{Health, Readiness},
     ipc::Ipc,
@@ -74,6 +76,7 @@ pub(crate) struct Common {
     pub(crate) spawner: Spawner,
     pub(crate) ports: Arc<Ports>,
     pub(crate) run_dir: Arc<RunDir>,
+    pub(crate) cgroups: Option<Cgroups>,
     pub(crate) in_flight: InFlight,
     /// Workers that should be replaced.
     pub(crate) wishes: mpsc::Sender<Wish>,
@@ -158,6 +161,8 @@ struct Life {
     address: SocketAddr,
     child: Child,
     group: Option<Pid>,
+    /// Everything of it is in there, if there is one.
+    cell: Option<Cell>,
     readers: Vec<JoinHandle<()>>,
     words: mpsc::Receiver<Word>,
     ways: Ways,
@@ -247,7 +252,12 @@ impl Runner {
         let number = LIVES.fetch_add(1, Ordering::Relaxed) + 1;
         let (say, words) = mpsc::channel(64);
         let no_way = |error| format!("could not be given its sockets: {error}");
-        let (ways, gifts) = self.ways(number, &mut lease, &say).map_err(no_way)?;
+        let (ways, ipc) = self.ways(number, &say).map_err(no_way)?;
+        // Without LISTEN_FDS the worker makes its own socket at the address, so ours goes now.
+        let listener = lease.listener.take().filter(|_| spec.listen_fds).map(Into::into);
+        let cell = self.common.cgroups.as_ref().filter(|_| spec.cgroup).and_then(|groups| groups.cell(number).ok());
+        let entrance = cell.as_ref().and_then(|cell| cell.entrance().ok()).map(Into::into);
+        let gifts = Gifts::new(ipc, listener, entrance).map_err(no_way)?;
         let run_dir = &self.common.run_dir;
         let place = environment::Place {
             slot: self.slot,
@@ -296,7 +306,8 @@ impl Runner {
         });
         tracing::info!(app = %spec.name, worker = self.slot, release = self.release, %address, pid, "worker started");
         let group = group_of(&child);
-        Ok(Life { number, address, child, group, readers, words, ways, was_ready: false, _lease: lease })
+        let cell = cell.filter(|cell| pid.is_some_and(|pid| cell.holds(pid)));
+        Ok(Life { number, address, child, group, cell, readers, words, ways, was_ready: false, _lease: lease })
     }
 
     fn command(&self) -> Command {
@@ -312,7 +323,7 @@ impl Runner {
         command
     }
 
-    fn ways(&self, life: u64, lease: &mut Lease, say: &mpsc::Sender<Word>) -> std::io::Result<(Ways, Gifts)> {
+    fn ways(&self, life: u64, say: &mpsc::Sender<Word>) -> std::io::Result<(Ways, Option<OwnedFd>)> {
         let spec = &self.spec;
         let dir = &self.common.run_dir;
         let wanted = spec.ready == Ready::Ipc || spec.stop.with_message || command::is_node(&self.program);
@@ -321,9 +332,7 @@ impl Runner {
         let notify = spec.ready == Ready::SdNotify || spec.limits.watchdog.is_some();
         let notify = notify.then(|| Notify::open(dir.socket(life, "n"), say.clone())).transpose()?;
         let reporter = spec.preload.then(|| Reporter::open(dir.socket(life, "p"), say.clone())).transpose()?;
-        // Without LISTEN_FDS the worker makes its own socket at the address, so ours goes now.
-        let listener = lease.listener.take().filter(|_| spec.listen_fds).map(Into::into);
-        Ok((Ways { ipc, reporter, _notify: notify }, Gifts::new(theirs, listener)?))
+        Ok((Ways { ipc, reporter, _notify: notify }, theirs))
     }
 
     async fn watch(&self, life: &mut Life) -> Seen {
@@ -571,7 +580,9 @@ impl Runner {
             let _ = life.child.wait().await;
         }
         let mark = self.common.run_dir.mark(life.number);
-        let strays = blocking(move || proc::kill_strays(&mark, &known)).await.unwrap_or_default();
+        let cell = life.cell.take();
+        let kill = move || cell.map_or_else(|| proc::kill_strays(&mark, &known), Cell::kill);
+        let strays = blocking(kill).await.unwrap_or_default();
         if strays > 0 {
             tracing::warn!(app = %self.spec.name, worker = self.slot, "worker left {strays} processes behind: killed");
         }

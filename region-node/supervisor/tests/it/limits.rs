@@ -109,23 +109,40 @@ async fn the_signal_to_end_is_the_specs() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "int\n");
 }
 
-#[tokio::test]
-async fn what_left_the_group_ends_with_its_worker_all_the_same() {
-    let scratch = Scratch::new("strays");
+/// A worker with three that left its session: one has another parent too, one has forgotten its environment, one has done both.
+async fn strays_end(name: &str, cgroup: bool) {
+    let scratch = Scratch::new(name);
     let file = scratch.path().join("pids");
-    // One leaves the session and its parent; one leaves the session and forgets its environment, but not its parent.
     let script = format!(
         "(setsid sleep 1001 & echo $! > {0}.a); setsid env -i sleep 1002 & echo $! > {0}.b; \
-         while ! [ -s {0}.a ]; do sleep 0.05; done; cat {0}.a {0}.b > {0}.new; mv {0}.new {0}; wait",
+         (setsid env -i sleep 1003 & echo $! > {0}.c); cat {0}.a {0}.b {0}.c > {0}.new; mv {0}.new {0}; wait",
         file.display()
     );
-    let app = start(app(&["sh", "-c", &script]));
+    let app = start(supervisor::AppSpec { cgroup, ..app(&["sh", "-c", &script]) });
     until("all run", || file.exists()).await;
-    let pids: Vec<u32> =
+    let mut pids: Vec<u32> =
         std::fs::read_to_string(&file).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect();
-    assert!(pids.len() == 2 && pids.iter().all(|pid| runs(*pid)), "{pids:?}");
+    until("they have left", || std::fs::read(format!("/proc/{}/environ", pids[2])).is_ok_and(|text| text.is_empty()))
+        .await;
+    assert!(pids.len() == 3 && pids.iter().all(|pid| runs(*pid)), "{pids:?}");
+    let of_its_own = std::fs::read_to_string(format!("/proc/{}/cgroup", pid(&app))).unwrap().contains("/atoll-");
+    assert!(cgroup || !of_its_own);
     app.shutdown().await;
-    until("both are gone", || !pids.iter().any(|pid| runs(*pid))).await;
+    if !of_its_own {
+        println!("without control groups, who has left session, parent and environment is not found");
+        crate::support::kill(pids.pop().unwrap());
+    }
+    until("all are gone", || !pids.iter().any(|pid| runs(*pid))).await;
+}
+
+#[tokio::test]
+async fn what_left_the_group_ends_with_its_worker_all_the_same() {
+    strays_end("strays", false).await;
+}
+
+#[tokio::test]
+async fn nothing_leaves_a_control_group() {
+    strays_end("cells", true).await;
 }
 
 #[tokio::test]
