@@ -10,6 +10,7 @@ use tokio::{
 
 use crate::{
     board::Board,
+    cgroup::Cgroups,
     command,
     fleet::Fleet,
     life::Abort,
@@ -62,7 +63,9 @@ pub fn start(spec: AppSpec, wiring: Wiring) -> Result<App, StartError> {
     let app = || spec.name.clone();
     let directory = |source| StartError::Directory { app: app(), dir: std::env::temp_dir(), source };
     let run_dir = Arc::new(RunDir::create().map_err(directory)?);
-    let spawner = Spawner::start(Arc::clone(&run_dir)).map_err(StartError::Thread)?;
+    let cgroups = if spec.cgroup { Cgroups::create(&run_dir.id) } else { None };
+    let cgroup_path = cgroups.as_ref().map(|groups| groups.path().to_owned());
+    let spawner = Spawner::start(Arc::clone(&run_dir), cgroup_path).map_err(StartError::Thread)?;
     let logs = Logs::start(&spec.name, &spec.log).map_err(|source| StartError::LogFile {
         app: app(),
         path: spec.log.file.as_ref().map(|file| file.path.clone()).unwrap_or_default(),
@@ -75,6 +78,7 @@ pub fn start(spec: AppSpec, wiring: Wiring) -> Result<App, StartError> {
         spawner,
         ports: Arc::new(Ports::default()),
         run_dir,
+        cgroups,
         in_flight: wiring.in_flight,
         wishes,
     });

@@ -1,38 +1,10 @@
 //! A worker's lives: ready, crash, restart, hang, stop; and apps that cannot run.
 
-use std::{
-    collections::BTreeSet,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
-    os::unix::fs::PermissionsExt,
-    time::Duration,
-};
+use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process};
-use supervisor::{App, AppSpec, PortChoice, Wiring};
+use supervisor::{AppSpec, PortChoice, Wiring};
 
-use crate::support::{Scratch, app, runs, server, start, until};
-
-fn pid(supervisor: &App) -> u32 {
-    supervisor.status().workers[0].pid.unwrap()
-}
-
-fn kill(pid: u32) {
-    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
-}
-
-fn get(address: SocketAddr) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET / HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-async fn ready(supervisor: &App, count: usize) {
-    let workers = supervisor.workers();
-    until("all workers are ready", || workers.borrow().iter().filter(|worker| worker.ready).count() == count).await;
-}
+use crate::support::{Scratch, app, get, kill, pid, ready, runs, server, start, until};
 
 #[tokio::test]
 async fn every_worker_has_its_port_and_finds_its_region() {
@@ -85,7 +57,7 @@ async fn a_worker_that_exits_at_once_is_restarted_ever_more_slowly_and_says_why(
     let problem = supervisor.status().workers[0].problem.clone().unwrap();
     assert!(problem.contains("exited with status 3, saying: no such module: express"), "{problem}");
     assert!(problem.contains("next start in"), "{problem}");
-    assert!(supervisor.workers().borrow().is_empty());
+    assert!(supervisor.workers().borrow().iter().all(|worker| !worker.ready));
     supervisor.shutdown().await;
 }
 
