@@ -1,7 +1,10 @@
 //! The gateway from outside: real sockets, small workers that behave and misbehave.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
 
+mod attacks;
 mod clients;
+mod conformance;
+mod frames;
 mod state;
 mod support;
 mod token;
