@@ -4,8 +4,10 @@
 mod attacks;
 mod clients;
 mod conformance;
+mod edge;
 mod frames;
 mod state;
 mod support;
+mod tls;
 mod token;
 mod workers;
