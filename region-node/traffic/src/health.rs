@@ -53,6 +53,11 @@ impl Health {
         matches!(self, Self::Closed { .. })
     }
 
+    /// Whether it came back so short a time ago.
+    pub(crate) fn is_on_probation(self, now: Duration, window: Duration) -> bool {
+        matches!(self, Self::Closed { before: Some((_, at)) } if now.saturating_sub(at) < window)
+    }
+
     /// Whether a request may try it now. One that cannot be repeated waits for as long again.
     pub(crate) fn probe_due(self, now: Duration, repeatable: bool) -> bool {
         match self {

@@ -167,13 +167,15 @@ impl Pool {
     fn hash(&self, now: Duration, ask: &Ask<'_>, factor: Option<f64>) -> Result<usize, NoPick> {
         let ramp = self.ramp(now);
         let mut why = NoPick::NoMember;
-        let (mut in_flight, mut weights) = (0, 0.0);
+        let (mut in_flight, mut weights, mut first, mut equal) = (0, 0.0, None, true);
         for index in &self.listed {
             let seat = &self.seats[*index];
             match self.usable(seat, ask) {
                 Use::Yes => {
+                    let weight = seat.weight(now, ramp);
                     in_flight += seat.in_flight;
-                    weights += seat.weight(now, ramp);
+                    weights += weight;
+                    equal &= *first.get_or_insert(weight) == weight;
                 }
                 Use::No(reason) => why = worse(why, reason),
             }
@@ -190,9 +192,9 @@ impl Pool {
             {
                 continue;
             }
-            // Never 0 or 1; the logarithm gives each slot a share by its weight (Schindelhauer and Schomaker 2005).
-            let luck = unit(mix(ask.hash ^ mix(u64::from(seat.member.slot) + 1))).max(f64::EPSILON);
-            let score = weight / -luck.ln();
+            let luck = unit(mix(ask.hash ^ mix(u64::from(seat.member.slot) + 1)));
+            // The logarithm gives each slot a share by its weight (Schindelhauer and Schomaker 2005); of equal weights the order is the same without.
+            let score = if equal { luck } else { weight / -luck.max(f64::EPSILON).ln() };
             if best.is_none_or(|(_, most)| score > most) {
                 best = Some((*index, score));
             }

@@ -5,6 +5,7 @@
 //! looks at each seat once.
 
 mod choose;
+mod counts;
 mod outcome;
 mod seat;
 mod snapshot;
@@ -14,7 +15,7 @@ use std::{collections::VecDeque, time::Duration};
 
 pub use snapshot::{MemberSnapshot, Snapshot, State};
 
-use self::{seat::Seat, under_way::UnderWay};
+use self::{counts::Counts, seat::Seat, under_way::UnderWay};
 use crate::{Ask, Cause, Member, NoPick, PoolConfig, RetryBudget, Ticket, UpstreamBreaker, hash::mix, upstream::unit};
 
 /// So many untold events are kept.
@@ -33,6 +34,8 @@ pub struct Pool {
     /// How many members of the list are ejected or being tried.
     ejected: usize,
     panic: bool,
+    /// What became of all requests that were ever counted.
+    counts: Counts,
     /// When the last ramp is over.
     ramps_end: Duration,
     /// Where in the list the last choice was.
@@ -86,6 +89,7 @@ impl Pool {
             upstream: config.upstream.map(UpstreamBreaker::new),
             ejected: 0,
             panic: false,
+            counts: Counts::default(),
             ramps_end: Duration::ZERO,
             turn: 0,
             order: 0,

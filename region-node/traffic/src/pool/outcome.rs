@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     Event, Pool,
+    counts::{Counts, Trial},
     seat::{FAILED, SUCCEEDED},
     under_way::Phase,
 };
@@ -11,6 +12,11 @@ use crate::{
     Cause, Outcome, Ticket, Verdict,
     health::{Health, ProbeResult, probe_result},
 };
+
+/// How many standard errors a member's success rate must be below the others'.
+const BEYOND_LUCK: f64 = 5.0;
+/// A member that has just come back is judged after so much fewer requests.
+const PROBATION: u32 = 4;
 
 impl Pool {
     /// The first byte of the answer is there, with what its head says. To be called once per ticket, and not at all where there
@@ -114,8 +120,24 @@ impl Pool {
         let seat = &mut self.seats[index];
         match outcome {
             Outcome::Cancelled => {}
-            _ if failed => seat.window.add(now, FAILED, 1),
-            _ => seat.window.add(now, SUCCEEDED, 1),
+            _ if failed => {
+                seat.window.add(now, FAILED, 1);
+                seat.counts.failed += 1;
+                self.counts.failed += 1;
+                // What is compared begins after its first failure, which would count against nobody else.
+                if seat
+                    .trial
+                    .as_ref()
+                    .is_none_or(|trial| now.saturating_sub(trial.since) >= self.config.ejection.window)
+                {
+                    seat.trial = Some(Trial { since: now, own: seat.counts, all: self.counts });
+                }
+            }
+            _ => {
+                seat.window.add(now, SUCCEEDED, 1);
+                seat.counts.succeeded += 1;
+                self.counts.succeeded += 1;
+            }
         }
         if outcome == Outcome::Broken {
             seat.broken = seat.broken.saturating_add(1);
@@ -155,25 +177,29 @@ impl Pool {
         }
     }
 
-    /// Whether a member fails a lot, and a lot more than the others: what fails everywhere is no member's fault.
+    /// Whether a member fails a lot, and a lot more than the others did meanwhile: what fails everywhere is no member's fault. Nor is
+    /// bad luck: the difference must be five times what luck makes of two samples of one rate, since it is looked at after every failure.
     fn stands_out(&self, now: Duration, index: usize) -> bool {
         let config = &self.config.ejection;
-        let [succeeded, failed] = self.seats[index].window.sums(now);
-        let rate = |succeeded: u64, failed: u64| {
-            let total = succeeded + failed;
-            (total >= u64::from(config.min_requests.max(1))).then(|| succeeded as f64 / total as f64)
-        };
-        let Some(own) = rate(succeeded, failed).filter(|own| *own < config.success_rate) else { return false };
-        let others =
-            self.listed.iter().filter(|other| **other != index).map(|other| self.seats[*other].window.sums(now));
-        let [succeeded, failed] = others.fold([0, 0], |sum, other| [sum[0] + other[0], sum[1] + other[1]]);
-        rate(succeeded, failed).is_some_and(|others| own + config.below_others <= others)
+        let seat = &self.seats[index];
+        let on_probation = seat.health.is_on_probation(now, config.window);
+        let least = if on_probation { config.min_requests / PROBATION } else { config.min_requests };
+        let lately = seat.window.sums(now).into();
+        let Some(trial) = &seat.trial else { return false };
+        let own = seat.counts - trial.own;
+        let others = self.counts - trial.all - own;
+        if Counts::total(lately) < u64::from(least.max(1)) || others.total() < u64::from(config.min_requests.max(1)) {
+            return false;
+        }
+        let difference = others.rate() - own.rate();
+        lately.rate() < config.success_rate && difference >= config.below_others.max(BEYOND_LUCK * own.luck(others))
     }
 
-    /// Whether one more may be out: half of the members stay, and one at least.
+    /// Whether one more may be out: half of the members stay, and one at least. Those whose health check fails count as out, so an
+    /// ejection never is what begins a panic.
     fn can_spare_one(&self) -> bool {
         let listed = || self.listed.iter().map(|index| &self.seats[*index]);
-        let all = listed().filter(|seat| seat.member.takes_requests()).count();
+        let all = listed().filter(|seat| seat.counts()).count();
         let available = listed().filter(|seat| seat.is_available()).count();
         available > all.div_ceil(2).max(1)
     }
@@ -193,6 +219,7 @@ impl Pool {
         let seat = &mut self.seats[index];
         seat.health.close(now);
         seat.window.clear();
+        seat.trial = None;
         seat.broken = 0;
         let (life, slot) = (seat.member.life, seat.member.slot);
         if others {

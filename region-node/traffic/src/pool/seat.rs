@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::under_way::{UnderWay, Waiting};
+use super::{
+    counts::{Counts, Trial},
+    under_way::{UnderWay, Waiting},
+};
 use crate::{Member, PoolConfig, ewma::Estimate, health::Health, window::Window};
 
 /// The first kind in a seat's window.
@@ -30,6 +33,8 @@ pub(crate) struct Seat {
     pub(crate) waiting: Waiting,
     pub(crate) rtt: Estimate,
     pub(crate) window: Window,
+    pub(crate) counts: Counts,
+    pub(crate) trial: Option<Trial>,
     /// Requests in a row that broke.
     pub(crate) broken: u32,
     pub(crate) health: Health,
@@ -52,6 +57,8 @@ impl Seat {
             waiting: Waiting::default(),
             rtt: Estimate::new(now, config.ewma.default_rtt),
             window: Window::new(config.ejection.window),
+            counts: Counts::default(),
+            trial: None,
             broken: 0,
             health: Health::NEW,
             ramp_from: None,

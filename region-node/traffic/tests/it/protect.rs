@@ -59,7 +59,7 @@ fn who_is_ejected() -> Result<(), NoPick> {
     check("5...", ".", E)?;
     check("5.", "5.", A)?; // fails everywhere
     check("5", "5", A)?;
-    check("5555.", "5.", E)?; // 20 % beside 50 %
+    check("5", "5....", E)?; // nothing beside 80 %
     check("555..", "5.", A)?; // 40 % beside 50 %: not 20 points
     check("4", "4", A)?;
     Ok(())
