@@ -40,7 +40,7 @@ use crate::{
     lines::{self, Sink},
     logs::{Logs, Stream},
     notify::Notify,
-    port::{Lease, Ports},
+    port::{self, Lease},
     probe, proc,
     pulse::{Pulse, Silent, TICK},
     reporter::{Reporter, Tell},
@@ -74,7 +74,6 @@ pub(crate) struct Common {
     pub(crate) board: Board,
     pub(crate) logs: Arc<Logs>,
     pub(crate) spawner: Spawner,
-    pub(crate) ports: Arc<Ports>,
     pub(crate) run_dir: Arc<RunDir>,
     pub(crate) cgroups: Option<Cgroups>,
     pub(crate) in_flight: InFlight,
@@ -244,11 +243,8 @@ impl Runner {
     /// Starts the process and opens the ways on which it speaks; else says why not.
     async fn start(&self) -> Result<Life, String> {
         let spec = &self.spec;
-        let mut lease = self
-            .common
-            .ports
-            .lease(spec.host, spec.ports, self.slot)
-            .map_err(|error| format!("has no port: {error}"))?;
+        let mut lease =
+            port::lease(spec.host, spec.ports, self.slot).map_err(|error| format!("has no port: {error}"))?;
         let number = LIVES.fetch_add(1, Ordering::Relaxed) + 1;
         let (say, words) = mpsc::channel(64);
         let no_way = |error| format!("could not be given its sockets: {error}");
@@ -327,10 +323,12 @@ impl Runner {
         let spec = &self.spec;
         let dir = &self.common.run_dir;
         let wanted = spec.ready == Ready::Ipc || spec.stop.with_message || command::is_node(&self.program);
-        let ready = if spec.ready == Ready::Ipc { Word::Ready } else { Word::Listening };
-        let (ipc, theirs) = wanted.then(|| Ipc::open(say.clone(), ready)).transpose()?.unzip();
+        // Where another sign makes it ready, this one is a reason to look for that.
+        let means = |way| if spec.ready == way { Word::Ready } else { Word::Listening };
+        let (ipc, theirs) = wanted.then(|| Ipc::open(say.clone(), means(Ready::Ipc))).transpose()?.unzip();
         let notify = spec.ready == Ready::SdNotify || spec.limits.watchdog.is_some();
-        let notify = notify.then(|| Notify::open(dir.socket(life, "n"), say.clone())).transpose()?;
+        let notify =
+            notify.then(|| Notify::open(dir.socket(life, "n"), say.clone(), means(Ready::SdNotify))).transpose()?;
         let reporter = spec.preload.then(|| Reporter::open(dir.socket(life, "p"), say.clone())).transpose()?;
         Ok((Ways { ipc, reporter, _notify: notify }, theirs))
     }

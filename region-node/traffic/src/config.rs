@@ -60,10 +60,13 @@ pub struct Ewma {
     pub tau: Duration,
     /// 30 ms: what a member without a past is taken to need.
     pub default_rtt: Duration,
-    /// 5 s: what a failure counts as, at least; a fast failure must not look like a fast member.
+    /// 5 s: what a failure counts as, at least; a fast failure must not look like a fast member. That a connection broke counts so
+    /// at once, an error of the app only at a member that has more of them than the others.
     pub penalty: Duration,
     /// 300 s: the longest `Retry-After` that counts in place of the penalty.
     pub retry_after_max: Duration,
+    /// 0.05: how much more of its requests a member has to fail, at least, for its errors to count as `penalty`.
+    pub suspicion: f64,
     /// 8: up to so many members all are compared; of more, two that are drawn.
     pub full_scan: usize,
 }
@@ -75,6 +78,7 @@ impl Default for Ewma {
             default_rtt: Duration::from_millis(30),
             penalty: Duration::from_secs(5),
             retry_after_max: Duration::from_secs(300),
+            suspicion: 0.05,
             full_scan: 8,
         }
     }

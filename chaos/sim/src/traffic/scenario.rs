@@ -169,11 +169,13 @@ impl Shape {
     fn draw(rng: &mut Rng, kind: Kind) -> Self {
         // A share of those worlds that have one sick worker is what the issue is about; the promise is made for the default.
         let policy = if rng.percent(60) { Policy::Ewma } else { *rng.pick(&POLICIES) };
-        let workers = if rng.percent(50) { 4 } else { rng.between(3, 10) as u16 };
+        // Where nobody has to carry another one's share there may be few workers with much to do.
+        let busy = kind == Kind::BuggyRoute && rng.percent(50);
+        let workers = if rng.percent(50) { 4 } else { rng.between(if busy { 2 } else { 3 }, 10) as u16 };
         let concurrency = *rng.pick(&[1, 1, 2, 4, 16]);
         let service_us = rng.between(2_000, 40_000);
         // What the others of three can carry when one is gone, without being much slower.
-        let load = 0.1 + rng.below(25) as f64 / 100.0;
+        let load = if busy { 0.3 } else { 0.1 } + rng.below(25) as f64 / 100.0;
         let capacity = f64::from(workers) * f64::from(concurrency) * 1e6 / service_us as f64;
         Self {
             kind,

@@ -406,10 +406,11 @@ impl<'s> World<'s> {
         self.attempts[attempt as usize].answered = true;
         let told = if self.plant == Some(Plant::Deaf) { Outcome::Ok } else { outcome };
         let now = self.now();
-        if self.plant != Some(Plant::LostProbes) || !self.is_probe(attempt) {
-            if let Some(ticket) = &self.attempts[attempt as usize].ticket {
-                self.pool.first_byte(now, ticket, told);
-            }
+        let lost = self.plant == Some(Plant::LostProbes) && self.is_probe(attempt);
+        if let Some(ticket) = &self.attempts[attempt as usize].ticket
+            && !lost
+        {
+            self.pool.first_byte(now, ticket, told);
         }
         let stream_us = self.requests[request as usize].stream_us;
         self.requests[request as usize].over = true;

@@ -11,6 +11,8 @@ async fn every_worker_has_its_port_and_finds_its_region() {
     let mut spec = AppSpec { instances: 2, ..server() };
     spec.env.insert("GREETING".to_owned(), "hello".to_owned());
     spec.env.insert("PORT".to_owned(), "1".to_owned());
+    spec.primary_region = Some("us-east".to_owned());
+    spec.region_node_url = Some("http://127.0.0.1:8080".to_owned());
     let supervisor = start(spec);
     ready(&supervisor, 2).await;
     let workers = supervisor.workers().borrow().clone();
@@ -22,7 +24,12 @@ async fn every_worker_has_its_port_and_finds_its_region() {
             format!("PORT={}", worker.address.port()),
             format!("NODE_APP_INSTANCE={}", worker.id),
             "HOST=127.0.0.1".to_owned(),
+            format!("INSTANCE_ID={}", worker.id),
+            "RELEASE_ID=1".to_owned(),
             "REGION=eu-west".to_owned(),
+            "FLY_REGION=eu-west".to_owned(),
+            "PRIMARY_REGION=us-east".to_owned(),
+            "REGION_NODE_URL=http://127.0.0.1:8080".to_owned(),
             "REDIS_URL=redis://127.0.0.1:6379".to_owned(),
             "ATOLL_APP=shop".to_owned(),
             "GREETING=hello".to_owned(),

@@ -200,7 +200,14 @@ async fn scaling_adds_slots_and_takes_the_highest_away() {
 async fn a_worker_is_asked_to_end_when_nothing_is_in_flight_or_time_is_up() {
     let in_flight = Arc::new(AtomicU32::new(1));
     let count = Arc::clone(&in_flight);
-    let wiring = Wiring { in_flight: Arc::new(move |_| count.load(Ordering::SeqCst)) };
+    let asked = Arc::new(AtomicU32::new(0));
+    let asks = Arc::clone(&asked);
+    let wiring = Wiring {
+        in_flight: Arc::new(move |_| {
+            asks.fetch_add(1, Ordering::SeqCst);
+            count.load(Ordering::SeqCst)
+        }),
+    };
     let app = Arc::new(supervisor::start(version("one"), wiring).unwrap());
     ready(&app, 1).await;
     let pid = app.status().workers[0].pid.unwrap();
@@ -214,6 +221,7 @@ async fn a_worker_is_asked_to_end_when_nothing_is_in_flight_or_time_is_up() {
     let list = app.workers().borrow().clone();
     let told: Vec<(u16, u32, bool, bool)> = list.iter().map(|w| (w.id, w.release, w.ready, w.draining)).collect();
     assert_eq!(told, [(0, 1, true, true), (0, 2, true, false)]);
+    until("it was asked a few times", || asked.load(Ordering::SeqCst) >= 5).await;
     assert!(crate::support::runs(pid) && !reload.is_finished());
     in_flight.store(0, Ordering::SeqCst);
     reload.await.unwrap().unwrap();
@@ -248,5 +256,77 @@ async fn a_reload_goes_on_when_its_caller_goes_away() {
     assert!(waited.is_err());
     until("it is through all the same", || app.status().release == 2 && app.status().doing.is_none()).await;
     assert_eq!(versions(&app), all(1, "two"));
+    app.shutdown().await;
+}
+
+/// What a gateway does, in small: clients choose among workers that take requests, and count what they have in flight.
+struct Clients {
+    in_flight: Mutex<BTreeMap<u64, u32>>,
+    answered: AtomicU32,
+    failed: Mutex<Vec<String>>,
+    done: std::sync::atomic::AtomicBool,
+}
+
+impl Clients {
+    fn run(self: Arc<Self>, mut workers: tokio::sync::watch::Receiver<Arc<[model::Worker]>>) {
+        while !self.done.load(Ordering::SeqCst) {
+            let list: Vec<model::Worker> =
+                workers.borrow_and_update().iter().filter(|worker| worker.takes_requests()).copied().collect();
+            let turn = self.answered.load(Ordering::SeqCst) as usize;
+            let Some(worker) = list.get(turn % list.len().max(1)) else {
+                self.failed.lock().unwrap().push("nobody takes requests".to_owned());
+                return;
+            };
+            *self.in_flight.lock().unwrap().entry(worker.life).or_default() += 1;
+            let answer = std::panic::catch_unwind(|| get(worker.address));
+            *self.in_flight.lock().unwrap().entry(worker.life).or_default() -= 1;
+            match answer {
+                Ok(answer) if answer.ends_with("hello") => {}
+                other => self.failed.lock().unwrap().push(format!("{other:?}")),
+            }
+            self.answered.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_while_workers_come_and_go() {
+    // Ends at once on SIGTERM, as an app without any handler does; each answer takes a moment.
+    let slow = "
+import http.server, os, random, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(0.4 if random.random() < 0.05 else 0.01)
+        self.send_response(200); self.end_headers(); self.wfile.write(b'hello')
+    def log_message(self, *args): pass
+http.server.ThreadingHTTPServer((os.environ['HOST'], int(os.environ['PORT'])), Handler).serve_forever()";
+    let spec = AppSpec { instances: 2, ..crate::support::app(&["python3", "-c", slow]) };
+    let clients = Arc::new(Clients {
+        in_flight: Mutex::default(),
+        answered: AtomicU32::new(0),
+        failed: Mutex::default(),
+        done: false.into(),
+    });
+    let counts = Arc::clone(&clients);
+    let in_flight = Arc::new(move |life| counts.in_flight.lock().unwrap().get(&life).copied().unwrap_or(0));
+    let app = supervisor::start(spec.clone(), Wiring { in_flight }).unwrap();
+    ready(&app, 2).await;
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let (clients, workers) = (Arc::clone(&clients), app.workers());
+            std::thread::spawn(move || clients.run(workers))
+        })
+        .collect();
+    app.reload(spec, nobody()).await.unwrap();
+    app.scale(3, nobody()).await.unwrap();
+    app.reload(AppSpec { instances: 3, ..broken() }, nobody()).await.unwrap_err();
+    app.scale(1, nobody()).await.unwrap();
+    app.restart(nobody()).await.unwrap();
+    clients.done.store(true, Ordering::SeqCst);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let failed = clients.failed.lock().unwrap().clone();
+    let answered = clients.answered.load(Ordering::SeqCst);
+    assert!(failed.is_empty() && answered > 100, "{} of {answered} failed: {:?}", failed.len(), failed.first());
+    println!("{answered} requests, none failed");
     app.shutdown().await;
 }

@@ -1,10 +1,11 @@
 //! Successes and failures, and whether two members differ by more than luck.
 //!
-//! Two members are compared over the same time, and that begins with a failure of the one that is judged. Over a window of fixed
-//! length the comparison would be unfair when something begins to fail everywhere: whoever happens to get most of the requests
-//! just then has new failures, and the others have old successes. (A simulated route that broke did eject sound members so.)
+//! A member is compared with the others over the requests that were sent after its first failure, to it and to them. Over a window
+//! of time the comparison would be unfair when something begins to fail everywhere: whoever happens to get most of the requests
+//! just then has new failures, while old successes of the others still come in. (Where a simulated route broke, sound members were
+//! ejected so.)
 
-use std::{ops::Sub, time::Duration};
+use std::time::Duration;
 
 /// How many succeeded and how many failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,17 +14,41 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
 }
 
-/// The time over which a member is compared with the others.
-#[derive(Debug, Clone)]
+/// A member and the others, compared.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Trial {
+    /// When it began; it goes on for as long as the window is, longer if the member had few requests.
     pub(crate) since: Duration,
-    /// The member's own counts when it began.
+    /// Requests of larger numbers count.
+    pub(crate) begins: u64,
+    /// The member's own.
     pub(crate) own: Counts,
-    /// Everybody's.
-    pub(crate) all: Counts,
+    /// Those of all others.
+    pub(crate) others: Counts,
+}
+
+impl Trial {
+    /// One that counts what is sent from now on; `newest` is the number of the newest request.
+    pub(crate) fn new(now: Duration, newest: u64) -> Self {
+        Self { since: now, begins: newest, own: Counts::default(), others: Counts::default() }
+    }
+
+    /// Whether the member's success rate is below the others' by so much and by so many standard errors.
+    pub(crate) fn is_worse(&self, by: f64, errors: f64) -> bool {
+        // One failure more says nothing, and of small numbers the error is not what the formula says.
+        self.own.failed >= 2 && self.others.rate() - self.own.rate() >= by.max(errors * self.own.luck(self.others))
+    }
 }
 
 impl Counts {
+    pub(crate) fn add(&mut self, failed: bool) {
+        if failed {
+            self.failed += 1;
+        } else {
+            self.succeeded += 1;
+        }
+    }
+
     pub(crate) fn total(self) -> u64 {
         self.succeeded + self.failed
     }
@@ -45,17 +70,6 @@ impl Counts {
 impl From<[u64; 2]> for Counts {
     fn from([succeeded, failed]: [u64; 2]) -> Self {
         Self { succeeded, failed }
-    }
-}
-
-impl Sub for Counts {
-    type Output = Self;
-
-    fn sub(self, other: Self) -> Self {
-        Self {
-            succeeded: self.succeeded.saturating_sub(other.succeeded),
-            failed: self.failed.saturating_sub(other.failed),
-        }
     }
 }
 

@@ -15,8 +15,11 @@ use std::{collections::VecDeque, time::Duration};
 
 pub use snapshot::{MemberSnapshot, Snapshot, State};
 
-use self::{counts::Counts, seat::Seat, under_way::UnderWay};
-use crate::{Ask, Cause, Member, NoPick, PoolConfig, RetryBudget, Ticket, UpstreamBreaker, hash::mix, upstream::unit};
+use self::{seat::Seat, under_way::UnderWay};
+use crate::{
+    Ask, Cause, Member, NoPick, PoolConfig, RetryBudget, Ticket, UpstreamBreaker, ewma::Estimate, hash::mix,
+    upstream::unit,
+};
 
 /// So many untold events are kept.
 const EVENTS: usize = 64;
@@ -34,8 +37,8 @@ pub struct Pool {
     /// How many members of the list are ejected or being tried.
     ejected: usize,
     panic: bool,
-    /// What became of all requests that were ever counted.
-    counts: Counts,
+    /// When the last trial is over.
+    trials_end: Duration,
     /// When the last ramp is over.
     ramps_end: Duration,
     /// Where in the list the last choice was.
@@ -89,7 +92,7 @@ impl Pool {
             upstream: config.upstream.map(UpstreamBreaker::new),
             ejected: 0,
             panic: false,
-            counts: Counts::default(),
+            trials_end: Duration::ZERO,
             ramps_end: Duration::ZERO,
             turn: 0,
             order: 0,
@@ -129,21 +132,30 @@ impl Pool {
     /// two with the same life the later one counts.
     pub fn set_members(&mut self, now: Duration, members: &[Member]) {
         // Others than the new ones: a pool whose members are all new has nobody who could carry their share meanwhile.
-        let mut established = 0;
+        let mut established = Vec::new();
+        let rate = self.decay_rate();
         for seat in &mut self.seats {
             let stays = members.iter().rev().find(|member| member.life == seat.member.life);
             let takes = |member: &Member| member.takes_requests() && seat.is_available();
-            established += usize::from(stays.is_some_and(takes));
+            if stays.is_some_and(takes) {
+                established.push(seat.rtt.read(now, rate));
+            }
             seat.listed = false;
         }
+        // A new member is taken to be as quick as the others, or its share would be theirs times any factor.
+        established.sort_unstable_by(f64::total_cmp);
+        let usual = established.get(established.len().saturating_sub(1) / 2).copied();
         for member in members {
             let index = self.seat_for(now, *member);
             let seat = &mut self.seats[index];
             let becomes_ready = member.ready && !(seat.was_ready && seat.member.ready);
+            if let Some(usual) = usual.filter(|_| !seat.was_ready && member.ready) {
+                seat.rtt = Estimate::new(now, Duration::try_from_secs_f64(usual).unwrap_or_default());
+            }
             seat.listed = true;
             seat.member = *member;
             seat.was_ready |= member.ready;
-            if becomes_ready && established > 0 && seat.health.is_closed() {
+            if becomes_ready && !established.is_empty() && seat.health.is_closed() {
                 self.begin_ramp(now, index);
             }
         }

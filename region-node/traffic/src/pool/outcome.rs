@@ -13,10 +13,21 @@ use crate::{
     health::{Health, ProbeResult, probe_result},
 };
 
-/// How many standard errors a member's success rate must be below the others'.
+/// How many standard errors a member's success rate must be below the others' to eject it.
 const BEYOND_LUCK: f64 = 5.0;
+/// And to make its failures dear.
+const SUSPICIOUS: f64 = 3.0;
+/// A trial that has too few requests goes on for so many windows.
+const TRIAL_MAX: u32 = 30;
 /// A member that has just come back is judged after so much fewer requests.
 const PROBATION: u32 = 4;
+
+/// How long a request waited for its first byte, and whether one that was sent later was answered earlier.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waited {
+    secs: f64,
+    overtaken: bool,
+}
 
 impl Pool {
     /// The first byte of the answer is there, with what its head says. To be called once per ticket, and not at all where there
@@ -27,12 +38,12 @@ impl Pool {
             return;
         }
         let seat = request.seat as usize;
-        self.wait_is_over(now, ticket, seat, outcome);
+        let waited = self.wait_is_over(now, ticket, seat, outcome);
         match outcome {
             // Its end is still to come, and may say otherwise.
             Outcome::Ok | Outcome::Cancelled => self.requests.set_phase(ticket.request, Phase::Answered),
             _ => {
-                self.count(now, ticket, seat, outcome);
+                self.count(now, ticket, seat, outcome, waited);
                 self.requests.set_phase(ticket.request, Phase::Counted);
             }
         }
@@ -46,28 +57,25 @@ impl Pool {
         let (seat, phase) = (request.seat as usize, request.phase);
         match phase {
             Phase::Waiting => {
-                self.wait_is_over(now, &ticket, seat, outcome);
-                self.count(now, &ticket, seat, outcome);
+                let waited = self.wait_is_over(now, &ticket, seat, outcome);
+                self.count(now, &ticket, seat, outcome, waited);
             }
             Phase::Answered => {
                 // Who goes away in the middle of an answer had one.
                 let outcome = if outcome == Outcome::Cancelled { Outcome::Ok } else { outcome };
-                if outcome != Outcome::Ok {
-                    self.learn_failure(now, seat, outcome, 0.0);
-                }
-                self.count(now, &ticket, seat, outcome);
+                self.count(now, &ticket, seat, outcome, Waited::default());
             }
             Phase::Counted | Phase::Free => {}
         }
         self.requests.end(ticket.request);
-        let seat_ = &mut self.seats[seat];
-        seat_.in_flight = seat_.in_flight.saturating_sub(1);
+        let under_way = &mut self.seats[seat].in_flight;
+        *under_way = under_way.saturating_sub(1);
         self.free_if_gone(seat);
     }
 
     /// A request waits no more: what it tells about how long others would.
-    fn wait_is_over(&mut self, now: Duration, ticket: &Ticket, index: usize, outcome: Outcome) {
-        let Some(request) = self.requests.get(ticket.request, ticket.order) else { return };
+    fn wait_is_over(&mut self, now: Duration, ticket: &Ticket, index: usize, outcome: Outcome) -> Waited {
+        let Some(request) = self.requests.get(ticket.request, ticket.order) else { return Waited::default() };
         let secs = now.saturating_sub(request.sent).as_secs_f64();
         let answered = matches!(outcome, Outcome::Ok | Outcome::AppError | Outcome::Refused { .. });
         let rate = self.decay_rate();
@@ -78,33 +86,44 @@ impl Pool {
             Outcome::Ok if overtaken => seat.rtt.average(now, rate, secs),
             Outcome::Ok => seat.rtt.observe(now, rate, secs),
             // It took so long at least. A short time says nothing.
-            Outcome::Cancelled if overtaken => {
-                if secs > seat.rtt.read(now, rate) {
-                    seat.rtt.average(now, rate, secs);
-                }
-            }
-            Outcome::Cancelled => seat.rtt.at_least(now, rate, secs),
-            _ => self.learn_failure(now, index, outcome, secs),
+            Outcome::Cancelled if !overtaken => seat.rtt.at_least(now, rate, secs),
+            Outcome::Cancelled if secs > seat.rtt.read(now, rate) => seat.rtt.average(now, rate, secs),
+            // Failures are learnt when they are counted.
+            _ => {}
         }
         if answered {
-            self.seats[index].broken = 0;
+            seat.broken = 0;
         }
+        Waited { secs, overtaken }
     }
 
-    /// A failure is as dear as a very slow answer: else whoever fails fast would look fast.
-    fn learn_failure(&mut self, now: Duration, index: usize, outcome: Outcome, secs: f64) {
+    /// A failure is as dear as a very slow answer: else whoever fails fast would look fast. It is believed at once where connections
+    /// break, unless others were answered meanwhile. What the app answered is believed at once of a member that fails
+    /// more than the others do, else it goes into the average: one error in a hundred anywhere, or a client that ran into its rate
+    /// limit, must not cost the others this one's share.
+    fn learn_failure(&mut self, now: Duration, index: usize, outcome: Outcome, waited: Waited) {
+        let Waited { secs, overtaken } = waited;
         let ewma = &self.config.ewma;
         let asked = match outcome {
             Outcome::Refused { retry_after } => retry_after.unwrap_or_default().min(ewma.retry_after_max),
             _ => Duration::ZERO,
         };
-        let penalty = ewma.penalty.max(asked).as_secs_f64();
+        let dear = ewma.penalty.max(asked).as_secs_f64().max(secs);
         let rate = self.decay_rate();
-        self.seats[index].rtt.at_least(now, rate, penalty.max(secs));
+        let seat = &mut self.seats[index];
+        let believed = match outcome {
+            Outcome::Broken => !overtaken,
+            _ => seat.trial.is_some_and(|trial| trial.is_worse(ewma.suspicion, SUSPICIOUS)),
+        };
+        if believed {
+            seat.rtt.at_least(now, rate, dear);
+        } else if dear > seat.rtt.read(now, rate) {
+            seat.rtt.average(now, rate, dear);
+        }
     }
 
     /// Counts a request's outcome, once, and draws the conclusions.
-    fn count(&mut self, now: Duration, ticket: &Ticket, index: usize, outcome: Outcome) {
+    fn count(&mut self, now: Duration, ticket: &Ticket, index: usize, outcome: Outcome, waited: Waited) {
         let failed = matches!(outcome, Outcome::AppError | Outcome::Refused { .. } | Outcome::Broken);
         let permit = self.requests.get(ticket.request, ticket.order).and_then(|request| request.permit);
         if let (Some(breaker), Some(permit)) = (&mut self.upstream, permit) {
@@ -120,25 +139,15 @@ impl Pool {
         let seat = &mut self.seats[index];
         match outcome {
             Outcome::Cancelled => {}
-            _ if failed => {
-                seat.window.add(now, FAILED, 1);
-                seat.counts.failed += 1;
-                self.counts.failed += 1;
-                // What is compared begins after its first failure, which would count against nobody else.
-                if seat
-                    .trial
-                    .as_ref()
-                    .is_none_or(|trial| now.saturating_sub(trial.since) >= self.config.ejection.window)
-                {
-                    seat.trial = Some(Trial { since: now, own: seat.counts, all: self.counts });
-                }
-            }
             _ => {
-                seat.window.add(now, SUCCEEDED, 1);
-                seat.counts.succeeded += 1;
-                self.counts.succeeded += 1;
+                seat.window.add(now, if failed { FAILED } else { SUCCEEDED }, 1);
+                self.compare(now, index, ticket.order, failed);
             }
         }
+        if failed {
+            self.learn_failure(now, index, outcome, waited);
+        }
+        let seat = &mut self.seats[index];
         if outcome == Outcome::Broken {
             seat.broken = seat.broken.saturating_add(1);
         }
@@ -177,22 +186,44 @@ impl Pool {
         }
     }
 
-    /// Whether a member fails a lot, and a lot more than the others did meanwhile: what fails everywhere is no member's fault. Nor is
-    /// bad luck: the difference must be five times what luck makes of two samples of one rate, since it is looked at after every failure.
+    /// Counts an outcome in the trials that are going on, and begins one of the member that failed.
+    fn compare(&mut self, now: Duration, index: usize, order: u64, failed: bool) {
+        if now < self.trials_end {
+            for other in &self.listed {
+                if let Some(trial) = &mut self.seats[*other].trial
+                    && order > trial.begins
+                {
+                    let counts = if *other == index { &mut trial.own } else { &mut trial.others };
+                    counts.add(failed);
+                }
+            }
+        }
+        let (span, enough) = (self.config.ejection.window, self.config.ejection.min_requests);
+        let is_over = |trial: &Trial| {
+            let age = now.saturating_sub(trial.since);
+            age >= span * TRIAL_MAX || age >= span && trial.own.total() >= enough.into()
+        };
+        let trial = &mut self.seats[index].trial;
+        if failed && trial.as_ref().is_none_or(is_over) {
+            *trial = Some(Trial::new(now, self.order));
+            self.trials_end = now.saturating_add(span * TRIAL_MAX);
+        }
+    }
+
+    /// Whether a member fails a lot, and a lot more than the others did meanwhile: what fails everywhere is no member's fault. Nor
+    /// is bad luck: the difference must be five times what luck makes of two samples of one rate, since it is looked at after
+    /// every failure.
     fn stands_out(&self, now: Duration, index: usize) -> bool {
         let config = &self.config.ejection;
         let seat = &self.seats[index];
         let on_probation = seat.health.is_on_probation(now, config.window);
         let least = if on_probation { config.min_requests / PROBATION } else { config.min_requests };
-        let lately = seat.window.sums(now).into();
-        let Some(trial) = &seat.trial else { return false };
-        let own = seat.counts - trial.own;
-        let others = self.counts - trial.all - own;
-        if Counts::total(lately) < u64::from(least.max(1)) || others.total() < u64::from(config.min_requests.max(1)) {
-            return false;
-        }
-        let difference = others.rate() - own.rate();
-        lately.rate() < config.success_rate && difference >= config.below_others.max(BEYOND_LUCK * own.luck(others))
+        let lately = Counts::from(seat.window.sums(now));
+        let Some(trial) = seat.trial else { return false };
+        lately.total() >= u64::from(least.max(1))
+            && trial.others.total() >= u64::from(config.min_requests.max(1))
+            && lately.rate() < config.success_rate
+            && trial.is_worse(config.below_others, BEYOND_LUCK)
     }
 
     /// Whether one more may be out: half of the members stay, and one at least. Those whose health check fails count as out, so an

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    counts::{Counts, Trial},
+    counts::Trial,
     under_way::{UnderWay, Waiting},
 };
 use crate::{Member, PoolConfig, ewma::Estimate, health::Health, window::Window};
@@ -33,7 +33,6 @@ pub(crate) struct Seat {
     pub(crate) waiting: Waiting,
     pub(crate) rtt: Estimate,
     pub(crate) window: Window,
-    pub(crate) counts: Counts,
     pub(crate) trial: Option<Trial>,
     /// Requests in a row that broke.
     pub(crate) broken: u32,
@@ -57,7 +56,6 @@ impl Seat {
             waiting: Waiting::default(),
             rtt: Estimate::new(now, config.ewma.default_rtt),
             window: Window::new(config.ejection.window),
-            counts: Counts::default(),
             trial: None,
             broken: 0,
             health: Health::NEW,

@@ -197,29 +197,50 @@ fn who_leaves_is_counted_to_the_end() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A failure costs five seconds or what it asked for, never less than was known.
+/// What breaks costs five seconds. So does what fails where others do not, or as long as it asked for; never less than was known.
 #[test]
 fn failures_are_dear() -> anyhow::Result<()> {
-    for (outcome, expected) in [
-        (Outcome::Ok, 30),
-        (Outcome::AppError, 5_000),
-        (Outcome::Broken, 5_000),
-        (REFUSED, 5_000),
-        (Outcome::Refused { retry_after: Some(ms(1_000)) }, 5_000),
-        (Outcome::Refused { retry_after: Some(ms(20_000)) }, 20_000),
-        (Outcome::Refused { retry_after: Some(ms(9_000_000)) }, 300_000),
-        (Outcome::Cancelled, 30),
+    let after = Outcome::Refused { retry_after: Some(ms(20_000)) };
+    for (others, outcome, expected) in [
+        (Outcome::Ok, Outcome::Ok, 30),
+        (Outcome::Ok, Outcome::Cancelled, 30),
+        (Outcome::Ok, Outcome::Broken, 5_000),
+        (Outcome::Broken, Outcome::Broken, 5_000),
+        (Outcome::Ok, Outcome::AppError, 5_000),
+        (Outcome::Ok, REFUSED, 5_000),
+        (Outcome::Ok, Outcome::Refused { retry_after: Some(ms(1_000)) }, 5_000),
+        (Outcome::Ok, after, 20_000),
+        (Outcome::Ok, Outcome::Refused { retry_after: Some(ms(9_000_000)) }, 300_000),
+        (Outcome::AppError, Outcome::AppError, 30),
+        (Outcome::AppError, after, 30),
     ] {
-        let mut pool = pool(Policy::Ewma, 1);
-        serve(&mut pool, ms(0), ms(0), outcome)?;
-        assert_eq!(pool.snapshot(ms(0)).members[0].rtt, ms(expected), "{outcome:?}");
+        let mut pool = pool(Policy::Ewma, 4);
+        for _ in 0..4 {
+            (1..4).try_for_each(|slot| to(&mut pool, slot, 0, others).map(drop))?;
+            to(&mut pool, 0, 0, outcome)?;
+        }
+        assert_eq!(pool.snapshot(ms(0)).members[0].rtt, ms(expected), "{outcome:?} beside {others:?}");
     }
     let mut pool = pool(Policy::Ewma, 1);
     let tickets = (0..3).map(|draw| pool.pick(ms(0), &ask(draw))).collect::<Result<Vec<_>, _>>()?;
-    for (ticket, outcome) in tickets.into_iter().zip([Outcome::Cancelled, Outcome::Broken, Outcome::Broken]) {
+    for (ticket, outcome) in tickets.into_iter().zip([Outcome::Cancelled, Outcome::Broken, Outcome::AppError]) {
         pool.finish(ms(8_000), ticket, outcome);
         assert_eq!(pool.snapshot(ms(8_000)).members[0].rtt, ms(8_000), "it took 8 s at least");
     }
+    Ok(())
+}
+
+/// One error now and then, anywhere, changes nothing: the others are not to carry its member's share for it.
+#[test]
+fn a_rare_error_costs_nobody_its_share() -> anyhow::Result<()> {
+    let mut pool = pool(Policy::Ewma, 2);
+    let mut counts = [0_u32; 2];
+    for step in 0..2_000 {
+        let ticket = pool.pick(ms(step * 10), &ask(step))?;
+        counts[usize::from(ticket.slot)] += 1;
+        end(&mut pool, ms(step * 10 + 8), ticket, if step % 97 == 0 { Outcome::AppError } else { Outcome::Ok });
+    }
+    assert!(counts.iter().all(|count| *count > 700), "{counts:?}");
     Ok(())
 }
 
