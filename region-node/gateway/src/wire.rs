@@ -123,6 +123,11 @@ impl Wire {
     fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
         let bytes = &buf.filled()[before..];
         if bytes.is_empty() {
+            if let Guard::Http1(framing) = &self.guard
+                && framing.in_body()
+            {
+                self.connection.pace.malformed("the client left in the middle of a body", true);
+            }
             return Ok(());
         }
         match &mut self.guard {
