@@ -224,3 +224,42 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// What fails everywhere, however often, from some moment on, ejects nobody.
+    #[test]
+    fn nobody_is_blamed_for_what_fails_everywhere(
+        policy in proptest::sample::select(&POLICIES[..]), count in 2_u16..9, percent in 1_u64..101, from in 0_u64..1_500, seed in any::<u64>(),
+    ) {
+        let mut pool = crate::support::pool(policy, count);
+        let mut luck = Luck(seed);
+        for step in 0..3_000 {
+            let now = ms(step * 4);
+            let Ok(ticket) = pool.pick(now, &crate::support::ask(luck.draw())) else {
+                return Err(TestCaseError::fail("nobody was picked"));
+            };
+            let fails = step >= from && luck.below(100) < percent;
+            crate::support::end(&mut pool, now + ms(2), ticket, if fails { Outcome::AppError } else { Outcome::Ok });
+        }
+        prop_assert!(pool.snapshot(ms(12_000)).members.iter().all(|member| member.ejections == 0));
+    }
+
+    /// Who fails half of its requests or more, alone, is ejected within a hundred of them.
+    #[test]
+    fn who_fails_alone_is_ejected(count in 2_u16..9, percent in 50_u64..101, seed in any::<u64>()) {
+        let mut pool = crate::support::pool(Policy::RoundRobin, count);
+        let mut luck = Luck(seed);
+        for step in 0..u64::from(count) * 100 {
+            let now = ms(step * 2);
+            let Ok(ticket) = pool.pick(now, &crate::support::ask(luck.draw())) else {
+                return Err(TestCaseError::fail("nobody was picked"));
+            };
+            let fails = ticket.slot == 0 && luck.below(100) < percent;
+            crate::support::end(&mut pool, now, ticket, if fails { Outcome::AppError } else { Outcome::Ok });
+        }
+        let ejections: Vec<u64> = pool.snapshot(ms(2_000)).members.iter().map(|member| member.ejections).collect();
+        prop_assert!(ejections[0] > 0 && ejections[1..].iter().all(|count| *count == 0), "{:?}", ejections);
+    }
+}
