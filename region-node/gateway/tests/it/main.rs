@@ -6,6 +6,7 @@ mod clients;
 mod conformance;
 mod edge;
 mod frames;
+mod programs;
 mod state;
 mod support;
 mod tls;
