@@ -7,6 +7,9 @@
 //!
 //! hyper's own builder for both protocols waits without end for a first byte, and times a head only once it knows the protocol;
 //! so the first bytes are read here. What is due is asked of `Pace` whenever the connection moves, and when its timer says so.
+//!
+//! An HTTP/1 connection that is idle for a quarter of a second is parked: hyper's buffers, sixteen kilobytes of them, are given back, and made
+//! again when a byte comes.
 
 use std::{
     convert::Infallible,
@@ -28,7 +31,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, futures::Notified, watch},
     time::{Instant, Sleep, sleep, sleep_until, timeout},
@@ -106,7 +109,7 @@ pub(crate) async fn serve(accepted: Accepted, edge: Arc<Edge>, proxy: Arc<Proxy>
         biased;
         // Who has not said anything yet loses nothing.
         _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
-        prepared = prepare(accepted, &edge, serving) => prepared,
+        prepared = Box::pin(prepare(accepted, &edge, serving)) => prepared,
     };
     let why = match prepared {
         Ok(Some(prepared)) => prepared.run(&edge, &proxy).await,
@@ -245,21 +248,39 @@ impl Prepared {
     /// Serves requests; says why the connection was cut, if it was.
     async fn run(self, edge: &Arc<Edge>, proxy: &Arc<Proxy>) -> Option<Cut> {
         let Self { connection, socket, sniffed, http2 } = self;
-        let service = service_fn(|request| {
-            let (connection, edge, proxy) = (Arc::clone(&connection), Arc::clone(edge), Arc::clone(proxy));
-            async move { Ok::<_, Infallible>(respond(&connection, &edge, &proxy, request).await) }
-        });
-        let limits = &edge.limits;
-        let guard = if http2 {
-            Guard::Http2(Frames::new(Duration::ZERO))
-        } else {
-            Guard::Http1(Framing::new(limits.max_head_bytes as usize))
+        let service = || {
+            service_fn(|request| {
+                let (connection, edge, proxy) = (Arc::clone(&connection), Arc::clone(edge), Arc::clone(proxy));
+                async move { Ok::<_, Infallible>(respond(&connection, &edge, &proxy, request).await) }
+            })
         };
-        let io = TokioIo::new(Wire::new(socket, sniffed, guard, Arc::clone(&connection)));
+        let limits = &edge.limits;
+        // In boxes of their own, so that a connection that is parked does not hold their place.
         if http2 {
-            connection.drive(http2_builder(limits).serve_connection(io, service), edge, true).await
-        } else {
-            connection.drive(http1_builder(limits).serve_connection(io, service).with_upgrades(), edge, false).await
+            let guard = Guard::Http2(Frames::new(Duration::ZERO));
+            let io = TokioIo::new(Wire::new(socket, sniffed, guard, Arc::clone(&connection)));
+            let mut http = Box::pin(http2_builder(limits).serve_connection(io, service()));
+            return match connection.drive(http.as_mut(), edge, true).await {
+                End::Over(why) => why,
+                End::Parked => None,
+            };
+        }
+        let guard = Guard::Http1(Framing::new(limits.max_head_bytes as usize));
+        let mut wire = Wire::new(socket, sniffed, guard, Arc::clone(&connection));
+        loop {
+            let http = http1_builder(limits).serve_connection(TokioIo::new(wire), service());
+            let mut http = Box::new(http.with_upgrades());
+            match connection.drive(Pin::new(&mut *http), edge, false).await {
+                End::Over(why) => return why,
+                End::Parked => {
+                    let parts = http.into_parts()?;
+                    wire = parts.io.into_inner();
+                    wire.unread(parts.read_buf);
+                    if let Some(over) = connection.park(&mut wire, edge).await {
+                        return over;
+                    }
+                }
+            }
         }
     }
 }
@@ -298,9 +319,16 @@ struct Timer<'a> {
     parked: Option<Pin<Box<Notified<'a>>>>,
 }
 
+/// Why hyper does not drive a connection any more.
+enum End {
+    /// It has ended; the reason if the gateway wanted it.
+    Over(Option<Cut>),
+    /// HTTP/1, and idle for a while: hyper's buffers would wait in vain.
+    Parked,
+}
+
 impl Connection {
-    async fn drive(self: &Arc<Self>, http: impl Http, edge: &Edge, http2: bool) -> Option<Cut> {
-        tokio::pin!(http);
+    async fn drive(self: &Arc<Self>, mut http: Pin<&mut impl Http>, edge: &Edge, http2: bool) -> End {
         let mut phase = self.phase.clone();
         let mut timer = Timer { sleep: Box::pin(sleep_until(Instant::now())), parked: None };
         let mut goodbye: Option<(Pin<Box<Sleep>>, Cut)> = None;
@@ -315,40 +343,48 @@ impl Connection {
                         Due::Cut(why) if served.is_err() => Some(why),
                         _ => goodbye.map(|(_, why)| why),
                     };
-                    return cut.or(self.pace.is_malformed().then_some(Cut::Malformed));
+                    return End::Over(cut.or(self.pace.is_malformed().then_some(Cut::Malformed)));
                 }
                 changed = phase.changed() => match changed.map(|()| *phase.borrow_and_update()) {
                     Ok(Phase::Serving) => {}
                     Ok(Phase::Closing) => http.as_mut().close_gracefully(),
-                    Ok(Phase::Closed) | Err(_) => return None,
+                    Ok(Phase::Closed) | Err(_) => return End::Over(None),
                 },
-                why = poll_fn(|cx| self.poll_due(cx, &mut timer, edge, http2)), if goodbye.is_none() => match why {
+                due = poll_fn(|cx| self.poll_due(cx, &mut timer, edge, http2)), if goodbye.is_none() => match due {
+                    None => return End::Parked,
                     // There is no request whose answer could be lost: the client is told in its protocol.
-                    Cut::Idle | Cut::Pressure => {
+                    Some(why @ (Cut::Idle | Cut::Pressure)) => {
                         http.as_mut().close_gracefully();
                         goodbye = Some((Box::pin(sleep(GOODBYE)), why));
                     }
-                    _ => return Some(why),
+                    why => return End::Over(why),
                 },
                 () = async { match &mut goodbye { Some((sleep, _)) => sleep.as_mut().await, None => std::future::pending().await } } => {
-                    return goodbye.map(|(_, why)| why);
+                    return End::Over(goodbye.map(|(_, why)| why));
                 }
             }
         }
     }
 
-    /// Ready when the connection must end.
-    fn poll_due<'a>(&self, cx: &mut Context<'_>, timer: &mut Timer<'a>, edge: &'a Edge, http2: bool) -> Poll<Cut> {
+    /// Ready when the connection must end, or (with `None`) can be parked.
+    fn poll_due<'a>(
+        &self,
+        cx: &mut Context<'_>,
+        timer: &mut Timer<'a>,
+        edge: &'a Edge,
+        http2: bool,
+    ) -> Poll<Option<Cut>> {
         loop {
             let due = match self.pace.due(&edge.limits, http2) {
-                Due::Cut(why) => return Poll::Ready(why),
+                Due::Cut(why) => return Poll::Ready(Some(why)),
                 due => due,
             };
             let mut next = match due {
+                Due::Parked(_) if !http2 => return Poll::Ready(None),
                 Due::Parked(next) => {
                     let parked = timer.parked.get_or_insert_with(|| Box::pin(edge.shed.notified()));
                     if parked.as_mut().poll(cx).is_ready() {
-                        return Poll::Ready(Cut::Pressure);
+                        return Poll::Ready(Some(Cut::Pressure));
                     }
                     next
                 }
@@ -356,12 +392,12 @@ impl Connection {
                     timer.parked = None;
                     next
                 }
-                Due::Cut(why) => return Poll::Ready(why),
+                Due::Cut(why) => return Poll::Ready(Some(why)),
             };
             if http2 && let Some(look) = self.look(edge) {
                 match look {
                     Ok(at) => next = next.min(at),
-                    Err(why) => return Poll::Ready(why),
+                    Err(why) => return Poll::Ready(Some(why)),
                 }
             }
             if timer.sleep.is_elapsed() || next < timer.sleep.deadline() {
@@ -371,6 +407,27 @@ impl Connection {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Waits for the first byte of a next request, with nothing but the socket. `Some` when the connection is over.
+    async fn park(&self, wire: &mut Wire, edge: &Edge) -> Option<Option<Cut>> {
+        let end = match self.pace.due(&edge.limits, false) {
+            // It moved just now, or is due already: back to hyper, which knows how to go on.
+            Due::At(_) | Due::Cut(_) => return None,
+            Due::Parked(end) => end,
+        };
+        let _parked = edge.count_parked();
+        let mut phase = self.phase.clone();
+        let why = tokio::select! {
+            biased;
+            more = wire.wake() => return if more { None } else { Some(None) },
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => None,
+            () = edge.shed.notified() => Some(Cut::Pressure),
+            () = sleep_until(end) => Some(Cut::Idle),
+        };
+        // There is no request whose answer could be lost. TLS says goodbye.
+        let _ = timeout(GOODBYE, wire.shutdown()).await;
+        Some(why)
     }
 
     /// Looks at answers that nobody takes; says when to look again, if there are answers.

@@ -76,6 +76,16 @@ pub(crate) struct Edge {
     handshakes: AtomicU64,
     misdirected: AtomicU64,
     released: AtomicU64,
+    parked: AtomicU64,
+}
+
+/// Counts a connection as parked while it lives.
+pub(crate) struct Parked<'a>(&'a AtomicU64);
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Edge {
@@ -95,11 +105,17 @@ impl Edge {
             handshakes: AtomicU64::new(0),
             misdirected: AtomicU64::new(0),
             released: AtomicU64::new(0),
+            parked: AtomicU64::new(0),
         })
     }
 
     pub(crate) fn count_cut(&self, why: Cut) {
         self.cuts[why as usize].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_parked(&self) -> Parked<'_> {
+        self.parked.fetch_add(1, Relaxed);
+        Parked(&self.parked)
     }
 
     pub(crate) fn count_accept_error(&self) {
@@ -147,6 +163,9 @@ impl Edge {
         for ((_, reason), count) in Cut::ALL.iter().zip(&self.cuts) {
             let _ = writeln!(text, "{CUTS}{{reason=\"{reason}\"}} {}", count.load(Relaxed));
         }
+        const PARKED: &str = "atoll_gateway_connections_parked";
+        let _ = writeln!(text, "# HELP {PARKED} Idle HTTP/1 connections without buffers.\n# TYPE {PARKED} gauge");
+        let _ = writeln!(text, "{PARKED} {}", self.parked.load(Relaxed));
         let log = self.log.as_ref();
         for (name, help, count) in [
             ("accept_errors_total", "Connections that could not be accepted.", self.accept_errors.load(Relaxed)),

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::{config::Limits, edge::Cut, strict::framing::Verdict};
 
-/// An idle connection keeps its place for so long even when others wait for one.
-pub(crate) const SETTLE: Duration = Duration::from_secs(1);
+/// For so long an idle connection keeps its buffers, and its place even when others wait for one.
+pub(crate) const SETTLE: Duration = Duration::from_millis(250);
 /// Preface and the head of a first frame.
 const HTTP2_BEGUN_BYTES: u64 = 33;
 
@@ -217,6 +217,9 @@ impl Pace {
             Due::Cut(Cut::Idle)
         } else if now < settled {
             Due::At(next.min(settled).min(end))
+        } else if self.blocked.load(Relaxed) {
+            // Its last answer is still on its way.
+            Due::At(next.min(now + SETTLE).min(end))
         } else {
             Due::Parked(next.min(end))
         }

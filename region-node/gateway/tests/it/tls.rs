@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// An authority and a directory of the certificates that it made.
-struct Authority {
+pub(crate) struct Authority {
     dir: PathBuf,
     root: rcgen::Certificate,
     issuer: Issuer<'static, KeyPair>,
@@ -36,18 +36,19 @@ impl Drop for Authority {
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("atoll-gateway-tls-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "authority of a test");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = params.self_signed(&key).unwrap();
         Self { dir, root, issuer: Issuer::new(params, key) }
     }
 
     /// Makes a certificate for these names, valid until then, in files of that name.
-    fn issue(&self, file: &str, names: &[&str], not_after: i64) -> CertificateFiles {
+    pub(crate) fn issue(&self, file: &str, names: &[&str], not_after: i64) -> CertificateFiles {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_after = time::OffsetDateTime::from_unix_timestamp(not_after).unwrap();
@@ -62,6 +63,13 @@ impl Authority {
         files
     }
 
+    /// The file of its own certificate.
+    pub(crate) fn root_file(&self) -> String {
+        let file = self.dir.join("root.pem");
+        fs::write(&file, self.root.pem()).unwrap();
+        file.display().to_string()
+    }
+
     fn client(&self, versions: &[&'static SupportedProtocolVersion], alpn: &[&[u8]]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.der().clone()).unwrap();
@@ -73,7 +81,7 @@ impl Authority {
     }
 }
 
-const LATE: i64 = 4_000_000_000;
+pub(crate) const LATE: i64 = 4_000_000_000;
 
 async fn world(certificates: Vec<CertificateFiles>, change: impl FnOnce(&mut TlsConfig)) -> (World, TestWorker) {
     let mut tls = TlsConfig::new("127.0.0.1:0".parse().unwrap(), certificates);
