@@ -292,17 +292,15 @@ fn app_spec(config: &RegionConfig) -> anyhow::Result<AppSpec> {
     let app = &config.app;
     let instances = u16::try_from(app.instances).context("more workers than ports")?;
     Ok(AppSpec {
-        name: app.name.clone(),
-        command: app.command.clone(),
         instances,
         env: app.env.clone(),
         cwd: app.cwd.clone(),
         host: config.listen.gateway.ip(),
         ports: PortChoice::From(WORKER_PORTS),
-        ready_path: app.health.clone(),
+        health_path: Some(app.health.clone()),
         region: config.region.to_string(),
         redis_url: format!("redis://{}", config.listen.redis),
-        timing: supervisor::Timing::default(),
+        ..AppSpec::new(app.name.clone(), app.command.clone())
     })
 }
 

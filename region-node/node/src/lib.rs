@@ -35,7 +35,7 @@ use plane_client::{Endpoint, Transport};
 use replication_link::{LinkConfig, LinkHandle, LinkView, Peer};
 use replication_storage::StateStore;
 use state_api::{PeerLag, StateApiConfig, StateApiHandle, User};
-use supervisor::{AppSpec, SupervisorHandle};
+use supervisor::{App, AppSpec, Wiring};
 use tokio::{sync::watch, task::JoinSet};
 
 pub use demotion::{SILENCE, demoted};
@@ -124,7 +124,7 @@ pub struct NodeHandle {
     demoted: watch::Receiver<BTreeSet<RegionName>>,
     links: LinkHandle,
     state_api: StateApiHandle,
-    supervisor: Option<SupervisorHandle>,
+    supervisor: Option<App>,
     tasks: JoinSet<()>,
 }
 
@@ -154,7 +154,7 @@ pub async fn start(
     let state_api = state_api::start(api, store.clone())?;
 
     let app = config.app.as_ref().map(|app| app.name.clone());
-    let supervisor = config.app.map(supervisor::start).transpose()?;
+    let supervisor = config.app.map(|app| supervisor::start(app, Wiring::alone())).transpose()?;
     let workers = match &supervisor {
         Some(supervisor) => supervisor.workers(),
         None => watch::channel(Arc::from([])).1,

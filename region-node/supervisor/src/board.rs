@@ -1,100 +1,166 @@
-//! What is known of all workers: written by their slots, read by the gateway as a list and by people as a status.
+//! What is known of all workers: written by their runners, read by the gateway as a list and by people as a status.
+//!
+//! A slot may have two workers while one replaces the other, so workers are kept by seat: a number of their own.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use model::Worker;
 use tokio::sync::watch;
 
-/// Where a worker is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WorkerState {
-    /// Started, has not passed a health check yet.
-    Starting,
-    /// Passes its health checks.
-    Ready,
-    /// Ran well, and fails its health checks now.
-    Unhealthy,
-    /// Ended, and waits for its next start.
-    BackingOff,
-    /// Was asked to end.
-    Stopping,
-    /// Ended for good.
-    Stopped,
+use crate::status::{EventLoop, WorkerState, WorkerStatus};
+
+/// A worker's place on the board, through all its lives; larger for one that came later.
+pub(crate) type Seat = u64;
+
+/// What is known of one worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) slot: u16,
+    pub(crate) release: u32,
+    pub(crate) life: u64,
+    pub(crate) state: WorkerState,
+    /// It says itself that it is about to end, though it runs yet.
+    pub(crate) leaving: bool,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) pid: Option<u32>,
+    pub(crate) restarts: u32,
+    pub(crate) since: Option<Instant>,
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) cpu_permille: Option<u32>,
+    pub(crate) event_loop: Option<EventLoop>,
+    pub(crate) says: Option<String>,
+    pub(crate) problem: Option<String>,
 }
 
-/// One worker, for people.
-#[derive(Debug, Clone)]
-pub struct WorkerStatus {
-    /// Its slot, from 0.
-    pub id: u16,
-    /// Where it is in its life.
-    pub state: WorkerState,
-    /// Where it listens, while it runs.
-    pub address: Option<SocketAddr>,
-    /// Its process, while it runs.
-    pub pid: Option<u32>,
-    /// Which start this is, over all slots; 0 before the first one.
-    pub life: u64,
-    /// How often it was started again.
-    pub restarts: u32,
-    /// How its last life ended and what to do about it, until it is ready again.
-    pub problem: Option<String>,
+impl Entry {
+    pub(crate) fn new(slot: u16, release: u32) -> Self {
+        Self {
+            slot,
+            release,
+            life: 0,
+            state: WorkerState::Starting,
+            leaving: false,
+            address: None,
+            pid: None,
+            restarts: 0,
+            since: None,
+            memory_bytes: None,
+            cpu_permille: None,
+            event_loop: None,
+            says: None,
+            problem: None,
+        }
+    }
+
+    /// The process has ended: what was known of it is history.
+    pub(crate) fn vacate(&mut self) {
+        (self.address, self.pid, self.since, self.leaving) = (None, None, None, false);
+        (self.memory_bytes, self.cpu_permille, self.event_loop, self.says) = (None, None, None, None);
+    }
+
+    fn worker(&self) -> Option<Worker> {
+        let draining = self.leaving || matches!(self.state, WorkerState::Draining | WorkerState::Stopping);
+        Some(Worker {
+            id: self.slot,
+            life: self.life,
+            release: self.release,
+            address: self.address?,
+            ready: matches!(self.state, WorkerState::Ready | WorkerState::Draining),
+            draining,
+            busy_permille: self.event_loop.map(|figures| figures.utilisation_permille),
+        })
+    }
+
+    fn status(&self) -> WorkerStatus {
+        WorkerStatus {
+            id: self.slot,
+            life: self.life,
+            release: self.release,
+            state: self.state,
+            address: self.address,
+            pid: self.pid,
+            restarts: self.restarts,
+            uptime: self.since.map(|since| since.elapsed()),
+            memory_bytes: self.memory_bytes,
+            cpu_permille: self.cpu_permille,
+            event_loop: self.event_loop,
+            says: self.says.clone(),
+            problem: self.problem.clone(),
+        }
+    }
 }
 
 pub(crate) struct Board {
-    slots: Mutex<Vec<WorkerStatus>>,
+    seats: Mutex<BTreeMap<Seat, Entry>>,
     workers: watch::Sender<Arc<[Worker]>>,
 }
 
+#[allow(dead_code, reason = "workers are not replaced yet")]
 impl Board {
-    pub(crate) fn new(instances: u16) -> Self {
-        let slot = |id| WorkerStatus {
-            id,
-            state: WorkerState::Starting,
-            address: None,
-            pid: None,
-            life: 0,
-            restarts: 0,
-            problem: None,
-        };
-        Self { slots: Mutex::new((0..instances).map(slot).collect()), workers: watch::Sender::new(Arc::from([])) }
+    pub(crate) fn new() -> Self {
+        Self { seats: Mutex::default(), workers: watch::Sender::new(Arc::from([])) }
     }
 
     pub(crate) fn workers(&self) -> watch::Receiver<Arc<[Worker]>> {
         self.workers.subscribe()
     }
 
+    /// Every worker, by slot, the older one of a slot first.
     pub(crate) fn status(&self) -> Vec<WorkerStatus> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut list: Vec<WorkerStatus> = self.look(|seats| seats.values().map(Entry::status).collect());
+        list.sort_by_key(|worker| worker.id);
+        list
     }
 
-    /// Changes what is known of worker `id`, and publishes the list if it changed by that.
-    pub(crate) fn update(&self, id: u16, change: impl FnOnce(&mut WorkerStatus)) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(slot) = slots.get_mut(usize::from(id)) else { return };
-        change(slot);
-        let list: Arc<[Worker]> = slots
-            .iter()
-            .filter_map(|slot| {
-                let ready = slot.state == WorkerState::Ready;
-                slot.address.map(|address| Worker {
-                    id: slot.id,
-                    life: slot.life,
-                    release: 1,
-                    address,
-                    ready,
-                    draining: slot.state == WorkerState::Stopping,
-                    busy_permille: None,
-                })
-            })
-            .collect();
+    pub(crate) fn entry(&self, seat: Seat) -> Option<Entry> {
+        self.look(|seats| seats.get(&seat).cloned())
+    }
+
+    pub(crate) fn entries(&self) -> Vec<(Seat, Entry)> {
+        self.look(|seats| seats.iter().map(|(seat, entry)| (*seat, entry.clone())).collect())
+    }
+
+    fn look<T>(&self, at: impl FnOnce(&BTreeMap<Seat, Entry>) -> T) -> T {
+        at(&self.seats.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn add(&self, seat: Seat, entry: Entry) {
+        self.change(|seats| {
+            seats.insert(seat, entry);
+        });
+    }
+
+    pub(crate) fn remove(&self, seat: Seat) {
+        self.change(|seats| {
+            seats.remove(&seat);
+        });
+    }
+
+    /// Changes what is known of a worker, and publishes the list if it changed by that.
+    pub(crate) fn update(&self, seat: Seat, change: impl FnOnce(&mut Entry)) {
+        self.change(|seats| {
+            if let Some(entry) = seats.get_mut(&seat) {
+                change(entry);
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<Seat, Entry>)) {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut seats);
+        let mut list: Vec<Worker> = seats.values().filter_map(Entry::worker).collect();
+        list.sort_by_key(|worker| (worker.id, worker.life));
         // Under the lock, so that lists are published in the order in which they came about.
         self.workers.send_if_modified(|old| {
             let changed = **old != *list;
-            *old = list;
+            if changed {
+                *old = list.into();
+            }
             changed
         });
     }

@@ -1,119 +1,161 @@
-//! A worker's output, line by line: to the log, and the last ones kept to explain an early end. Bounded in every direction.
+//! A worker's output, line by line: kept for people, passed on to listeners, files and the region's log. Bounded in every direction.
+//!
+//! A line without end comes in pieces of 8 KiB. Whoever writes faster than its lines can be kept waits at its pipe: output is
+//! never dropped on the way in.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
+    sync::mpsc,
     task::JoinHandle,
 };
 
-/// A longer line is cut here.
-const LINE_MAX_BYTES: usize = 4096;
-/// Lines kept for the status.
-const TAIL_LINES: usize = 20;
-const READ_BYTES: usize = 8192;
+use crate::{
+    logs::{LogLine, Logs, Stream},
+    pattern::Pattern,
+    word::Word,
+};
 
-/// Cuts bytes into lines.
+/// A longer line comes in pieces of so many bytes.
+const PIECE_BYTES: usize = 8192;
+const READ_BYTES: usize = 32 * 1024;
+
+/// Cuts bytes into lines; `emit` gets the text and whether the line goes on.
 #[derive(Default)]
 struct Cutter {
     line: Vec<u8>,
-    overflowed: bool,
+    /// A piece of the present line has been given out.
+    within: bool,
 }
 
 impl Cutter {
-    fn push(&mut self, bytes: &[u8], emit: &mut impl FnMut(String)) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, complete) = match piece.strip_suffix(b"\n") {
+    fn push(&mut self, bytes: &[u8], emit: &mut impl FnMut(String, bool)) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (mut text, complete) = match part.strip_suffix(b"\n") {
                 Some(text) => (text, true),
-                None => (piece, false),
+                None => (part, false),
             };
-            let room = LINE_MAX_BYTES - self.line.len();
-            self.overflowed |= text.len() > room;
-            self.line.extend_from_slice(&text[..text.len().min(room)]);
+            while self.line.len() + text.len() > PIECE_BYTES {
+                let (now, later) = text.split_at(PIECE_BYTES - self.line.len());
+                self.line.extend_from_slice(now);
+                self.cut(emit);
+                text = later;
+            }
+            self.line.extend_from_slice(text);
             if complete {
                 self.finish(emit);
             }
         }
     }
 
-    fn finish(&mut self, emit: &mut impl FnMut(String)) {
-        let mut text = String::from_utf8_lossy(&self.line).trim_end().to_owned();
-        if std::mem::take(&mut self.overflowed) {
-            text.push('…');
-        }
+    /// Gives out a full piece, all but the beginning of a character that it cuts in two.
+    fn cut(&mut self, emit: &mut impl FnMut(String, bool)) {
+        let whole = match std::str::from_utf8(&self.line) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => self.line.len(),
+        };
+        let rest = self.line.split_off(whole);
+        emit(String::from_utf8_lossy(&self.line).into_owned(), true);
+        (self.line, self.within) = (rest, true);
+    }
+
+    fn finish(&mut self, emit: &mut impl FnMut(String, bool)) {
+        let text = String::from_utf8_lossy(&self.line).trim_end().to_owned();
         self.line.clear();
-        if !text.is_empty() {
-            emit(text);
+        let within = std::mem::take(&mut self.within);
+        if !text.is_empty() || within {
+            emit(text, false);
         }
     }
 }
 
-/// The last lines of a worker, both streams together.
-#[derive(Clone, Default)]
-pub(crate) struct Tail(Arc<Mutex<VecDeque<String>>>);
-
-impl Tail {
-    fn push(&self, line: String) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == TAIL_LINES {
-            lines.pop_front();
-        }
-        lines.push_back(line);
-    }
-
-    /// At most `count` of the last lines.
-    pub(crate) fn last(&self, count: usize) -> Vec<String> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
-    }
+/// Where the lines of one life of a worker go.
+#[derive(Clone)]
+pub(crate) struct Sink {
+    pub(crate) app: Arc<str>,
+    pub(crate) slot: u16,
+    pub(crate) life: u64,
+    pub(crate) logs: Arc<Logs>,
+    /// Put lines into the region's own log too.
+    pub(crate) forward: bool,
+    /// The line that says that the worker is ready, and who wants to know.
+    pub(crate) awaited: Option<(Pattern, mpsc::Sender<Word>)>,
 }
 
 /// Reads a stream to its end, in its own task.
 pub(crate) fn follow(
     mut stream: impl AsyncRead + Send + Unpin + 'static,
-    app: String,
-    worker: u16,
-    tail: Tail,
+    which: Stream,
+    mut sink: Sink,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut cutter = Cutter::default();
         let mut buffer = vec![0; READ_BYTES];
-        let mut emit = |line: String| {
-            tracing::info!(target: "app", %app, worker, "{line}");
-            tail.push(line);
-        };
-        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-            cutter.push(&buffer[..read], &mut emit);
+        let mut fresh = Vec::new();
+        loop {
+            let read = stream.read(&mut buffer).await.unwrap_or(0);
+            let mut emit = |text, partial| fresh.push((text, partial));
+            match read {
+                0 => cutter.finish(&mut emit),
+                read => cutter.push(&buffer[..read], &mut emit),
+            }
+            for (text, partial) in fresh.drain(..) {
+                sink.take(which, text, partial).await;
+            }
+            if read == 0 {
+                break;
+            }
         }
-        cutter.finish(&mut emit);
     })
+}
+
+impl Sink {
+    async fn take(&mut self, stream: Stream, text: String, partial: bool) {
+        if self.forward {
+            tracing::info!(target: "app", app = %self.app, worker = self.slot, "{text}");
+        }
+        let said = self.awaited.take_if(|(pattern, _)| pattern.finds(&text));
+        let line = LogLine { time: SystemTime::now(), slot: self.slot, life: self.life, stream, text, partial };
+        self.logs.push(line).await;
+        if let Some((_, listener)) = said {
+            // Nobody listens any more: the worker is about to end.
+            let _ = listener.send(Word::Ready).await;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(pieces: &[&[u8]], expected: &[&str]) {
+    fn check(pieces: &[&[u8]], expected: &[(&str, bool)]) {
         let mut lines = Vec::new();
-        let mut emit = |line| lines.push(line);
+        let mut emit = |text, partial| lines.push((text, partial));
         let mut cutter = Cutter::default();
         pieces.iter().for_each(|piece| cutter.push(piece, &mut emit));
         cutter.finish(&mut emit);
+        let lines: Vec<(&str, bool)> = lines.iter().map(|(text, partial)| (text.as_str(), *partial)).collect();
         assert_eq!(lines, expected);
     }
 
     #[test]
     fn bytes_become_lines_however_they_arrive() {
-        check(&[b"one\ntw", b"o\r\n", b"\n\nthree"], &["one", "two", "three"]);
-        check(&[b"\xff\n"], &["\u{fffd}"]);
+        let whole = |text| (text, false);
+        check(&[b"one\ntw", b"o\r\n", b"\n\nthree"], &["one", "two", "three"].map(whole));
+        check(&[b"\xff\n"], &[whole("\u{fffd}")]);
+        check(&["\u{1b}[31mred\u{1b}[0m\n".as_bytes()], &[whole("\u{1b}[31mred\u{1b}[0m")]);
     }
 
     #[test]
-    fn an_endless_line_is_cut() {
-        let cut = "x".repeat(LINE_MAX_BYTES) + "…";
-        check(&[&[b'x'; 3000], &[b'x'; 3000], b"\nshort\n"], &[&cut, "short"]);
+    fn an_endless_line_comes_in_pieces_between_characters() {
+        let piece = "x".repeat(PIECE_BYTES);
+        check(
+            &[&[b'x'; 3000], &[b'x'; 6000], b"y\nshort\n"],
+            &[(&piece, true), (&("x".repeat(9000 - PIECE_BYTES) + "y"), false), ("short", false)],
+        );
+        let text = "x".repeat(PIECE_BYTES - 1) + "é";
+        check(&[text.as_bytes(), b"\n"], &[(&"x".repeat(PIECE_BYTES - 1), true), ("é", false)]);
+        check(&[&[b'x'; PIECE_BYTES], b"\n"], &[(&piece, false)]);
     }
 }

@@ -27,15 +27,20 @@ use tokio::{
 
 use crate::{
     backoff::Backoff,
-    board::{Board, WorkerState},
+    board::{Board, Entry, Seat},
     environment,
     health::{Health, Readiness},
-    lines::{self, Tail},
+    lines::{self, Sink},
+    logs::{Logs, Stream},
     port::Ports,
     probe,
     spawn::{Spawner, group_of},
     spec::AppSpec,
+    status::WorkerState,
 };
+
+/// Numbers the starts of all workers of this process.
+static LIVES: AtomicU64 = AtomicU64::new(0);
 
 /// Lines of output told with an early end.
 const TOLD_LINES: usize = 5;
@@ -46,13 +51,13 @@ const GROUP_POLL: Duration = Duration::from_millis(20);
 
 pub(crate) struct Slot {
     pub(crate) id: u16,
+    pub(crate) seat: Seat,
     pub(crate) spec: Arc<AppSpec>,
     pub(crate) program: PathBuf,
     pub(crate) spawner: Spawner,
     pub(crate) ports: Arc<Ports>,
     pub(crate) board: Arc<Board>,
-    /// Numbers the starts of all slots.
-    pub(crate) lives: Arc<AtomicU64>,
+    pub(crate) logs: Arc<Logs>,
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
@@ -75,7 +80,7 @@ enum Seen {
 struct Life {
     child: Child,
     group: Option<Pid>,
-    tail: Tail,
+    number: u64,
     readers: Vec<JoinHandle<()>>,
 }
 
@@ -85,20 +90,24 @@ impl Slot {
         loop {
             let started = Instant::now();
             let end = self.live().await;
-            self.board.update(self.id, |slot| (slot.address, slot.pid) = (None, None));
+            self.board.update(self.seat, Entry::vacate);
             let End::Died(why) = end else { break };
             let uptime = started.elapsed();
             let pause = backoff.after(uptime, fastrand::f64());
             let problem = format!("{why}, {uptime:.1?} after its start; next start in {pause:.1?}");
             tracing::warn!(app = %self.spec.name, worker = self.id, "worker {} of app {} {problem}", self.id, self.spec.name);
-            self.board.update(self.id, |slot| (slot.state, slot.problem) = (WorkerState::BackingOff, Some(problem)));
+            self.board.update(self.seat, |slot| (slot.state, slot.problem) = (WorkerState::BackingOff, Some(problem)));
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.stop_asked() => break,
             }
-            self.board.update(self.id, |slot| slot.restarts += 1);
+            self.board.update(self.seat, |slot| slot.restarts += 1);
         }
-        self.board.update(self.id, |slot| slot.state = WorkerState::Stopped);
+        self.board.update(self.seat, |slot| slot.state = WorkerState::Stopped);
+    }
+
+    fn path(&self) -> &str {
+        self.spec.health_path.as_deref().unwrap_or("/")
     }
 
     /// Resolves when the supervisor stops, also by being dropped.
@@ -130,26 +139,35 @@ impl Slot {
             }
         };
         let pid = child.id();
-        self.board.update(self.id, |slot| {
+        let number = LIVES.fetch_add(1, Ordering::Relaxed) + 1;
+        self.board.update(self.seat, |slot| {
             (slot.state, slot.address, slot.pid) = (WorkerState::Starting, Some(lease.address), pid);
-            slot.life = self.lives.fetch_add(1, Ordering::Relaxed) + 1;
+            slot.life = number;
+            slot.since = Some(std::time::Instant::now());
         });
         tracing::info!(app = %self.spec.name, worker = self.id, address = %lease.address, pid, "worker started");
-        let mut life = self.attend(child);
+        let mut life = self.attend(child, number);
         let seen = self.watch(&mut life.child, lease.address).await;
         self.conclude(life, seen).await
     }
 
-    fn attend(&self, mut child: Child) -> Life {
-        let tail = Tail::default();
+    fn attend(&self, mut child: Child, number: u64) -> Life {
+        let sink = Sink {
+            app: self.spec.name.as_str().into(),
+            slot: self.id,
+            life: number,
+            logs: Arc::clone(&self.logs),
+            forward: self.spec.log.forward,
+            awaited: None,
+        };
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
-            readers.push(lines::follow(stdout, self.spec.name.clone(), self.id, tail.clone()));
+            readers.push(lines::follow(stdout, Stream::Out, sink.clone()));
         }
         if let Some(stderr) = child.stderr.take() {
-            readers.push(lines::follow(stderr, self.spec.name.clone(), self.id, tail.clone()));
+            readers.push(lines::follow(stderr, Stream::Err, sink));
         }
-        Life { group: group_of(&child), child, tail, readers }
+        Life { group: group_of(&child), number, child, readers }
     }
 
     async fn watch(&self, child: &mut Child, address: std::net::SocketAddr) -> Seen {
@@ -161,7 +179,7 @@ impl Slot {
             let pause = health.pause().mul_f64(0.9 + 0.2 * fastrand::f64());
             let check = async {
                 sleep(pause).await;
-                probe::passes(address, &self.spec.ready_path, self.spec.timing.probe_timeout).await
+                probe::passes(address, self.path(), self.spec.timing.probe_timeout).await
             };
             let passed = tokio::select! {
                 biased;
@@ -184,7 +202,7 @@ impl Slot {
     fn readiness_changed(&self, readiness: Readiness) {
         let ready = readiness == Readiness::Ready;
         tracing::info!(app = %self.spec.name, worker = self.id, ready, "worker's readiness changed");
-        self.board.update(self.id, |slot| {
+        self.board.update(self.seat, |slot| {
             slot.state = if ready { WorkerState::Ready } else { WorkerState::Unhealthy };
             if ready {
                 slot.problem = None;
@@ -199,21 +217,22 @@ impl Slot {
             Seen::Exit(Err(error)) => format!("was lost: {error}"),
             Seen::Hung => format!(
                 "did not pass its health check at {} for {:?}: it must answer 2xx on HOST:PORT as given to it",
-                self.spec.ready_path, self.spec.timing.ready_timeout
+                self.path(),
+                self.spec.timing.ready_timeout
             ),
             Seen::Stop => String::new(),
         };
         // First out of use, then everything that takes time.
         let grace = if matches!(seen, Seen::Exit(_)) {
-            self.board.update(self.id, |slot| (slot.state, slot.address) = (WorkerState::BackingOff, None));
+            self.board.update(self.seat, |slot| (slot.state, slot.address) = (WorkerState::BackingOff, None));
             // What a dead worker started itself serves nobody and may hold its port.
             Duration::ZERO
         } else {
-            self.board.update(self.id, |slot| slot.state = WorkerState::Stopping);
+            self.board.update(self.seat, |slot| slot.state = WorkerState::Stopping);
             self.spec.timing.kill_timeout
         };
         self.end_group(&mut life, grace).await;
-        let told = life.last_words().await;
+        let told = life.last_words(self.id, &self.logs).await;
         match seen {
             Seen::Stop => End::Stopped,
             Seen::Exit(_) | Seen::Hung => End::Died(what + &told),
@@ -244,7 +263,7 @@ impl Slot {
 
 impl Life {
     /// What the worker said last, to be put behind how it ended.
-    async fn last_words(self) -> String {
+    async fn last_words(self, slot: u16, logs: &Logs) -> String {
         let deadline = Instant::now() + LAST_WORDS;
         for reader in self.readers {
             let abort = reader.abort_handle();
@@ -252,7 +271,7 @@ impl Life {
                 abort.abort();
             }
         }
-        let lines = self.tail.last(TOLD_LINES);
+        let lines = logs.last_of(slot, self.number, TOLD_LINES);
         if lines.is_empty() { String::new() } else { format!(", saying: {}", lines.join(" | ")) }
     }
 }

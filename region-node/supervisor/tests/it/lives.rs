@@ -9,12 +9,12 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use supervisor::{AppSpec, PortChoice, SupervisorHandle, start};
+use supervisor::{App, AppSpec, PortChoice, Wiring};
 
-use crate::support::{Scratch, app, runs, server, until};
+use crate::support::{Scratch, app, runs, server, start, until};
 
-fn pid(supervisor: &SupervisorHandle) -> u32 {
-    supervisor.status()[0].pid.unwrap()
+fn pid(supervisor: &App) -> u32 {
+    supervisor.status().workers[0].pid.unwrap()
 }
 
 fn kill(pid: u32) {
@@ -29,7 +29,7 @@ fn get(address: SocketAddr) -> String {
     answer
 }
 
-async fn ready(supervisor: &SupervisorHandle, count: usize) {
+async fn ready(supervisor: &App, count: usize) {
     let workers = supervisor.workers();
     until("all workers are ready", || workers.borrow().iter().filter(|worker| worker.ready).count() == count).await;
 }
@@ -39,7 +39,7 @@ async fn every_worker_has_its_port_and_finds_its_region() {
     let mut spec = AppSpec { instances: 2, ..server() };
     spec.env.insert("GREETING".to_owned(), "hello".to_owned());
     spec.env.insert("PORT".to_owned(), "1".to_owned());
-    let supervisor = start(spec).unwrap();
+    let supervisor = start(spec);
     ready(&supervisor, 2).await;
     let workers = supervisor.workers().borrow().clone();
     let ports: BTreeSet<u16> = workers.iter().map(|worker| worker.address.port()).collect();
@@ -63,7 +63,7 @@ async fn every_worker_has_its_port_and_finds_its_region() {
 
 #[tokio::test]
 async fn a_killed_worker_leaves_the_list_at_once_and_comes_back() {
-    let supervisor = start(server()).unwrap();
+    let supervisor = start(server());
     ready(&supervisor, 1).await;
     let first = pid(&supervisor);
     let mut workers = supervisor.workers();
@@ -73,16 +73,16 @@ async fn a_killed_worker_leaves_the_list_at_once_and_comes_back() {
     assert!(workers.borrow().iter().all(|worker| !worker.ready));
     ready(&supervisor, 1).await;
     assert_ne!(pid(&supervisor), first);
-    assert_eq!(supervisor.status()[0].restarts, 1);
+    assert_eq!(supervisor.status().workers[0].restarts, 1);
     supervisor.shutdown().await;
 }
 
 #[tokio::test]
 async fn a_worker_that_exits_at_once_is_restarted_ever_more_slowly_and_says_why() {
-    let supervisor = start(app(&["sh", "-c", "echo no such module: express >&2; exit 3"])).unwrap();
-    until("it was restarted a few times", || supervisor.status()[0].restarts >= 3).await;
-    until("it says why", || supervisor.status()[0].problem.is_some()).await;
-    let problem = supervisor.status()[0].problem.clone().unwrap();
+    let supervisor = start(app(&["sh", "-c", "echo no such module: express >&2; exit 3"]));
+    until("it was restarted a few times", || supervisor.status().workers[0].restarts >= 3).await;
+    until("it says why", || supervisor.status().workers[0].problem.is_some()).await;
+    let problem = supervisor.status().workers[0].problem.clone().unwrap();
     assert!(problem.contains("exited with status 3, saying: no such module: express"), "{problem}");
     assert!(problem.contains("next start in"), "{problem}");
     assert!(supervisor.workers().borrow().is_empty());
@@ -97,13 +97,13 @@ async fn listening_is_enough_where_the_health_path_is_unknown_but_not_where_it_f
         spec.timing.ready_timeout = Duration::from_millis(1500);
         spec
     };
-    let supervisor = start(status("404")).unwrap();
+    let supervisor = start(status("404"));
     ready(&supervisor, 1).await;
     supervisor.shutdown().await;
 
-    let supervisor = start(status("500")).unwrap();
-    until("it was given up", || supervisor.status()[0].restarts >= 1).await;
-    let problem = supervisor.status()[0].problem.clone().unwrap();
+    let supervisor = start(status("500"));
+    until("it was given up", || supervisor.status().workers[0].restarts >= 1).await;
+    let problem = supervisor.status().workers[0].problem.clone().unwrap();
     assert!(problem.contains("did not pass its health check at /healthz for 1.5s"), "{problem}");
     supervisor.shutdown().await;
 }
@@ -115,7 +115,7 @@ async fn a_shutdown_ends_what_a_worker_started_even_if_it_ignores_sigterm() {
     let script = format!("trap '' TERM; sleep 1000 & echo $$ $! > {0}.new; mv {0}.new {0}; wait; wait", file.display());
     let mut spec = app(&["sh", "-c", &script]);
     spec.timing.kill_timeout = Duration::from_millis(300);
-    let supervisor = start(spec).unwrap();
+    let supervisor = start(spec);
     until("both run", || file.exists()).await;
     let pids: Vec<u32> =
         std::fs::read_to_string(&file).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect();
@@ -128,14 +128,14 @@ async fn a_shutdown_ends_what_a_worker_started_even_if_it_ignores_sigterm() {
 async fn a_port_that_is_taken_is_passed_over() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base = taken.local_addr().unwrap().port();
-    let supervisor = start(AppSpec { ports: PortChoice::From(base), ..server() }).unwrap();
+    let supervisor = start(AppSpec { ports: PortChoice::From(base), ..server() });
     ready(&supervisor, 1).await;
     assert_ne!(supervisor.workers().borrow()[0].address.port(), base);
     supervisor.shutdown().await;
 }
 
 fn check_refused(spec: AppSpec, expected: &str) {
-    let error = start(spec).err().unwrap().to_string();
+    let error = supervisor::start(spec, Wiring::alone()).err().unwrap().to_string();
     assert!(error.contains(expected), "{error}");
 }
 
@@ -162,9 +162,9 @@ async fn a_program_without_its_interpreter_is_a_problem_of_its_worker() {
     let program = scratch.path().join("program");
     std::fs::write(&program, "#!/no/such/interpreter\n").unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let supervisor = start(app(&[program.to_str().unwrap()])).unwrap();
-    until("it says why", || supervisor.status()[0].problem.is_some()).await;
-    let problem = supervisor.status()[0].problem.clone().unwrap();
+    let supervisor = start(app(&[program.to_str().unwrap()]));
+    until("it says why", || supervisor.status().workers[0].problem.is_some()).await;
+    let problem = supervisor.status().workers[0].problem.clone().unwrap();
     assert!(problem.contains("could not be started: No such file"), "{problem}");
     assert!(problem.contains("and the interpreter that it names installed?"), "{problem}");
     supervisor.shutdown().await;

@@ -6,9 +6,9 @@ use std::{
     thread,
 };
 
-use supervisor::{AppSpec, WorkerState, start};
+use supervisor::{AppSpec, WorkerState};
 
-use crate::support::{Scratch, app, runs, server, until};
+use crate::support::{Scratch, app, runs, server, start, until};
 
 const PID_FILE: &str = "SUPERVISOR_TEST_PID_FILE";
 
@@ -18,7 +18,7 @@ const PID_FILE: &str = "SUPERVISOR_TEST_PID_FILE";
 async fn helper_that_supervises_until_it_is_killed() {
     let Ok(file) = std::env::var(PID_FILE) else { return };
     let script = format!("sleep 1000 & echo $$ $! > {file}.new; mv {file}.new {file}; wait");
-    let _supervisor = start(app(&["sh", "-c", &script])).unwrap();
+    let _supervisor = start(app(&["sh", "-c", &script]));
     std::future::pending::<()>().await;
 }
 
@@ -52,25 +52,28 @@ fn a_worker_survives_the_thread_that_called_start() {
     let handle = runtime.handle().clone();
     let caller = thread::spawn(move || {
         let _within = handle.enter();
-        start(server()).unwrap()
+        start(server())
     });
     let supervisor = caller.join().unwrap();
     runtime.block_on(async {
-        until("the worker is ready", || supervisor.status()[0].state == WorkerState::Ready).await;
+        until("the worker is ready", || supervisor.status().workers[0].state == WorkerState::Ready).await;
         // A burst of short-lived threads of the pool changes nothing either.
         for _ in 0..20 {
             tokio::task::spawn_blocking(|| ()).await.unwrap();
         }
-        assert_eq!((supervisor.status()[0].state, supervisor.status()[0].restarts), (WorkerState::Ready, 0));
+        assert_eq!(
+            (supervisor.status().workers[0].state, supervisor.status().workers[0].restarts),
+            (WorkerState::Ready, 0)
+        );
         supervisor.shutdown().await;
     });
 }
 
 #[tokio::test]
 async fn a_dropped_supervisor_takes_its_workers_along() {
-    let supervisor = start(AppSpec { instances: 2, ..app(&["sleep", "1000"]) }).unwrap();
-    until("both run", || supervisor.status().iter().all(|worker| worker.pid.is_some())).await;
-    let pids: Vec<u32> = supervisor.status().iter().filter_map(|worker| worker.pid).collect();
+    let supervisor = start(AppSpec { instances: 2, ..app(&["sleep", "1000"]) });
+    until("both run", || supervisor.status().workers.iter().all(|worker| worker.pid.is_some())).await;
+    let pids: Vec<u32> = supervisor.status().workers.iter().filter_map(|worker| worker.pid).collect();
     assert!(pids.iter().all(|pid| runs(*pid)));
     drop(supervisor);
     until("both are gone", || !pids.iter().any(|pid| runs(*pid))).await;

@@ -1,13 +1,11 @@
 //! The test world: apps written in `sh` and Python, and conditions to wait for.
 
 use std::{
-    collections::BTreeMap,
-    net::IpAddr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use supervisor::{AppSpec, PortChoice, Timing};
+use supervisor::{App, AppSpec, Timing, Wiring};
 
 /// Long enough for a loaded machine; reached only by a failing test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,18 +27,16 @@ http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).s
 
 pub(crate) fn app(command: &[&str]) -> AppSpec {
     AppSpec {
-        name: "shop".to_owned(),
-        command: command.iter().map(|&word| word.to_owned()).collect(),
-        instances: 1,
-        env: BTreeMap::new(),
-        cwd: None,
-        host: IpAddr::from([127, 0, 0, 1]),
-        ports: PortChoice::Any,
-        ready_path: "/healthz".to_owned(),
         region: "eu-west".to_owned(),
         redis_url: "redis://127.0.0.1:6379".to_owned(),
         timing: Timing { kill_timeout: Duration::from_secs(5), ..Timing::default() },
+        ..AppSpec::new("shop", command.iter().map(|&word| word.to_owned()).collect())
     }
+}
+
+/// Starts an app that nobody sends requests to.
+pub(crate) fn start(spec: AppSpec) -> App {
+    supervisor::start(spec, Wiring::alone()).unwrap()
 }
 
 pub(crate) fn server() -> AppSpec {
