@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{
     ALONE_BAR_MB, Body, Effort, IDLE_BAR_BYTES,
     report::Memory,
-    servers::{Kind, Server, Upstream},
+    servers::{self, Kind, Server, Upstream},
 };
 use crate::{proc::resident_bytes, stats::Spread, tools::Pins};
 
@@ -23,7 +23,7 @@ const SPARE: u64 = 256;
 
 /// Each connection takes a descriptor here, and one or two in the servers, which inherit the limit.
 pub(super) fn allow_descriptors(connections: u32) -> anyhow::Result<()> {
-    let wanted = 2 * u64::from(connections) + SPARE;
+    let wanted = 2 * u64::from(servers::room(connections)) + SPARE;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= wanted) {
         return Ok(());

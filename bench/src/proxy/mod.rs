@@ -138,7 +138,7 @@ fn report(args: &ProxyArgs) -> anyhow::Result<Report> {
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     idle::allow_descriptors(effort.idle_connections)?;
 
-    let upstream = Upstream::start(pins.ok())?;
+    let upstream = Upstream::start(effort.idle_connections, pins.ok())?;
     let busy = match args.has(ProxyPart::Requests) || args.has(ProxyPart::Latency) {
         true => busy::measure(&upstream, effort, pins.ok()).context("requests, as many as can be")?,
         false => busy::Rounds::default(),

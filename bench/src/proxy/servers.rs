@@ -26,8 +26,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A port that was free a moment ago may be taken; as often another one is tried.
 const PORTS_TRIED: usize = 3;
-/// More connections than any part of this bench opens.
-const CONNECTIONS: u32 = 20_000;
+/// Connections beside those that are idle.
+const SPARE: u32 = 512;
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,21 +52,26 @@ impl Kind {
 }
 
 /// The server that gives the answers.
-pub(super) struct Upstream(Server);
+pub(super) struct Upstream {
+    server: Server,
+    /// Connections that each server has room for.
+    room: u32,
+}
 
 impl Upstream {
-    /// nginx on the generator's core.
-    pub(super) fn start(pins: Option<Pins>) -> anyhow::Result<Self> {
-        let server = Server::nginx("upstream", pins.map(|pins| pins.load), &upstream_locations())?;
-        Ok(Self(server))
+    /// nginx on the generator's core. It and the proxies have room for so many connections that do nothing.
+    pub(super) fn start(idle: u32, pins: Option<Pins>) -> anyhow::Result<Self> {
+        let room = room(idle);
+        let server = Server::nginx("upstream", pins.map(|pins| pins.load), &upstream_locations(), room)?;
+        Ok(Self { server, room })
     }
 
     pub(super) fn addr(&self) -> SocketAddr {
-        self.0.addr
+        self.server.addr
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.0.pid
+        self.server.pid
     }
 }
 
@@ -85,9 +90,9 @@ impl Server {
     pub(super) fn proxy(kind: Kind, upstream: &Upstream, pins: Option<Pins>) -> anyhow::Result<Self> {
         let core = pins.map(|pins| pins.server);
         match kind {
-            Kind::Nginx => Self::nginx("nginx", core, &nginx_proxy(upstream.addr())),
-            Kind::HaProxy => Self::haproxy(core, upstream.addr()),
-            Kind::Atoll => Self::atoll(core, upstream.addr()),
+            Kind::Nginx => Self::nginx("nginx", core, &nginx_proxy(upstream.addr()), upstream.room),
+            Kind::HaProxy => Self::haproxy(core, upstream),
+            Kind::Atoll => Self::atoll(core, upstream),
         }
     }
 
@@ -100,11 +105,11 @@ impl Server {
     }
 
     /// This program, serving one gateway; its first line is its address.
-    fn atoll(core: Option<usize>, upstream: SocketAddr) -> anyhow::Result<Self> {
+    fn atoll(core: Option<usize>, upstream: &Upstream) -> anyhow::Result<Self> {
         let binary = std::env::current_exe().context("cannot find this binary")?;
         let mut command = tools::on_core(core, binary.as_os_str());
-        command.args(["serve-proxy", "--upstream", &upstream.to_string()]);
-        command.args(["--max-connections", &CONNECTIONS.to_string()]);
+        command.args(["serve-proxy", "--upstream", &upstream.addr().to_string()]);
+        command.args(["--max-connections", &upstream.room.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process(command.spawn().context("cannot start Atoll's side")?);
         let said = process.0.stdout.take().context("Atoll's side has no stdout")?;
@@ -116,17 +121,17 @@ impl Server {
         Ok(Self { addr, pid, _process: process, _dir: None })
     }
 
-    fn nginx(name: &'static str, core: Option<usize>, http: &str) -> anyhow::Result<Self> {
+    fn nginx(name: &'static str, core: Option<usize>, http: &str, room: u32) -> anyhow::Result<Self> {
         let args = |dir: &Path| vec!["-p".into(), dir.into(), "-c".into(), dir.join("config").into()];
-        let mut server = Self::peer(name, "nginx", core, |addr| nginx_config(addr, http), args)?;
+        let mut server = Self::peer(name, "nginx", core, |addr| nginx_config(addr, http, room), args)?;
         // The master does nothing but watch its worker.
         server.pid = only_child(server.pid)?;
         Ok(server)
     }
 
-    fn haproxy(core: Option<usize>, upstream: SocketAddr) -> anyhow::Result<Self> {
+    fn haproxy(core: Option<usize>, upstream: &Upstream) -> anyhow::Result<Self> {
         let args = |dir: &Path| vec!["-db".into(), "-f".into(), dir.join("config").into()];
-        Self::peer("haproxy", "haproxy", core, |addr| haproxy_config(addr, upstream), args)
+        Self::peer("haproxy", "haproxy", core, |addr| haproxy_config(addr, upstream.addr(), upstream.room), args)
     }
 
     fn peer(
@@ -162,17 +167,22 @@ impl Server {
     }
 }
 
+/// Connections that a server has room for, of which so many do nothing.
+pub(super) fn room(idle: u32) -> u32 {
+    idle + SPARE
+}
+
 /// What both nginx have in common. `nginx_proxy` or `upstream_locations` come into it.
-fn nginx_config(listen: SocketAddr, http: &str) -> String {
+fn nginx_config(listen: SocketAddr, http: &str, room: u32) -> String {
     let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
         .map(|what| format!("{what}_temp_path temp-{what};\n"))
         .collect();
     format!(
         "worker_processes 1;\ndaemon off;\npid pid;\nerror_log stderr warn;\nworker_rlimit_nofile {files};\n\
-         events {{ worker_connections {CONNECTIONS}; }}\n\
+         events {{ worker_connections {files}; }}\n\
          http {{\naccess_log off;\nkeepalive_requests 1000000000;\nkeepalive_timeout 600s;\n{temp}{http}}}\n",
-        files = 2 * CONNECTIONS,
+        files = 2 * room,
     )
     .replace("LISTEN", &listen.to_string())
 }
@@ -194,9 +204,9 @@ fn nginx_proxy(upstream: SocketAddr) -> String {
     )
 }
 
-fn haproxy_config(listen: SocketAddr, upstream: SocketAddr) -> String {
+fn haproxy_config(listen: SocketAddr, upstream: SocketAddr, room: u32) -> String {
     format!(
-        "global\n  nbthread 1\n  maxconn {CONNECTIONS}\n\
+        "global\n  nbthread 1\n  maxconn {room}\n\
          defaults\n  mode http\n  option forwardfor\n  http-reuse always\n\
          \x20 timeout connect 5s\n  timeout client 600s\n  timeout server 600s\n  timeout http-keep-alive 600s\n\
          frontend users\n  bind {listen}\n  default_backend app\n\
@@ -264,10 +274,10 @@ mod tests {
     #[test]
     fn each_configuration_names_both_addresses() {
         let (listen, upstream) = (([127, 0, 0, 1], 1234).into(), ([127, 0, 0, 1], 5678).into());
-        for config in [nginx_config(listen, &nginx_proxy(upstream)), haproxy_config(listen, upstream)] {
+        for config in [nginx_config(listen, &nginx_proxy(upstream), 9), haproxy_config(listen, upstream, 9)] {
             assert!(config.contains("127.0.0.1:1234") && config.contains("127.0.0.1:5678"), "{config}");
         }
-        let config = nginx_config(listen, &upstream_locations());
+        let config = nginx_config(listen, &upstream_locations(), 9);
         assert!(config.contains(&"x".repeat(1024)) && !config.contains("LISTEN"), "{config}");
     }
 }
