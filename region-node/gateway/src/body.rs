@@ -16,7 +16,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::{deadline::Progress, upstream::Link};
+use crate::{access_log::Note, deadline::Progress, upstream::Link};
 
 /// Why a body ended early; hyper takes any error and closes the connection or resets the stream.
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -24,15 +24,15 @@ pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 /// What is sent to a worker.
 pub(crate) enum RequestBody {
     Empty,
-    Streaming { incoming: Incoming, progress: Arc<Progress> },
+    Streaming { incoming: Incoming, progress: Arc<Progress>, note: Option<Arc<Note>> },
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, progress: &Arc<Progress>) -> Self {
+    pub(crate) fn new(incoming: Incoming, progress: &Arc<Progress>, note: Option<Arc<Note>>) -> Self {
         if incoming.is_end_stream() {
             Self::Empty
         } else {
-            Self::Streaming { incoming, progress: Arc::clone(progress) }
+            Self::Streaming { incoming, progress: Arc::clone(progress), note }
         }
     }
 
@@ -54,10 +54,20 @@ impl Body for RequestBody {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self::Streaming { incoming, progress } = self.get_mut() else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(incoming).poll_frame(cx));
-        match frame {
-            Some(_) => progress.moved(),
+        let Self::Streaming { incoming, progress, note } = self.get_mut() else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
+            progress.waiting();
+            return Poll::Pending;
+        };
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                progress.moved(bytes);
+                if let Some(note) = note {
+                    note.received(bytes as u64);
+                }
+            }
+            Some(Err(_)) => progress.moved(0),
             None => progress.finished(),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))

@@ -63,6 +63,8 @@ pub(crate) fn mark_websocket(headers: &mut HeaderMap) {
 pub(crate) struct Origin {
     pub(crate) peer: IpAddr,
     pub(crate) trusted: bool,
+    /// How it came here: `http` or `https`.
+    pub(crate) scheme: &'static str,
 }
 
 /// Makes a client's head a worker's head. An error is the client's fault, in words for the client.
@@ -117,7 +119,7 @@ fn forwarded(headers: &mut HeaderMap, origin: Origin, host: Option<&HeaderValue>
         headers.insert(FORWARDED_FOR, chain);
     }
     if !(origin.trusted && headers.contains_key(FORWARDED_PROTO)) {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
     }
     if origin.trusted && headers.contains_key(FORWARDED_HOST) {
         return;
@@ -181,7 +183,7 @@ mod tests {
     fn check(trusted: bool, text: &str, expected: &Expect) {
         let mut head = head(text);
         let websocket = wants_websocket(head.version, &head.headers);
-        let origin = Origin { peer: "192.0.2.7".parse().unwrap(), trusted };
+        let origin = Origin { peer: "192.0.2.7".parse().unwrap(), trusted, scheme: "http" };
         let mut out = String::new();
         match prepare_request(&mut head, origin, websocket) {
             Err(why) => writeln!(out, "refused: {why}").unwrap(),

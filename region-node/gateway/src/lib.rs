@@ -15,20 +15,30 @@
 //! body met a connection that died before it answered (once).
 
 mod accept;
+mod access_log;
+mod answer;
 mod balance;
 mod body;
 mod config;
+mod connection;
 mod deadline;
+mod edge;
 mod fleet;
 mod headers;
 mod health;
 mod metrics;
+mod network;
+mod pace;
 mod proxy;
+mod proxy_protocol;
 mod refusal;
+mod strict;
+mod tls;
 mod token;
 mod traffic;
 mod tunnel;
 mod upstream;
+mod wire;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -39,13 +49,18 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use access_log::{AccessLogConfig, AccessLogTo};
 pub use config::{GatewayConfig, Limits};
 pub use health::{HEALTH_PATH, READY_PATH, Readiness};
+pub use network::Network;
+pub use tls::{CertificateError, CertificateFiles, Reloaded, TlsConfig};
 pub use token::{TOKEN_COOKIE, TokenSource, Waited};
 pub use traffic::Traffic;
 
 use accept::Phase;
+use edge::Edge;
 use proxy::Proxy;
+use tls::Certificates;
 
 /// Why a gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,15 +73,23 @@ pub enum StartError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A certificate or its key is missing or broken.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The access log's file cannot be opened.
+    #[error("the access log cannot be opened: {0}; make its directory, or configure another file")]
+    AccessLog(std::io::Error),
 }
 
 /// A running gateway. Dropping it cuts every connection; `shutdown` lets them finish first.
 pub struct GatewayHandle {
     local_addr: SocketAddr,
+    tls_addr: Option<SocketAddr>,
     proxy: Arc<Proxy>,
+    edge: Arc<Edge>,
     phase: watch::Sender<Phase>,
     slots: Arc<Semaphore>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// Binds the address and serves from it until the handle is shut down or dropped.
@@ -76,18 +99,44 @@ pub async fn start(
     tokens: Arc<dyn TokenSource>,
     readiness: Arc<dyn Readiness>,
 ) -> Result<GatewayHandle, StartError> {
-    let address = config.listen;
-    let listen = |source| StartError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listen)?;
-    let local_addr = listener.local_addr().map_err(listen)?;
+    let (listener, local_addr) = listen(config.listen).await?;
+    let certificates = config.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
+    let mut edge = Edge::new(&config, certificates).map_err(StartError::AccessLog)?;
+    let secure = match &config.tls {
+        None => None,
+        Some(tls) => {
+            let (listener, address) = listen(tls.listen).await?;
+            edge.redirect_to = tls.redirect.then_some(address.port());
+            Some((listener, address))
+        }
+    };
+    let edge = Arc::new(edge);
 
     let slots = Arc::new(Semaphore::new(config.limits.max_connections as usize));
     let (phase, phases) = watch::channel(Phase::Serving);
     let proxy = Arc::new(Proxy::new(config, tokens, readiness));
     let pool_idle = proxy.limits().pool_idle;
-    let roster = tokio::spawn(fleet::follow(Arc::clone(&proxy.fleet), workers, pool_idle));
-    let accept = tokio::spawn(accept::run(listener, Arc::clone(&proxy), Arc::clone(&slots), phases));
-    Ok(GatewayHandle { local_addr, proxy, phase, slots, tasks: [roster, accept] })
+    let accept = |listener, tls| {
+        let (edge, proxy, slots) = (Arc::clone(&edge), Arc::clone(&proxy), Arc::clone(&slots));
+        tokio::spawn(accept::run(listener, tls, edge, proxy, slots, phases.clone()))
+    };
+    let mut tasks =
+        vec![tokio::spawn(fleet::follow(Arc::clone(&proxy.fleet), workers, pool_idle)), accept(listener, false)];
+    let tls_addr = secure.map(|(listener, address)| {
+        tasks.push(accept(listener, true));
+        address
+    });
+    if let Some(certificates) = &edge.certificates {
+        tasks.push(tokio::spawn(tls::watch(Arc::clone(certificates))));
+    }
+    Ok(GatewayHandle { local_addr, tls_addr, proxy, edge, phase, slots, tasks })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local_addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, local_addr))
 }
 
 impl GatewayHandle {
@@ -96,9 +145,22 @@ impl GatewayHandle {
         self.local_addr
     }
 
+    /// The address of HTTPS, if there is one.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_addr
+    }
+
+    /// Reads all certificates again now; what cannot be read leaves the old one in place and is told.
+    pub async fn reload_certificates(&self) -> Reloaded {
+        match &self.edge.certificates {
+            Some(certificates) => tls::reload(Arc::clone(certificates)).await,
+            None => Reloaded::default(),
+        }
+    }
+
     /// All counters in the Prometheus text format.
     pub fn metrics_text(&self) -> String {
-        self.proxy.metrics.text(&self.in_flight())
+        self.proxy.metrics.text(&self.in_flight()) + &self.edge.metrics_text()
     }
 
     /// Requests under way, per worker id. What a drain waits for.

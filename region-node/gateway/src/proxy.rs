@@ -17,6 +17,7 @@ use tokio::time::timeout_at;
 
 use crate::{
     accept::Connection,
+    access_log::Note,
     body::{RequestBody, ResponseBody},
     config::{GatewayConfig, Limits},
     deadline::Progress,
@@ -93,6 +94,12 @@ impl Proxy {
         response
     }
 
+    /// Puts the region's name on an answer of the edge.
+    pub(crate) fn sign(&self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+        response.headers_mut().insert(headers::REGION, self.region.clone());
+        response
+    }
+
     /// What users met here lately. Probes are not users.
     fn traffic(&self) -> Traffic {
         let (requests, failed) = self.metrics.of_users();
@@ -150,16 +157,19 @@ impl Proxy {
         let upgrade =
             headers::wants_websocket(request.version(), request.headers()).then(|| hyper::upgrade::on(&mut request));
         let carried = token::carried(request.headers());
+        let note = Note::of(request.extensions());
         let (mut head, body) = request.into_parts();
         // hyper's notes about the client's connection must not travel to the worker's.
         head.extensions.clear();
-        let origin = Origin { peer: connection.peer.ip(), trusted: self.config.trust_forwarded };
+        let origin =
+            Origin { peer: connection.peer.ip(), trusted: self.config.trust_forwarded, scheme: connection.scheme() };
         headers::prepare_request(&mut head, origin, upgrade.is_some()).map_err(Refusal::BadRequest)?;
 
         let before = self.tokens.last_write();
         let limit = self.limits().request_timeout;
-        let progress = Arc::new(Progress::start(!hyper::body::Body::is_end_stream(&body)));
-        let body = RequestBody::new(body, &progress);
+        let progress = Progress::start(!hyper::body::Body::is_end_stream(&body));
+        let progress = Arc::new(progress.at_least(self.limits().min_rate, self.limits().rate_window));
+        let body = RequestBody::new(body, &progress, note.clone());
         let answer = progress.within(limit, self.ask(Request::from_parts(head, body), carried)).await;
         let answer = answer.map_err(|who| Refusal::Late { who, limit })??;
         self.finish(answer, upgrade, before, connection)

@@ -1,21 +1,34 @@
 //! The handle of a running app: what it does, what it says, and how it is changed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{sync::Arc, time::Duration};
 
 use model::Worker;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
 
 use crate::{
-    board::{Board, Entry},
+    board::Board,
     command,
-    logs::{LogQuery, LogTail, Logs},
+    fleet::Fleet,
+    life::Abort,
+    logs::{LogLine, LogQuery, LogTail, Logs},
     port::Ports,
+    prom,
     release::{FailKind, Progress, ReloadFailed, Reloaded},
-    slot::Slot,
+    reporter::Tell,
+    run_dir::RunDir,
+    runner::{Common, Order},
     spawn::Spawner,
     spec::{AppSpec, StartError},
-    status::AppStatus,
+    status::{AppStatus, WorkerState},
 };
+
+/// Workers have so long to give their metrics.
+const METRICS_TIMEOUT: Duration = Duration::from_secs(1);
+/// Workers that wait to be replaced.
+const WISHES: usize = 64;
 
 /// How many requests the gateway has in flight to a life of a worker.
 pub type InFlight = Arc<dyn Fn(u64) -> u32 + Send + Sync>;
@@ -23,7 +36,7 @@ pub type InFlight = Arc<dyn Fn(u64) -> u32 + Send + Sync>;
 /// What an app needs of its surroundings.
 #[derive(Clone)]
 pub struct Wiring {
-    /// Asked while a worker drains: with 0 it is asked to end.
+    /// Asked every 20 ms while a worker drains: with 0 it is asked to end. It must return quickly.
     pub in_flight: InFlight,
 }
 
@@ -36,126 +49,153 @@ impl Wiring {
 
 /// A running app. Dropping it kills the workers at once; `shutdown` asks them first.
 pub struct App {
-    board: Arc<Board>,
-    logs: Arc<Logs>,
-    stop: watch::Sender<bool>,
-    slots: JoinSet<()>,
-    spec: Mutex<Arc<AppSpec>>,
+    fleet: Arc<Fleet>,
+    common: Arc<Common>,
+    _tasks: [Abort; 2],
 }
 
 /// Checks the spec and starts every worker. Returns before they are ready: `App::workers` tells when.
 ///
 /// Must be called within a tokio runtime.
 pub fn start(spec: AppSpec, wiring: Wiring) -> Result<App, StartError> {
-    drop(wiring);
     let program = command::resolve(&spec)?;
-    let spawner = Spawner::start().map_err(StartError::Thread)?;
-    let board = Arc::new(Board::new());
-    let (stop, stopping) = watch::channel(false);
-    let ports = Arc::new(Ports::new(spec.host, spec.ports));
+    let app = || spec.name.clone();
+    let directory = |source| StartError::Directory { app: app(), dir: std::env::temp_dir(), source };
+    let run_dir = Arc::new(RunDir::create().map_err(directory)?);
+    let spawner = Spawner::start(Arc::clone(&run_dir)).map_err(StartError::Thread)?;
     let logs = Logs::start(&spec.name, &spec.log).map_err(|source| StartError::LogFile {
-        app: spec.name.clone(),
+        app: app(),
         path: spec.log.file.as_ref().map(|file| file.path.clone()).unwrap_or_default(),
         source,
     })?;
-    let logs = Arc::new(logs);
-    let spec = Arc::new(spec);
-    let mut slots = JoinSet::new();
-    for id in 0..spec.instances {
-        board.add(id.into(), Entry::new(id, 1));
-        let slot = Slot {
-            id,
-            seat: id.into(),
-            spec: Arc::clone(&spec),
-            program: program.clone(),
-            spawner: spawner.clone(),
-            ports: Arc::clone(&ports),
-            board: Arc::clone(&board),
-            logs: Arc::clone(&logs),
-            stopping: stopping.clone(),
-        };
-        slots.spawn(slot.run());
-    }
-    Ok(App { board, logs, stop, slots, spec: Mutex::new(spec) })
+    let (wishes, wished) = mpsc::channel(WISHES);
+    let common = Arc::new(Common {
+        board: Board::new(),
+        logs: Arc::new(logs),
+        spawner,
+        ports: Arc::new(Ports::default()),
+        run_dir,
+        in_flight: wiring.in_flight,
+        wishes,
+    });
+    let fleet = Arc::new(Fleet::new(spec, program, Arc::clone(&common)));
+    fleet.launch();
+    let tasks = [Abort::spawn(Arc::clone(&fleet).sample()), Abort::spawn(Arc::clone(&fleet).fulfil(wished))];
+    Ok(App { fleet, common, _tasks: tasks })
 }
 
 impl App {
     /// Every running worker and whether it may be used; changes when anything about them does.
     pub fn workers(&self) -> watch::Receiver<Arc<[Worker]>> {
-        self.board.workers()
+        self.common.board.workers()
     }
 
     /// The app and every worker, running or not, for people.
     pub fn status(&self) -> AppStatus {
-        let spec = Arc::clone(&self.spec.lock().unwrap_or_else(PoisonError::into_inner));
-        AppStatus {
-            name: spec.name.clone(),
-            release: 1,
-            can_roll_back: false,
-            instances: spec.instances,
-            stopped: *self.stop.borrow(),
-            doing: None,
-            workers: self.board.status(),
-        }
+        self.fleet.status()
     }
 
     /// The spec of the release that runs.
     pub fn spec(&self) -> Arc<AppSpec> {
-        Arc::clone(&self.spec.lock().unwrap_or_else(PoisonError::into_inner))
+        self.fleet.spec()
     }
 
     /// Lines that are kept, oldest first.
-    pub fn logs(&self, query: &LogQuery) -> Vec<Arc<crate::LogLine>> {
-        self.logs.query(query)
+    pub fn logs(&self, query: &LogQuery) -> Vec<Arc<LogLine>> {
+        self.common.logs.query(query)
     }
 
     /// What the workers write from now on.
     pub fn subscribe(&self) -> LogTail {
-        self.logs.subscribe()
+        self.common.logs.subscribe()
     }
 
     /// Replaces every worker by one of the new spec, one at a time: start, wait until ready, drain the old one, end it. If a
     /// new one does not become ready, the old one stays and those replaced before are put back. Goes on when the caller stops
-    /// waiting. The number of instances may differ.
+    /// waiting. The number of instances may differ. `log` stays as it was at the app's start.
     pub async fn reload(&self, spec: AppSpec, progress: Progress) -> Result<Reloaded, ReloadFailed> {
-        let _ = (spec, progress);
-        Err(ReloadFailed::new(FailKind::Busy, "reload is not there yet"))
+        self.change(spec, "reload", progress).await
     }
 
     /// Replaces every worker by one of the same spec, like `reload`.
     pub async fn restart(&self, progress: Progress) -> Result<Reloaded, ReloadFailed> {
-        self.reload(AppSpec::clone(&self.spec()), progress).await
+        self.change(AppSpec::clone(&self.spec()), "restart", progress).await
     }
 
-    /// Goes back to the spec of the release before, like `reload`; once more, and it goes forward again.
+    /// Goes back to the spec of the release before, its number of instances included, like `reload`; once more, and it goes
+    /// forward again.
     pub async fn rollback(&self, progress: Progress) -> Result<Reloaded, ReloadFailed> {
-        let _ = progress;
-        Err(ReloadFailed::new(FailKind::NoPrevious, "there is no release before this one"))
+        let Some(previous) = self.fleet.previous() else {
+            let why = format!("app {}: there is no release before this one", self.spec().name);
+            return Err(ReloadFailed::new(FailKind::NoPrevious, why));
+        };
+        self.change(AppSpec::clone(&previous), "roll-back", progress).await
+    }
+
+    async fn change(&self, spec: AppSpec, word: &'static str, progress: Progress) -> Result<Reloaded, ReloadFailed> {
+        let fleet = Arc::clone(&self.fleet);
+        detached(async move { fleet.reload(spec, word, progress).await }).await
     }
 
     /// Changes the number of workers: more are started, or those of the highest slots drain and end. At least 1.
     pub async fn scale(&self, instances: u16, progress: Progress) -> Result<Reloaded, ReloadFailed> {
-        let _ = (instances, progress);
-        Err(ReloadFailed::new(FailKind::Busy, "scale is not there yet"))
+        let fleet = Arc::clone(&self.fleet);
+        detached(async move { fleet.scale(instances, progress).await }).await
     }
 
     /// Drains and ends every worker, and ends a change that runs. The app stays, and can be started again.
-    pub async fn stop(&self) {}
-
-    /// Starts the workers of a stopped app; nothing happens to one that runs.
-    pub async fn start_again(&self) -> Result<(), ReloadFailed> {
-        Ok(())
+    pub async fn stop(&self) {
+        let fleet = Arc::clone(&self.fleet);
+        let _ = tokio::spawn(async move { fleet.stop(Order::Drain).await }).await;
     }
 
-    /// The workers' own metrics (`prom-client`, through the preload) as one text in Prometheus' format, each with a label `worker`.
-    /// Empty where no worker has any. Takes a second at most.
+    /// Starts the workers of a stopped app; nothing happens to one that runs. Returns before they are ready.
+    pub async fn start_again(&self) -> Result<(), ReloadFailed> {
+        self.fleet.start_again().await
+    }
+
+    /// The workers' own metrics (`prom-client`, through the preload) as one text in Prometheus' format, each sample with a label
+    /// `worker`. Empty where no worker has any. Takes a second at most.
     pub async fn metrics(&self) -> String {
-        String::new()
+        let deadline = Instant::now() + METRICS_TIMEOUT;
+        let mut questions = Vec::new();
+        for (_, entry) in self.common.board.entries() {
+            // Of two in a slot, the one that serves.
+            let Some(tell) = entry.tell.filter(|_| entry.state == WorkerState::Ready) else { continue };
+            let (answer, text) = oneshot::channel();
+            if tell.try_send(Tell::Metrics(answer)).is_ok() {
+                questions.push((entry.slot, text));
+            }
+        }
+        let mut texts = Vec::new();
+        for (slot, text) in questions {
+            if let Ok(Ok(text)) = timeout_at(deadline, text).await {
+                texts.push((slot, text));
+            }
+        }
+        prom::merge(&texts)
     }
 
     /// Takes the workers out of use, asks them to end, and kills those that do not within the kill timeout.
-    pub async fn shutdown(mut self) {
-        self.stop.send_replace(true);
-        while self.slots.join_next().await.is_some() {}
+    pub async fn shutdown(self) {
+        self.fleet.stop(Order::Stop).await;
     }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.fleet.abandon();
+    }
+}
+
+/// Runs on when nobody waits for it any more.
+async fn detached(
+    change: impl Future<Output = Result<Reloaded, ReloadFailed>> + Send + 'static,
+) -> Result<Reloaded, ReloadFailed> {
+    tokio::spawn(change).await.unwrap_or_else(|error| {
+        Err(ReloadFailed::new(
+            FailKind::Stopped,
+            format!("the change was broken off: {error}; look at the app's status"),
+        ))
+    })
 }

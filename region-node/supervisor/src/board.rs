@@ -10,15 +10,18 @@ use std::{
 };
 
 use model::Worker;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::status::{EventLoop, WorkerState, WorkerStatus};
+use crate::{
+    reporter::Tell,
+    status::{EventLoop, WorkerState, WorkerStatus},
+};
 
 /// A worker's place on the board, through all its lives; larger for one that came later.
 pub(crate) type Seat = u64;
 
 /// What is known of one worker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) slot: u16,
     pub(crate) release: u32,
@@ -35,6 +38,8 @@ pub(crate) struct Entry {
     pub(crate) event_loop: Option<EventLoop>,
     pub(crate) says: Option<String>,
     pub(crate) problem: Option<String>,
+    /// How the preload is told something.
+    pub(crate) tell: Option<mpsc::Sender<Tell>>,
 }
 
 impl Entry {
@@ -54,13 +59,15 @@ impl Entry {
             event_loop: None,
             says: None,
             problem: None,
+            tell: None,
         }
     }
 
     /// The process has ended: what was known of it is history.
     pub(crate) fn vacate(&mut self) {
         (self.address, self.pid, self.since, self.leaving) = (None, None, None, false);
-        (self.memory_bytes, self.cpu_permille, self.event_loop, self.says) = (None, None, None, None);
+        (self.memory_bytes, self.cpu_permille, self.event_loop) = (None, None, None);
+        (self.says, self.tell) = (None, None);
     }
 
     fn worker(&self) -> Option<Worker> {
@@ -100,7 +107,6 @@ pub(crate) struct Board {
     workers: watch::Sender<Arc<[Worker]>>,
 }
 
-#[allow(dead_code, reason = "workers are not replaced yet")]
 impl Board {
     pub(crate) fn new() -> Self {
         Self { seats: Mutex::default(), workers: watch::Sender::new(Arc::from([])) }

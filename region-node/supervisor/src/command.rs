@@ -3,7 +3,8 @@
 use std::{
     env,
     ffi::OsString,
-    fs::Metadata,
+    fs::{File, Metadata},
+    io::Read,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -33,6 +34,23 @@ pub(crate) fn resolve(spec: &AppSpec) -> Result<PathBuf, StartError> {
     }
     let executable = files.into_iter().find(|(_, meta)| meta.permissions().mode() & 0o111 != 0);
     executable.map(|(path, _)| path).ok_or(StartError::NotExecutable { app, program })
+}
+
+/// Whether the program is Node.js, Bun or a script of theirs, and so gets an IPC channel unasked. Others would pass its number
+/// on to a Node.js that they start, perhaps without the socket behind it, which ends that one at once.
+pub(crate) fn is_node(program: &Path) -> bool {
+    let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
+    let names = |path: &Path| path.file_name().is_some_and(|name| name == "node" || name == "nodejs" || name == "bun");
+    if names(program) || names(&real) {
+        return true;
+    }
+    let mut head = [0; 128];
+    let read = File::open(&real).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
+    let first = head[..read].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    first
+        .strip_prefix("#!")
+        .is_some_and(|line| line.split(['/', ' ']).any(|word| matches!(word.trim(), "node" | "nodejs" | "bun")))
 }
 
 /// Where the program may be, and how to say that.

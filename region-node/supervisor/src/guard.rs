@@ -2,7 +2,8 @@
 //!
 //! The kernel ends a worker with the thread that started it, but not the worker's own children, and `npm start` or `sh -c` are
 //! exactly that: a parent of the real server. So one small shell waits at the end of a pipe that only the region's process
-//! holds. It is told each worker's process group; when the pipe ends, however that came, it kills the groups still on its list.
+//! holds. It is told each worker's process group; when the pipe ends, however that came, it kills the groups still on its list,
+//! then whatever left its group but has the app's mark in its environment (`ATOLL_LIFE`), and removes the app's directory.
 
 use std::{
     io::{self, Write},
@@ -11,6 +12,8 @@ use std::{
 };
 
 use rustix::process::Pid;
+
+use crate::run_dir::RunDir;
 
 const SCRIPT: &str = r#"live=
 while read -r word id; do
@@ -24,6 +27,17 @@ while read -r word id; do
     esac
 done
 for one in $live; do kill -s KILL -- "-$one" 2>/dev/null; done
+tries=0
+while [ $tries -lt 5 ]; do
+    found=
+    for file in $(grep -ls "ATOLL_LIFE=$2-" /proc/[0-9]*/environ 2>/dev/null); do
+        one=${file#/proc/}
+        kill -s KILL "${one%/environ}" 2>/dev/null && found=yes
+    done
+    [ -n "$found" ] || break
+    tries=$((tries + 1))
+done
+rm -rf -- "$1"
 "#;
 
 /// The guard process and the pipe that keeps it waiting.
@@ -33,9 +47,11 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(dir: &RunDir) -> io::Result<Self> {
         let mut process = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "atoll-guard"])
+            .arg(dir.path())
+            .arg(&dir.id)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

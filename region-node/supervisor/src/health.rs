@@ -38,6 +38,15 @@ impl Health {
         Self { readiness: Readiness::Starting, against: 0, eager: EAGER }
     }
 
+    /// The worker said that it is ready; `true` if that is new.
+    pub(crate) fn announce(&mut self) -> bool {
+        let new = self.readiness == Readiness::Starting;
+        if new {
+            (self.readiness, self.against) = (Readiness::Ready, 0);
+        }
+        new
+    }
+
     /// Takes a check's outcome; `true` when readiness changed.
     pub(crate) fn observe(&mut self, passed: bool) -> bool {
         if passed == (self.readiness == Readiness::Ready) {

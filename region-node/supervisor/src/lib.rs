@@ -1,36 +1,47 @@
-//! The user's workers: start, ready, restart with back-off, stop.
+//! The user's workers: start, ready, watch, replace, restart with back-off, stop.
 //!
-//! In: what to run and how often (`AppSpec`). Out: the list of workers with address and readiness, which the gateway follows,
-//! and a status for people. One task per worker; they share a board and one thread that starts processes.
+//! In: what to run and how often (`AppSpec`), and how many requests each worker has in flight. Out: the list of workers with
+//! address and readiness, which the gateway follows; a status, the workers' output and metrics for people.
 //!
 //! ```text
-//! slot 0 ─ start ─ probe until ready ─ probe on ─ exit ─ back off ─┐    board ─→ watch<[Worker]> ─→ gateway
-//!   ▲                                                              │      ▲
-//!   └──────────────────────────────────────────────────────────────┘──────┘
+//! App ─→ fleet: slots, releases, one change at a time
+//!          └─→ runner: one worker through its lives ─→ board ─→ watch<[Worker]> ─→ gateway
+//!                ├─ spawn, guard: processes that end with this one        ◀── in flight ──┘
+//!                ├─ health, pulse: ready, hung? ◀─ probe, lines, notify (sd_notify), ipc (Node), reporter (the preload)
+//!                └─ lines ─→ logs: kept, live, file
 //! ```
 //!
 //! No worker outlives the region's process, however that ends: each worker is tied to the thread that started it by the
-//! kernel (`spawn`), and a guard process ends what the worker started itself (`guard`).
+//! kernel (`spawn`), and a guard process ends what the worker started itself (`guard`), also what has left its process group.
 
 mod app;
 mod backoff;
 mod board;
+mod bounded;
 mod command;
 mod environment;
+mod fleet;
 mod guard;
 mod health;
+mod ipc;
+mod life;
 mod lines;
 mod log_file;
 mod logs;
+mod notify;
 mod pattern;
 mod port;
 mod probe;
+mod proc;
+mod prom;
+mod pulse;
 mod release;
-mod slot;
+mod reporter;
+mod run_dir;
+mod runner;
 mod spawn;
 mod spec;
 mod status;
-#[allow(dead_code, reason = "the ways that bring words are not built yet")]
 mod word;
 
 pub use app::{App, InFlight, Wiring, start};

@@ -158,7 +158,6 @@ impl Logs {
     }
 
     /// A slot is no more.
-    #[allow(dead_code, reason = "slots do not go yet")]
     pub(crate) fn forget(&self, slot: u16) {
         self.rings.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
     }

@@ -17,15 +17,16 @@ const RANGE: u16 = 1000;
 const OFFERS: usize = 32;
 
 /// The ports of one app.
+#[derive(Default)]
 pub(crate) struct Ports {
-    host: IpAddr,
-    choice: PortChoice,
     promised: Mutex<BTreeSet<u16>>,
 }
 
 /// A port promised to one worker for one life.
 pub(crate) struct Lease {
     pub(crate) address: SocketAddr,
+    /// The socket that listens there already, for a worker that is given one.
+    pub(crate) listener: Option<TcpListener>,
     ports: Arc<Ports>,
 }
 
@@ -36,48 +37,41 @@ impl Drop for Lease {
 }
 
 impl Ports {
-    pub(crate) fn new(host: IpAddr, choice: PortChoice) -> Self {
-        Self { host, choice, promised: Mutex::default() }
-    }
-
     /// A free port for worker `id`, from `id` places after the base on.
-    pub(crate) fn lease(self: &Arc<Self>, id: u16) -> io::Result<Lease> {
+    pub(crate) fn lease(self: &Arc<Self>, host: IpAddr, choice: PortChoice, id: u16) -> io::Result<Lease> {
         let mut promised = self.promised.lock().unwrap_or_else(PoisonError::into_inner);
-        let port = match self.choice {
-            PortChoice::Any => self.offered(&promised)?,
-            PortChoice::From(base) => self.first_free(base, id, &promised)?,
+        let listener = match choice {
+            PortChoice::Any => offered(host, &promised)?,
+            PortChoice::From(base) => first_free(host, base, id, &promised)?,
         };
-        promised.insert(port);
-        Ok(Lease { address: SocketAddr::new(self.host, port), ports: Arc::clone(self) })
+        let address = listener.local_addr()?;
+        promised.insert(address.port());
+        Ok(Lease { address, listener: Some(listener), ports: Arc::clone(self) })
     }
+}
 
-    fn offered(&self, promised: &BTreeSet<u16>) -> io::Result<u16> {
-        for _ in 0..OFFERS {
-            let port = self.bind(0)?;
-            if !promised.contains(&port) {
-                return Ok(port);
-            }
+fn offered(host: IpAddr, promised: &BTreeSet<u16>) -> io::Result<TcpListener> {
+    for _ in 0..OFFERS {
+        let listener = TcpListener::bind((host, 0))?;
+        if !promised.contains(&listener.local_addr()?.port()) {
+            return Ok(listener);
         }
-        Err(io::Error::new(io::ErrorKind::AddrInUse, "no port is free for a worker"))
     }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "no port is free for a worker"))
+}
 
-    fn first_free(&self, base: u16, id: u16, promised: &BTreeSet<u16>) -> io::Result<u16> {
-        let first = base.saturating_add(id);
-        let last = base.saturating_add(RANGE);
-        for port in (first..=last).filter(|port| !promised.contains(port)) {
-            match self.bind(port) {
-                Ok(port) => return Ok(port),
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                Err(error) => return Err(error),
-            }
+fn first_free(host: IpAddr, base: u16, id: u16, promised: &BTreeSet<u16>) -> io::Result<TcpListener> {
+    let first = base.saturating_add(id);
+    let last = base.saturating_add(RANGE);
+    for port in (first..=last).filter(|port| !promised.contains(port)) {
+        match TcpListener::bind((host, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
         }
-        let text = format!("no port from {first} to {last} is free on {}", self.host);
-        Err(io::Error::new(io::ErrorKind::AddrInUse, text))
     }
-
-    fn bind(&self, port: u16) -> io::Result<u16> {
-        Ok(TcpListener::bind((self.host, port))?.local_addr()?.port())
-    }
+    let text = format!("no port from {first} to {last} is free on {host}");
+    Err(io::Error::new(io::ErrorKind::AddrInUse, text))
 }
 
 #[cfg(test)]
@@ -90,13 +84,14 @@ mod tests {
     fn a_taken_or_promised_port_is_passed_over_and_comes_back_after_its_lease() {
         let taken = TcpListener::bind((HOST, 0)).unwrap();
         let base = taken.local_addr().unwrap().port();
-        let ports = Arc::new(Ports::new(HOST, PortChoice::From(base)));
-        let first = ports.lease(0).unwrap();
+        let ports = Arc::new(Ports::default());
+        let lease = || ports.lease(HOST, PortChoice::From(base), 0).unwrap();
+        let first = lease();
         assert_ne!(first.address.port(), base);
-        let second = ports.lease(0).unwrap();
+        let second = lease();
         assert_ne!(second.address, first.address);
         let address = first.address;
         drop(first);
-        assert_eq!(ports.lease(0).unwrap().address, address);
+        assert_eq!(lease().address, address);
     }
 }

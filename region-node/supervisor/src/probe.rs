@@ -1,4 +1,4 @@
-//! One health check: an HTTP GET, of which only the status line is read.
+//! One health check: an HTTP GET, of which only the status line is read, or a connection.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -14,6 +14,11 @@ pub(crate) async fn passes(address: SocketAddr, path: &str, limit: Duration) -> 
         Ok(Ok(status)) => (200..300).contains(&status) || status == 404,
         Ok(Err(_)) | Err(_) => false,
     }
+}
+
+/// Whether the worker accepts connections.
+pub(crate) async fn accepts(address: SocketAddr, limit: Duration) -> bool {
+    matches!(timeout(limit, TcpStream::connect(address)).await, Ok(Ok(_)))
 }
 
 async fn status(address: SocketAddr, path: &str) -> io::Result<u16> {

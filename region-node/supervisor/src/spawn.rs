@@ -5,20 +5,52 @@
 //! started by one thread that lives as long as the supervisor, never by one of a pool. And the parent may be dead before the
 //! child asks for the signal, so the child looks who its parent is afterwards.
 
-use std::{io, sync::mpsc, thread};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::{Arc, mpsc},
+    thread,
+};
 
-use rustix::process::{Pid, Signal};
+use rustix::{
+    io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd},
+    process::{Pid, Signal},
+};
 use tokio::{
     process::{Child, Command},
     runtime::Handle,
     sync::oneshot,
 };
 
-use crate::guard::Guard;
+use crate::{guard::Guard, run_dir::RunDir};
 
 enum Order {
-    Spawn { command: Box<Command>, reply: oneshot::Sender<io::Result<Child>> },
+    Spawn { command: Box<Command>, gifts: Gifts, reply: oneshot::Sender<io::Result<Child>> },
     Forget { group: Pid },
+}
+
+/// Open files that a worker is given.
+pub(crate) struct Gifts {
+    /// The worker's end of the IPC channel; its number there is told in `NODE_CHANNEL_FD`.
+    ipc: Option<OwnedFd>,
+    /// Becomes descriptor 3.
+    listener: Option<OwnedFd>,
+}
+
+/// The first descriptor that is passed to services (man 3 sd_listen_fds).
+const LISTEN_FD: i32 = 3;
+
+impl Gifts {
+    pub(crate) fn new(ipc: Option<OwnedFd>, listener: Option<OwnedFd>) -> io::Result<Self> {
+        // High numbers, so that none of them is 3.
+        let high = |fd: Option<OwnedFd>| fd.map(|fd| fcntl_dupfd_cloexec(fd, 10)).transpose();
+        Ok(Self { ipc: high(ipc)?, listener: high(listener)? })
+    }
+
+    /// The number of the IPC channel in the worker.
+    pub(crate) fn ipc_number(&self) -> Option<i32> {
+        self.ipc.as_ref().map(AsRawFd::as_raw_fd)
+    }
 }
 
 /// Gives orders to the thread; the thread ends with the last of these.
@@ -27,23 +59,24 @@ pub(crate) struct Spawner(mpsc::Sender<Order>);
 
 impl Spawner {
     /// Starts the thread; to be called within a tokio runtime, which will watch the processes.
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(dir: Arc<RunDir>) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let runtime = Handle::current();
         thread::Builder::new().name("atoll-spawner".to_owned()).spawn(move || {
             let _within = runtime.enter();
-            work(&inbox);
+            work(&inbox, &dir);
         })?;
         Ok(Self(orders))
     }
 
     /// Starts a process in a group of its own, which ends with this process.
-    pub(crate) async fn spawn(&self, mut command: Command) -> io::Result<Child> {
+    pub(crate) async fn spawn(&self, mut command: Command, gifts: Gifts) -> io::Result<Child> {
         command.process_group(0).kill_on_drop(true);
         die_with_parent(&mut command);
+        hand_over(&mut command, &gifts);
         let (reply, answer) = oneshot::channel();
         let gone = || io::Error::other("the thread that starts workers is gone");
-        self.0.send(Order::Spawn { command: Box::new(command), reply }).map_err(|_| gone())?;
+        self.0.send(Order::Spawn { command: Box::new(command), gifts, reply }).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -54,16 +87,17 @@ impl Spawner {
     }
 }
 
-fn work(inbox: &mpsc::Receiver<Order>) {
-    let mut guard = Guard::start()
+fn work(inbox: &mpsc::Receiver<Order>, dir: &RunDir) {
+    let mut guard = Guard::start(dir)
         .inspect_err(
             |error| tracing::warn!(%error, "no guard: if this process is killed, children of workers may stay"),
         )
         .ok();
     while let Ok(order) = inbox.recv() {
         match order {
-            Order::Spawn { mut command, reply } => {
+            Order::Spawn { mut command, gifts, reply } => {
                 let child = command.spawn();
+                drop(gifts);
                 if let (Some(guard), Some(group)) = (&mut guard, child.as_ref().ok().and_then(group_of)) {
                     guard.add(group);
                 }
@@ -97,6 +131,30 @@ fn die_with_parent(command: &mut Command) {
                 Some(now) if now == parent => Ok(()),
                 _ => Err(rustix::io::Errno::SRCH.into()),
             }
+        });
+    }
+}
+
+/// Leaves the gifts open in the child, which everything else of this process is closed in.
+#[allow(unsafe_code, reason = "descriptors of the child can only be changed between fork and exec")]
+fn hand_over(command: &mut Command, gifts: &Gifts) {
+    let (ipc, listener) = (gifts.ipc_number(), gifts.listener.as_ref().map(AsRawFd::as_raw_fd));
+    // If 3 were free here, std could use it in the child for its own pipe, through which it tells that exec failed.
+    let keep = listener.is_some().then(|| fcntl_dupfd_cloexec(io::stdin().as_fd(), LISTEN_FD).ok()).flatten();
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed: these are fcntl and dup2 and nothing else. The
+    // numbers are open in the child, since the spawning thread holds `gifts` until it has forked; no object owns them there.
+    unsafe {
+        command.pre_exec(move || {
+            let _ = &keep;
+            if let Some(ipc) = ipc {
+                fcntl_setfd(BorrowedFd::borrow_raw(ipc), FdFlags::empty())?;
+            }
+            if let Some(listener) = listener {
+                let mut target =
+                    std::mem::ManuallyDrop::new(<OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(LISTEN_FD));
+                rustix::io::dup2(BorrowedFd::borrow_raw(listener), &mut target)?;
+            }
+            Ok(())
         });
     }
 }
