@@ -22,6 +22,7 @@
   const performance = require('perf_hooks');
   const host = process.env.HOST || '127.0.0.1';
   const servers = new Set();
+  const idleOf = new WeakMap();
   let taken = false; // the app's listen() has been seen
   let draining = false;
   let socket = null;
@@ -68,9 +69,23 @@
       // Node.js before 18 counts the pause between requests as time for headers.
       if (server.headersTimeout > 0 && server.headersTimeout <= 65000) server.headersTimeout = 66000;
     }
+    if (server instanceof http.Server && !server.closeIdleConnections) watchIdle(server);
     server.once('listening', () => connect());
     // A port that was taken is the app's error to handle, so this only looks on; the app may try again.
     server.once(errorMonitor, () => { if (!server.listening) { taken = false; servers.delete(server); } });
+  }
+
+  // What Node.js can do itself since 18.2.
+  function watchIdle(server) {
+    const idle = new Set();
+    const seen = new WeakSet();
+    server.on('request', ({ socket: connection }, response) => {
+      if (!seen.has(connection)) connection.once('close', () => idle.delete(connection));
+      seen.add(connection);
+      idle.delete(connection);
+      response.once('finish', () => idle.add(connection));
+    });
+    idleOf.set(server, idle);
   }
 
   // --- what is told -----------------------------------------------------------------------------------------------------
@@ -144,11 +159,12 @@
     if (draining) return;
     draining = true;
     for (const server of servers) {
-      if (!(server instanceof http.Server) && !server.closeIdleConnections) continue;
+      if (!server.closeIdleConnections && !idleOf.has(server)) continue;
       server.prependListener('request', (_, response) => {
         if (response.shouldKeepAlive !== undefined) response.shouldKeepAlive = false;
       });
       if (server.closeIdleConnections) server.closeIdleConnections();
+      else for (const connection of idleOf.get(server) || []) connection.end();
     }
   }
 

@@ -10,11 +10,11 @@ use tokio::{
 
 use crate::{
     board::Board,
+    cgroup::Cgroups,
     command,
     fleet::Fleet,
     life::Abort,
     logs::{LogLine, LogQuery, LogTail, Logs},
-    port::Ports,
     prom,
     release::{FailKind, Progress, ReloadFailed, Reloaded},
     reporter::Tell,
@@ -62,7 +62,9 @@ pub fn start(spec: AppSpec, wiring: Wiring) -> Result<App, StartError> {
     let app = || spec.name.clone();
     let directory = |source| StartError::Directory { app: app(), dir: std::env::temp_dir(), source };
     let run_dir = Arc::new(RunDir::create().map_err(directory)?);
-    let spawner = Spawner::start(Arc::clone(&run_dir)).map_err(StartError::Thread)?;
+    let cgroups = if spec.cgroup { Cgroups::create(&run_dir.id) } else { None };
+    let cgroup_path = cgroups.as_ref().map(|groups| groups.path().to_owned());
+    let spawner = Spawner::start(Arc::clone(&run_dir), cgroup_path).map_err(StartError::Thread)?;
     let logs = Logs::start(&spec.name, &spec.log).map_err(|source| StartError::LogFile {
         app: app(),
         path: spec.log.file.as_ref().map(|file| file.path.clone()).unwrap_or_default(),
@@ -73,8 +75,8 @@ pub fn start(spec: AppSpec, wiring: Wiring) -> Result<App, StartError> {
         board: Board::new(),
         logs: Arc::new(logs),
         spawner,
-        ports: Arc::new(Ports::default()),
         run_dir,
+        cgroups,
         in_flight: wiring.in_flight,
         wishes,
     });

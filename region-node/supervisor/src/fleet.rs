@@ -16,7 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use crate::{
     board::{Entry, Seat},
@@ -33,6 +36,9 @@ use crate::{
 const SAMPLE: Duration = Duration::from_secs(1);
 /// A slot whose worker could not be replaced is left alone for so long; and no two workers are replaced for lag in that time.
 const COOL_DOWN: Duration = Duration::from_secs(60);
+
+/// A look at a wish takes the turn for less than this; a change that somebody asked for waits so long for it.
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// One version of the app.
 #[derive(Clone)]
@@ -66,8 +72,8 @@ pub(crate) struct Fleet {
     state: Mutex<State>,
     /// Held by the change that runs.
     turn: tokio::sync::Mutex<()>,
-    /// The app is being stopped: changes give up.
-    halting: watch::Sender<bool>,
+    /// More than `Run` while the app is being stopped: changes give up; with `Stop`, nothing drains any more.
+    halting: watch::Sender<Order>,
 }
 
 /// A new worker that did not become ready.
@@ -109,7 +115,7 @@ impl Fleet {
             stopped: false,
             doing: None,
         };
-        let (turn, halting) = (tokio::sync::Mutex::new(()), watch::Sender::new(false));
+        let (turn, halting) = (tokio::sync::Mutex::new(()), watch::Sender::new(Order::Run));
         Self { name, common, state: Mutex::new(state), turn, halting }
     }
 
@@ -171,10 +177,14 @@ impl Fleet {
         Handle { seat, orders, phase, task: Abort::spawn(runner.run()) }
     }
 
-    /// Resolves when the app is being stopped.
-    async fn halted(&self) {
+    fn halts(&self) -> bool {
+        *self.halting.borrow() > Order::Run
+    }
+
+    /// Resolves when the app is being stopped, at least so urgently.
+    async fn halted(&self, least: Order) {
         let mut halting = self.halting.subscribe();
-        let _ = halting.wait_for(|halt| *halt).await;
+        let _ = halting.wait_for(|order| *order >= least).await;
     }
 
     /// Starts a worker that has to become ready; one that does not leaves nothing behind.
@@ -182,7 +192,7 @@ impl Fleet {
         let mut handle = self.run(slot, release, true);
         let phase = tokio::select! {
             phase = handle.phase.wait_for(|phase| *phase != Phase::Starting) => Some(phase.map(|phase| phase.clone()).ok()),
-            () = self.halted() => None,
+            () = self.halted(Order::Drain) => None,
         };
         let Some(phase) = phase else {
             self.end(handle, Order::Stop).await;
@@ -207,8 +217,13 @@ impl Fleet {
     /// Ends a worker and forgets it.
     async fn end(&self, mut handle: Handle, order: Order) {
         raise(&handle, order);
-        // If the app is stopped in a hurry meanwhile, so is this one.
-        handle.task.ended().await;
+        tokio::select! {
+            () = handle.task.ended() => {}
+            () = self.halted(Order::Stop) => {
+                raise(&handle, Order::Stop);
+                handle.task.ended().await;
+            }
+        }
         self.common.board.remove(handle.seat);
     }
 
@@ -246,18 +261,16 @@ impl Fleet {
     }
 
     /// Takes the turn for a change that people asked for, or says what runs.
-    fn begin(&self, doing: String) -> Result<tokio::sync::MutexGuard<'_, ()>, ReloadFailed> {
-        let Ok(turn) = self.turn.try_lock() else {
+    async fn begin(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, ReloadFailed> {
+        let Ok(turn) = timeout(A_MOMENT, self.turn.lock()).await else {
             let runs = self.state().doing.clone().unwrap_or_else(|| "another change".to_owned());
             let why = format!("app {}: {runs} is under way; wait until it has ended, or stop the app", self.name);
             return Err(ReloadFailed::new(FailKind::Busy, why));
         };
-        let mut state = self.state();
-        if state.stopped || *self.halting.borrow() {
+        if self.state().stopped || self.halts() {
             let why = format!("app {} is stopped; start it first", self.name);
             return Err(ReloadFailed::new(FailKind::Stopped, why));
         }
-        state.doing = Some(doing);
         Ok(turn)
     }
 
@@ -267,13 +280,15 @@ impl Fleet {
 
     pub(crate) async fn reload(&self, spec: AppSpec, word: &str, progress: Progress) -> Result<Reloaded, ReloadFailed> {
         let program = command::resolve(&spec).map_err(|e| ReloadFailed::new(FailKind::Refused, e.to_string()))?;
-        let number = self.state().last_release + 1;
-        let _turn = self.begin(format!("a {word} to release {number}"))?;
+        let _turn = self.begin().await?;
         let began = Instant::now();
-        let (old, wanted) = {
+        let wanted = spec.instances;
+        let (old, number) = {
             let mut state = self.state();
-            state.last_release = number;
-            (state.current.clone(), spec.instances)
+            state.last_release += 1;
+            let number = state.last_release;
+            state.doing = Some(format!("a {word} to release {number}"));
+            (state.current.clone(), number)
         };
         let new = Release { number, spec: Arc::new(spec), program };
         let mut course = Course { progress, done: 0, of: wanted.max(old.spec.instances) };
@@ -371,7 +386,8 @@ impl Fleet {
             let why = format!("app {}: 0 workers serve nobody; stop the app, or give at least 1", self.name);
             return Err(ReloadFailed::new(FailKind::Refused, why));
         }
-        let _turn = self.begin(format!("scaling to {instances} workers"))?;
+        let _turn = self.begin().await?;
+        self.state().doing = Some(format!("scaling to {instances} workers"));
         let began = Instant::now();
         let release = self.state().current.clone();
         let have = release.spec.instances;
@@ -427,7 +443,7 @@ impl Fleet {
 
     /// Ends all workers; a change that runs gives up first.
     pub(crate) async fn stop(&self, order: Order) {
-        self.halting.send_replace(true);
+        self.halting.send_replace(order);
         if order == Order::Stop {
             // What drains need not finish either.
             self.state().slots.values().for_each(|handle| raise(handle, order));
@@ -445,7 +461,7 @@ impl Fleet {
             // They stay on the board, stopped, for people to see.
             handle.task.ended().await;
         }
-        self.halting.send_replace(false);
+        self.halting.send_replace(Order::Run);
     }
 
     pub(crate) async fn start_again(&self) -> Result<(), ReloadFailed> {
@@ -470,7 +486,7 @@ impl Fleet {
 
     /// Kills everything at once: the app's handle is gone.
     pub(crate) fn abandon(&self) {
-        self.halting.send_replace(true);
+        self.halting.send_replace(Order::Stop);
         self.state().slots.clear();
     }
 
@@ -541,7 +557,7 @@ impl Fleet {
             let release = {
                 let state = self.state();
                 let there = state.slots.get(&slot).is_some_and(|handle| handle.seat == wish.seat);
-                if !there || state.stopped || *self.halting.borrow() {
+                if !there || state.stopped || self.halts() {
                     continue;
                 }
                 state.current.clone()

@@ -3,11 +3,13 @@
 //! The kernel ends a worker with the thread that started it, but not the worker's own children, and `npm start` or `sh -c` are
 //! exactly that: a parent of the real server. So one small shell waits at the end of a pipe that only the region's process
 //! holds. It is told each worker's process group; when the pipe ends, however that came, it kills the groups still on its list,
-//! then whatever left its group but has the app's mark in its environment (`ATOLL_LIFE`), and removes the app's directory.
+//! then whatever left its group but has the app's mark in its environment (`ATOLL_LIFE`) or is in one of the app's control groups,
+//! and removes the app's directory.
 
 use std::{
     io::{self, Write},
     os::unix::process::CommandExt,
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
 };
 
@@ -34,10 +36,15 @@ while [ $tries -lt 5 ]; do
         one=${file#/proc/}
         kill -s KILL "${one%/environ}" 2>/dev/null && found=yes
     done
+    for cell in "$3"/*/cgroup.kill; do
+        [ -w "$cell" ] && echo 1 >"$cell" 2>/dev/null && found=yes
+    done
+    [ -z "$3" ] || rmdir "$3"/*/ 2>/dev/null
     [ -n "$found" ] || break
     tries=$((tries + 1))
 done
 rm -rf -- "$1"
+[ -z "$3" ] || rmdir "$3" 2>/dev/null
 "#;
 
 /// The guard process and the pipe that keeps it waiting.
@@ -47,11 +54,12 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn start(dir: &RunDir) -> io::Result<Self> {
+    pub(crate) fn start(dir: &RunDir, cgroups: Option<&Path>) -> io::Result<Self> {
         let mut process = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "atoll-guard"])
             .arg(dir.path())
             .arg(&dir.id)
+            .arg(cgroups.unwrap_or(Path::new("")))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

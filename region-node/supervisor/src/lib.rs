@@ -18,6 +18,7 @@ mod app;
 mod backoff;
 mod board;
 mod bounded;
+mod cgroup;
 mod command;
 mod environment;
 mod fleet;

@@ -20,12 +20,14 @@ pub(crate) struct Notify {
 }
 
 impl Notify {
-    pub(crate) fn open(path: PathBuf, words: mpsc::Sender<Word>) -> io::Result<Self> {
+    /// `ready` is what `READY=1` means.
+    pub(crate) fn open(path: PathBuf, words: mpsc::Sender<Word>, ready: Word) -> io::Result<Self> {
         let socket = UnixDatagram::bind(&path)?;
         let task = Abort::spawn(async move {
             let mut buffer = vec![0; DATAGRAM_BYTES];
             while let Ok(read) = socket.recv(&mut buffer).await {
                 for word in words_of(&String::from_utf8_lossy(&buffer[..read])) {
+                    let word = if word == Word::Ready { ready.clone() } else { word };
                     if words.send(word).await.is_err() {
                         return;
                     }

@@ -10,6 +10,7 @@
 use std::{
     future::Future,
     net::SocketAddr,
+    os::fd::OwnedFd,
     path::PathBuf,
     pin::pin,
     process::{ExitStatus, Stdio},
@@ -32,13 +33,14 @@ use crate::{
     app::InFlight,
     backoff::Backoff,
     board::{Board, Entry, Seat},
+    cgroup::{Cell, Cgroups},
     command, environment,
     health::{Health, Readiness},
     ipc::Ipc,
     lines::{self, Sink},
     logs::{Logs, Stream},
     notify::Notify,
-    port::{Lease, Ports},
+    port::{self, Lease},
     probe, proc,
     pulse::{Pulse, Silent, TICK},
     reporter::{Reporter, Tell},
@@ -72,8 +74,8 @@ pub(crate) struct Common {
     pub(crate) board: Board,
     pub(crate) logs: Arc<Logs>,
     pub(crate) spawner: Spawner,
-    pub(crate) ports: Arc<Ports>,
     pub(crate) run_dir: Arc<RunDir>,
+    pub(crate) cgroups: Option<Cgroups>,
     pub(crate) in_flight: InFlight,
     /// Workers that should be replaced.
     pub(crate) wishes: mpsc::Sender<Wish>,
@@ -158,6 +160,8 @@ struct Life {
     address: SocketAddr,
     child: Child,
     group: Option<Pid>,
+    /// Everything of it is in there, if there is one.
+    cell: Option<Cell>,
     readers: Vec<JoinHandle<()>>,
     words: mpsc::Receiver<Word>,
     ways: Ways,
@@ -200,8 +204,7 @@ impl Runner {
             let words = if last_lines.is_empty() {
                 String::new()
             } else {
-                let first = last_lines.len().saturating_sub(TOLD_LINES);
-                format!(", saying: {}", last_lines[first..].join(" | "))
+                format!(", saying: {}", telling(&last_lines).join(" | "))
             };
             let problem = format!("{why}{words}, {uptime:.1?} after its start; next start in {pause:.1?}");
             tracing::warn!(app = %self.spec.name, worker = self.slot, "worker {} of app {} {problem}", self.slot, self.spec.name);
@@ -240,15 +243,17 @@ impl Runner {
     /// Starts the process and opens the ways on which it speaks; else says why not.
     async fn start(&self) -> Result<Life, String> {
         let spec = &self.spec;
-        let mut lease = self
-            .common
-            .ports
-            .lease(spec.host, spec.ports, self.slot)
-            .map_err(|error| format!("has no port: {error}"))?;
+        let mut lease =
+            port::lease(spec.host, spec.ports, self.slot).map_err(|error| format!("has no port: {error}"))?;
         let number = LIVES.fetch_add(1, Ordering::Relaxed) + 1;
         let (say, words) = mpsc::channel(64);
         let no_way = |error| format!("could not be given its sockets: {error}");
-        let (ways, gifts) = self.ways(number, &mut lease, &say).map_err(no_way)?;
+        let (ways, ipc) = self.ways(number, &say).map_err(no_way)?;
+        // Without LISTEN_FDS the worker makes its own socket at the address, so ours goes now.
+        let listener = lease.listener.take().filter(|_| spec.listen_fds).map(Into::into);
+        let cell = self.common.cgroups.as_ref().filter(|_| spec.cgroup).and_then(|groups| groups.cell(number).ok());
+        let entrance = cell.as_ref().and_then(|cell| cell.entrance().ok()).map(Into::into);
+        let gifts = Gifts::new(ipc, listener, entrance).map_err(no_way)?;
         let run_dir = &self.common.run_dir;
         let place = environment::Place {
             slot: self.slot,
@@ -297,7 +302,8 @@ impl Runner {
         });
         tracing::info!(app = %spec.name, worker = self.slot, release = self.release, %address, pid, "worker started");
         let group = group_of(&child);
-        Ok(Life { number, address, child, group, readers, words, ways, was_ready: false, _lease: lease })
+        let cell = cell.filter(|cell| pid.is_some_and(|pid| cell.holds(pid)));
+        Ok(Life { number, address, child, group, cell, readers, words, ways, was_ready: false, _lease: lease })
     }
 
     fn command(&self) -> Command {
@@ -313,18 +319,18 @@ impl Runner {
         command
     }
 
-    fn ways(&self, life: u64, lease: &mut Lease, say: &mpsc::Sender<Word>) -> std::io::Result<(Ways, Gifts)> {
+    fn ways(&self, life: u64, say: &mpsc::Sender<Word>) -> std::io::Result<(Ways, Option<OwnedFd>)> {
         let spec = &self.spec;
         let dir = &self.common.run_dir;
         let wanted = spec.ready == Ready::Ipc || spec.stop.with_message || command::is_node(&self.program);
-        let ready = if spec.ready == Ready::Ipc { Word::Ready } else { Word::Listening };
-        let (ipc, theirs) = wanted.then(|| Ipc::open(say.clone(), ready)).transpose()?.unzip();
+        // Where another sign makes it ready, this one is a reason to look for that.
+        let means = |way| if spec.ready == way { Word::Ready } else { Word::Listening };
+        let (ipc, theirs) = wanted.then(|| Ipc::open(say.clone(), means(Ready::Ipc))).transpose()?.unzip();
         let notify = spec.ready == Ready::SdNotify || spec.limits.watchdog.is_some();
-        let notify = notify.then(|| Notify::open(dir.socket(life, "n"), say.clone())).transpose()?;
+        let notify =
+            notify.then(|| Notify::open(dir.socket(life, "n"), say.clone(), means(Ready::SdNotify))).transpose()?;
         let reporter = spec.preload.then(|| Reporter::open(dir.socket(life, "p"), say.clone())).transpose()?;
-        // Without LISTEN_FDS the worker makes its own socket at the address, so ours goes now.
-        let listener = lease.listener.take().filter(|_| spec.listen_fds).map(Into::into);
-        Ok((Ways { ipc, reporter, _notify: notify }, Gifts::new(theirs, listener)?))
+        Ok((Ways { ipc, reporter, _notify: notify }, theirs))
     }
 
     async fn watch(&self, life: &mut Life) -> Seen {
@@ -438,6 +444,7 @@ impl Runner {
 
     /// Out of use first; then requests finish, within limits.
     async fn drain(&self, life: &mut Life) -> Seen {
+        life.words.close();
         self.update(|entry| entry.state = WorkerState::Draining);
         if let Some(reporter) = &life.ways.reporter {
             let _ = reporter.tell().try_send(Tell::Drain);
@@ -472,6 +479,8 @@ impl Runner {
     /// Ends whatever of the worker still runs, and says how it ended.
     async fn conclude(&self, mut life: Life, seen: Seen) -> End {
         let asked = *self.orders.borrow() >= Order::Drain;
+        // What it says now is for its log only; whoever brings words must not wait.
+        life.words.close();
         let what = match &seen {
             Seen::Exit(Ok(status)) => describe(*status),
             Seen::Exit(Err(error)) => format!("was lost: {error}"),
@@ -569,7 +578,9 @@ impl Runner {
             let _ = life.child.wait().await;
         }
         let mark = self.common.run_dir.mark(life.number);
-        let strays = blocking(move || proc::kill_strays(&mark, &known)).await.unwrap_or_default();
+        let cell = life.cell.take();
+        let kill = move || cell.map_or_else(|| proc::kill_strays(&mark, &known), Cell::kill);
+        let strays = blocking(kill).await.unwrap_or_default();
         if strays > 0 {
             tracing::warn!(app = %self.spec.name, worker = self.slot, "worker left {strays} processes behind: killed");
         }
@@ -595,6 +606,17 @@ async fn gone(child: &mut Child, group: Pid) {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// The last lines that tell something: not the frames of a stack, of which Node.js and Java write many behind the error.
+fn telling(lines: &[String]) -> Vec<&str> {
+    let frame =
+        |line: &str| line.trim_start().starts_with("at ") || line.starts_with("Node.js v") || line.trim().len() < 2;
+    let mut told: Vec<&str> = lines.iter().map(String::as_str).filter(|line| !frame(line)).collect();
+    if told.is_empty() {
+        told = lines.iter().map(String::as_str).collect();
+    }
+    told.split_off(told.len().saturating_sub(TOLD_LINES))
 }
 
 fn jittered(pause: Duration) -> Duration {
@@ -628,5 +650,22 @@ fn describe(status: ExitStatus) -> String {
         (Some(code), _) => format!("exited with status {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "ended".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_is_told_and_not_its_stack() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let node = lines(
+            "/app/server.js:1\n\nthrow x\n^\n\nError: no\n    at Module.load (a:1)\n    at b:2\n\nNode.js v20.20.2",
+        );
+        assert_eq!(telling(&node), ["/app/server.js:1", "throw x", "Error: no"]);
+        assert_eq!(telling(&lines("1\n10\n20\n30\n40\n50\n60")), ["20", "30", "40", "50", "60"]);
+        assert_eq!(telling(&lines("  at a:1")), ["  at a:1"]);
+        assert!(telling(&[]).is_empty());
     }
 }

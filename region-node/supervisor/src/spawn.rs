@@ -8,6 +8,7 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
 };
@@ -35,16 +36,18 @@ pub(crate) struct Gifts {
     ipc: Option<OwnedFd>,
     /// Becomes descriptor 3.
     listener: Option<OwnedFd>,
+    /// Where it writes itself into its control group; closed in the worker.
+    entrance: Option<OwnedFd>,
 }
 
 /// The first descriptor that is passed to services (man 3 sd_listen_fds).
 const LISTEN_FD: i32 = 3;
 
 impl Gifts {
-    pub(crate) fn new(ipc: Option<OwnedFd>, listener: Option<OwnedFd>) -> io::Result<Self> {
+    pub(crate) fn new(ipc: Option<OwnedFd>, listener: Option<OwnedFd>, entrance: Option<OwnedFd>) -> io::Result<Self> {
         // High numbers, so that none of them is 3.
         let high = |fd: Option<OwnedFd>| fd.map(|fd| fcntl_dupfd_cloexec(fd, 10)).transpose();
-        Ok(Self { ipc: high(ipc)?, listener: high(listener)? })
+        Ok(Self { ipc: high(ipc)?, listener: high(listener)?, entrance: high(entrance)? })
     }
 
     /// The number of the IPC channel in the worker.
@@ -59,12 +62,12 @@ pub(crate) struct Spawner(mpsc::Sender<Order>);
 
 impl Spawner {
     /// Starts the thread; to be called within a tokio runtime, which will watch the processes.
-    pub(crate) fn start(dir: Arc<RunDir>) -> io::Result<Self> {
+    pub(crate) fn start(dir: Arc<RunDir>, cgroups: Option<PathBuf>) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let runtime = Handle::current();
         thread::Builder::new().name("atoll-spawner".to_owned()).spawn(move || {
             let _within = runtime.enter();
-            work(&inbox, &dir);
+            work(&inbox, &dir, cgroups.as_deref());
         })?;
         Ok(Self(orders))
     }
@@ -87,8 +90,8 @@ impl Spawner {
     }
 }
 
-fn work(inbox: &mpsc::Receiver<Order>, dir: &RunDir) {
-    let mut guard = Guard::start(dir)
+fn work(inbox: &mpsc::Receiver<Order>, dir: &RunDir, cgroups: Option<&Path>) {
+    let mut guard = Guard::start(dir, cgroups)
         .inspect_err(
             |error| tracing::warn!(%error, "no guard: if this process is killed, children of workers may stay"),
         )
@@ -139,13 +142,18 @@ fn die_with_parent(command: &mut Command) {
 #[allow(unsafe_code, reason = "descriptors of the child can only be changed between fork and exec")]
 fn hand_over(command: &mut Command, gifts: &Gifts) {
     let (ipc, listener) = (gifts.ipc_number(), gifts.listener.as_ref().map(AsRawFd::as_raw_fd));
+    let entrance = gifts.entrance.as_ref().map(AsRawFd::as_raw_fd);
     // If 3 were free here, std could use it in the child for its own pipe, through which it tells that exec failed.
     let keep = listener.is_some().then(|| fcntl_dupfd_cloexec(io::stdin().as_fd(), LISTEN_FD).ok()).flatten();
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed: these are fcntl and dup2 and nothing else. The
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed: these are write, fcntl and dup2 and nothing else. The
     // numbers are open in the child, since the spawning thread holds `gifts` until it has forked; no object owns them there.
     unsafe {
         command.pre_exec(move || {
             let _ = &keep;
+            if let Some(entrance) = entrance {
+                // Where the kernel refuses, the worker runs outside; the supervisor looks where it is.
+                let _ = rustix::io::write(BorrowedFd::borrow_raw(entrance), b"0");
+            }
             if let Some(ipc) = ipc {
                 fcntl_setfd(BorrowedFd::borrow_raw(ipc), FdFlags::empty())?;
             }

@@ -40,6 +40,8 @@ pub struct AppSpec {
     pub region_node_url: Option<String>,
     /// Load the embedded preload into Node.js workers (`NODE_OPTIONS`); others do not notice it.
     pub preload: bool,
+    /// Give each worker a control group (cgroup v2) of its own where that is possible, so that nothing of it can escape its end.
+    pub cgroup: bool,
     /// When a worker is replaced although it runs.
     pub limits: Limits,
     /// How a worker is asked to end.
@@ -69,6 +71,7 @@ impl AppSpec {
             redis_url: String::new(),
             region_node_url: None,
             preload: true,
+            cgroup: true,
             limits: Limits::default(),
             stop: StopSpec::default(),
             log: LogSpec::default(),

@@ -12,16 +12,24 @@
 //!
 //! Each mechanism with its formula, its default and where it comes from: `docs/traffic.md`.
 
+mod budget;
 mod config;
 pub mod deadline;
+mod ewma;
 pub mod hash;
+mod health;
 mod member;
 mod pool;
 mod repeat;
 mod sticky;
+mod upstream;
+mod window;
 
+pub use budget::RetryBudget;
 pub use config::{BoundedLoad, Budget, Ejection, Ewma, InFlight, Policy, PoolConfig, SlowStart, Upstream};
+pub use health::Cause;
 pub use member::{Ask, Member, NoPick, Outcome, Ticket};
 pub use pool::{Event, MemberSnapshot, Pool, Snapshot, State};
 pub use repeat::{Attempt, may_repeat};
 pub use sticky::StickyKey;
+pub use upstream::{Permit, UpstreamBreaker, UpstreamState, Verdict};

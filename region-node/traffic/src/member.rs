@@ -58,7 +58,6 @@ pub struct Ticket {
     pub slot: u16,
     /// It is a probe: whether the member comes back depends on this request.
     pub probe: bool,
-    pub(crate) seat: u32,
     pub(crate) request: u32,
     pub(crate) order: u64,
 }

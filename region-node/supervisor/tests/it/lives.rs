@@ -1,44 +1,18 @@
 //! A worker's lives: ready, crash, restart, hang, stop; and apps that cannot run.
 
-use std::{
-    collections::BTreeSet,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
-    os::unix::fs::PermissionsExt,
-    time::Duration,
-};
+use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process};
-use supervisor::{App, AppSpec, PortChoice, Wiring};
+use supervisor::{AppSpec, PortChoice, Wiring};
 
-use crate::support::{Scratch, app, runs, server, start, until};
-
-fn pid(supervisor: &App) -> u32 {
-    supervisor.status().workers[0].pid.unwrap()
-}
-
-fn kill(pid: u32) {
-    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
-}
-
-fn get(address: SocketAddr) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET / HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-async fn ready(supervisor: &App, count: usize) {
-    let workers = supervisor.workers();
-    until("all workers are ready", || workers.borrow().iter().filter(|worker| worker.ready).count() == count).await;
-}
+use crate::support::{Scratch, app, get, kill, pid, ready, runs, server, start, until};
 
 #[tokio::test]
 async fn every_worker_has_its_port_and_finds_its_region() {
     let mut spec = AppSpec { instances: 2, ..server() };
     spec.env.insert("GREETING".to_owned(), "hello".to_owned());
     spec.env.insert("PORT".to_owned(), "1".to_owned());
+    spec.primary_region = Some("us-east".to_owned());
+    spec.region_node_url = Some("http://127.0.0.1:8080".to_owned());
     let supervisor = start(spec);
     ready(&supervisor, 2).await;
     let workers = supervisor.workers().borrow().clone();
@@ -50,7 +24,12 @@ async fn every_worker_has_its_port_and_finds_its_region() {
             format!("PORT={}", worker.address.port()),
             format!("NODE_APP_INSTANCE={}", worker.id),
             "HOST=127.0.0.1".to_owned(),
+            format!("INSTANCE_ID={}", worker.id),
+            "RELEASE_ID=1".to_owned(),
             "REGION=eu-west".to_owned(),
+            "FLY_REGION=eu-west".to_owned(),
+            "PRIMARY_REGION=us-east".to_owned(),
+            "REGION_NODE_URL=http://127.0.0.1:8080".to_owned(),
             "REDIS_URL=redis://127.0.0.1:6379".to_owned(),
             "ATOLL_APP=shop".to_owned(),
             "GREETING=hello".to_owned(),
@@ -85,7 +64,7 @@ async fn a_worker_that_exits_at_once_is_restarted_ever_more_slowly_and_says_why(
     let problem = supervisor.status().workers[0].problem.clone().unwrap();
     assert!(problem.contains("exited with status 3, saying: no such module: express"), "{problem}");
     assert!(problem.contains("next start in"), "{problem}");
-    assert!(supervisor.workers().borrow().is_empty());
+    assert!(supervisor.workers().borrow().iter().all(|worker| !worker.ready));
     supervisor.shutdown().await;
 }
 

@@ -11,38 +11,57 @@ use supervisor::{AppSpec, WorkerState};
 use crate::support::{Scratch, app, runs, server, start, until};
 
 const PID_FILE: &str = "SUPERVISOR_TEST_PID_FILE";
+const CGROUP: &str = "SUPERVISOR_TEST_CGROUP";
 
 /// The region's process of the next test: supervises a worker that has a child of its own, until it is killed. Without the
 /// variable that names its file it is nobody's process and ends at once.
 #[tokio::test]
 async fn helper_that_supervises_until_it_is_killed() {
     let Ok(file) = std::env::var(PID_FILE) else { return };
-    let script = format!("sleep 1000 & echo $$ $! > {file}.new; mv {file}.new {file}; wait");
-    let _supervisor = start(app(&["sh", "-c", &script]));
+    let script = format!(
+        "sleep 1000 & a=$!; setsid sleep 1001 & b=$!; (setsid sleep 1002 & echo $! > {file}.c); \
+         echo $$ $a $b $(cat {file}.c) ${{NODE_OPTIONS#*require}} > {file}.new; mv {file}.new {file}; wait"
+    );
+    let cgroup = std::env::var(CGROUP).is_ok();
+    let _supervisor = start(AppSpec { cgroup, ..app(&["sh", "-c", &script]) });
     std::future::pending::<()>().await;
 }
 
-fn helper(pid_file: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "orphans::helper_that_supervises_until_it_is_killed", "--nocapture"])
-        .env(PID_FILE, pid_file)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+fn helper(pid_file: &Path, cgroup: bool) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "orphans::helper_that_supervises_until_it_is_killed", "--nocapture"]);
+    command.env(PID_FILE, pid_file).stdout(Stdio::null());
+    if cgroup {
+        command.env(CGROUP, "yes");
+    }
+    command.spawn().unwrap()
+}
+
+async fn all_end_with_a_supervisor_that_was_killed(name: &str, cgroup: bool) {
+    let scratch = Scratch::new(name);
+    let file = scratch.path().join("pids");
+    let mut region = helper(&file, cgroup);
+    until("the worker and its children run", || file.exists()).await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut words = text.split_whitespace();
+    let pids: Vec<u32> = words.by_ref().take(4).map(|pid| pid.parse().unwrap()).collect();
+    assert!(pids.len() == 4 && pids.iter().all(|pid| runs(*pid)), "{pids:?}");
+    let preload = Path::new(words.next().unwrap().trim_matches('"')).to_owned();
+    assert!(preload.exists(), "{preload:?}");
+    region.kill().unwrap();
+    region.wait().unwrap();
+    until("all are gone", || !pids.iter().any(|pid| runs(*pid))).await;
+    until("the app's directory is gone", || !preload.parent().unwrap().exists()).await;
 }
 
 #[tokio::test]
 async fn a_worker_and_its_children_end_with_a_supervisor_that_was_killed() {
-    let scratch = Scratch::new("orphans");
-    let file = scratch.path().join("pids");
-    let mut region = helper(&file);
-    until("the worker and its child run", || file.exists()).await;
-    let pids: Vec<u32> =
-        std::fs::read_to_string(&file).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect();
-    assert!(pids.len() == 2 && pids.iter().all(|pid| runs(*pid)), "{pids:?}");
-    region.kill().unwrap();
-    region.wait().unwrap();
-    until("both are gone", || !pids.iter().any(|pid| runs(*pid))).await;
+    all_end_with_a_supervisor_that_was_killed("orphans", false).await;
+}
+
+#[tokio::test]
+async fn so_they_do_with_control_groups() {
+    all_end_with_a_supervisor_that_was_killed("orphans-cgroup", true).await;
 }
 
 /// The parent-death signal follows the thread that started the child; a worker must not die with the one that called `start`.

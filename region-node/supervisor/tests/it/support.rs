@@ -1,11 +1,15 @@
 //! The test world: apps written in `sh` and Python, and conditions to wait for.
 
 use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use supervisor::{App, AppSpec, Timing, Wiring};
+use rustix::process::{Pid, Signal, kill_process};
+use supervisor::{App, AppSpec, Progress, Timing, Wiring};
 
 /// Long enough for a loaded machine; reached only by a failing test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,6 +45,46 @@ pub(crate) fn start(spec: AppSpec) -> App {
 
 pub(crate) fn server() -> AppSpec {
     app(&["python3", "-c", SERVER])
+}
+
+/// Progress that nobody follows.
+pub(crate) fn nobody() -> Progress {
+    Arc::new(|_| {})
+}
+
+/// Waits until so many workers take requests.
+pub(crate) async fn ready(app: &App, count: usize) {
+    let workers = app.workers();
+    let have = || workers.borrow().iter().filter(|worker| worker.takes_requests()).count();
+    let deadline = Instant::now() + PATIENCE;
+    while have() != count {
+        assert!(Instant::now() < deadline, "{count} workers are not ready: {:#?}", app.status());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until the first worker has a problem that waits for its next start, and says it.
+pub(crate) async fn problem(app: &App) -> String {
+    let problem = || app.status().workers.first().and_then(|worker| worker.problem.clone());
+    until("it says what is wrong", || problem().is_some_and(|told| told.contains("next start in"))).await;
+    problem().unwrap_or_default()
+}
+
+pub(crate) fn pid(app: &App) -> u32 {
+    app.status().workers[0].pid.unwrap()
+}
+
+pub(crate) fn kill(pid: u32) {
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+}
+
+/// The whole answer of a server to a request for `/`.
+pub(crate) fn get(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// Waits until `done` says so.

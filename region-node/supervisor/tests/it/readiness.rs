@@ -1,0 +1,143 @@
+//! How workers say that they are ready, and what is told when they do not.
+
+use std::time::Duration;
+
+use supervisor::{AppSpec, Pattern, Ready, WorkerState};
+
+use crate::support::{app, problem, ready, server, start, until};
+
+/// Python that does something before it serves.
+fn python(before: &str) -> AppSpec {
+    let script = format!("{before}\n{}", crate::support::SERVER);
+    app(&["python3", "-u", "-c", &script])
+}
+
+const NOTIFY: &str = r#"
+import os, socket, threading, time
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.connect(os.environ["NOTIFY_SOCKET"])
+say = lambda text: notify.send(text.encode())
+"#;
+
+#[tokio::test]
+async fn a_line_of_output_makes_ready() {
+    let pattern = Pattern::new("listening on *:*").unwrap();
+    let spec = AppSpec {
+        ready: Ready::Log(pattern.clone()),
+        health_path: None,
+        ..python("print('\\x1b[32mlistening\\x1b[0m on a:1')")
+    };
+    let supervisor = start(spec);
+    ready(&supervisor, 1).await;
+    supervisor.shutdown().await;
+
+    let mut spec = AppSpec { ready: Ready::Log(pattern), health_path: None, ..python("print('hello')") };
+    spec.timing.ready_timeout = Duration::from_secs(1);
+    let supervisor = start(spec);
+    let told = problem(&supervisor).await;
+    assert!(told.contains("wrote no line with `listening on *:*` for 1s, saying: hello"), "{told}");
+    supervisor.shutdown().await;
+}
+
+#[tokio::test]
+async fn accepting_connections_makes_ready() {
+    let mut spec = AppSpec { ready: Ready::Tcp, health_path: None, ..server() };
+    // Its HTTP answers do not count.
+    spec.env.insert("STATUS".to_owned(), "500".to_owned());
+    let supervisor = start(spec);
+    ready(&supervisor, 1).await;
+    supervisor.shutdown().await;
+}
+
+#[tokio::test]
+async fn sd_notify_makes_ready_tells_a_status_and_says_goodbye() {
+    let before = format!(
+        "{NOTIFY}\nsay('STATUS=warming up')\nsay('READY=1')\nthreading.Timer(1, lambda: say('STOPPING=1')).start()"
+    );
+    let supervisor = start(AppSpec { ready: Ready::SdNotify, health_path: None, ..python(&before) });
+    ready(&supervisor, 1).await;
+    assert_eq!(supervisor.status().workers[0].says.as_deref(), Some("warming up"));
+    until("it leaves by itself", || supervisor.workers().borrow().iter().all(|worker| worker.draining)).await;
+    supervisor.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_watchdog_that_is_not_fed_ends_its_worker() {
+    // Fed three times, then never again.
+    let before = format!(
+        "{NOTIFY}\nassert os.environ['WATCHDOG_USEC'] == '1000000'\nsay('READY=1')\n\
+         threading.Thread(target=lambda: [(time.sleep(0.5), say('WATCHDOG=1')) for _ in range(3)], daemon=True).start()"
+    );
+    let mut spec = AppSpec { ready: Ready::SdNotify, health_path: None, ..python(&before) };
+    spec.limits.watchdog = Some(Duration::from_secs(1));
+    let supervisor = start(spec);
+    ready(&supervisor, 1).await;
+    let told = problem(&supervisor).await;
+    assert!(told.contains("did not send WATCHDOG=1 for 1s"), "{told}");
+    supervisor.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_listens_elsewhere_is_told_where() {
+    let elsewhere = "import os, socket\ns = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()\n\
+        print('other port', s.getsockname()[1])\nimport time; time.sleep(1000)";
+    let mut spec = app(&["python3", "-u", "-c", elsewhere]);
+    spec.timing.ready_timeout = Duration::from_secs(1);
+    let supervisor = start(spec.clone());
+    let told = problem(&supervisor).await;
+    let listens = told.split("it listens on ").nth(1).unwrap_or_default();
+    let port = listens.split(',').next().unwrap_or_default();
+    assert!(told.contains(&format!("saying: other port {port}")) && !port.is_empty(), "{told}");
+    assert!(listens.contains(", not on PORT="), "{told}");
+    supervisor.shutdown().await;
+
+    spec.command = ["sh", "-c", "sleep 1000"].map(str::to_owned).to_vec();
+    let supervisor = start(spec);
+    let told = problem(&supervisor).await;
+    assert!(told.contains("it listens on no TCP port at all, PORT="), "{told}");
+    supervisor.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_listening_socket_is_passed_like_systemd_does() {
+    let take = r#"
+import os, socket
+assert os.environ["LISTEN_PID"] == str(os.getpid()) and os.environ["LISTEN_FDS"] == "1", os.environ
+s = socket.socket(fileno=3)
+assert s.getsockname()[1] == int(os.environ["PORT"])
+while True:
+    c, _ = s.accept(); c.recv(1000); c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"); c.close()
+"#;
+    let supervisor = start(AppSpec { listen_fds: true, ..app(&["python3", "-c", take]) });
+    ready(&supervisor, 1).await;
+    supervisor.shutdown().await;
+
+    // A program that cannot be run is still told.
+    let supervisor = start(AppSpec { listen_fds: true, ..app(&["sh", "-c", "exit 9"]) });
+    assert!(problem(&supervisor).await.contains("exited with status 9"));
+    supervisor.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_fails_its_checks_gets_no_requests_until_it_passes_again() {
+    let scratch = crate::support::Scratch::new("unwell");
+    let file = scratch.path().join("unwell");
+    // Fails while the file is there.
+    let before = format!(
+        "import os, http.server\nold = http.server.BaseHTTPRequestHandler.send_response\n\
+         http.server.BaseHTTPRequestHandler.send_response = lambda s, c: old(s, 503 if os.path.exists('{}') else c)",
+        file.display()
+    );
+    let supervisor = start(python(&before));
+    ready(&supervisor, 1).await;
+    std::fs::write(&file, "").unwrap();
+    until("it is found out", || supervisor.status().workers[0].state == WorkerState::Unhealthy).await;
+    assert!(
+        supervisor.status().workers[0].problem.as_ref().is_some_and(|told| told.contains("fails its health checks"))
+    );
+    assert!(supervisor.workers().borrow().iter().all(|worker| !worker.takes_requests()));
+    std::fs::remove_file(&file).unwrap();
+    ready(&supervisor, 1).await;
+    assert_eq!((supervisor.status().workers[0].restarts, supervisor.status().workers[0].problem.clone()), (0, None));
+    supervisor.shutdown().await;
+}
