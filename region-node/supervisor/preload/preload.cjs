@@ -17,50 +17,78 @@
   if (!path || !(port > 0) || (workers && !workers.isMainThread)) return;
 
   const net = require('net');
+  const dns = require('dns');
   const http = require('http');
   const { errorMonitor } = require('events');
   const performance = require('perf_hooks');
   const host = process.env.HOST || '127.0.0.1';
   const servers = new Set();
   const idleOf = new WeakMap();
-  let taken = false; // the app's listen() has been seen
+  let first = null; // the app's listen() that has PORT
   let draining = false;
   let socket = null;
 
   // --- listen -----------------------------------------------------------------------------------------------------------
 
-  // The arguments of listen() for HOST:PORT, or null where they do not ask for a fixed TCP port.
-  function redirected(args) {
-    const first = args[0];
-    const fixed = (value) => (typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value))) && Number(value) > 0;
-    if (fixed(first)) {
-      // listen(port[, host][, backlog][, callback])
-      const rest = args.slice(1).filter((arg) => typeof arg !== 'string' && arg != null);
-      return [port, host, ...rest];
-    }
-    if (first !== null && typeof first === 'object' && fixed(first.port) && first.path === undefined && first.fd === undefined) {
-      return [Object.assign({}, first, { port, host }), ...args.slice(1)];
-    }
-    return null;
+  const fixed = (value) => (typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value)) ? Number(value) : 0);
+
+  // The fixed TCP port that the arguments of listen() ask for, or 0.
+  function asked([first]) {
+    if (first === null || typeof first !== 'object') return fixed(first);
+    return first.path === undefined && first.fd === undefined ? fixed(first.port) : 0;
+  }
+
+  // The same for HOST:PORT.
+  function redirected([first, ...rest]) {
+    if (typeof first === 'object') return [Object.assign({}, first, { port, host }), ...rest];
+    // listen(port[, host][, backlog][, callback])
+    return [port, host, ...rest.filter((arg) => typeof arg !== 'string' && arg != null)];
+  }
+
+  // listen(port) is done when it returns, listen(port, host) looks the host up first; apps that ask for address() right away
+  // must not notice that ours has a host. It is a number, so there is nothing to wait for.
+  function listenNow(server, args) {
+    const lookup = dns.lookup;
+    const family = net.isIP(host);
+    dns.lookup = (name, ...rest) => {
+      const callback = rest.pop();
+      if (name !== host) return lookup.call(dns, name, ...rest, callback);
+      if (rest[0] && rest[0].all) callback(null, [{ address: host, family }]);
+      else callback(null, host, family);
+    };
+    try { return listen.apply(server, args); } finally { dns.lookup = lookup; }
   }
 
   const listen = net.Server.prototype.listen;
   function patched(...args) {
-    let now = args;
+    let ours = false;
     try {
-      const ours = taken ? null : redirected(args);
+      const wanted = asked(args);
+      // An app that opens another port first, and then asks for PORT by name, knows what it does: the first one goes back.
+      if (wanted === port && first && first.wanted !== port && first.server !== this) giveBack();
+      ours = wanted > 0 && !first;
       if (ours) {
-        taken = true;
-        now = ours;
+        first = { server: this, args, wanted };
         // What this process starts is another program: its ports are its own.
         delete process.env.ATOLL_PRELOAD;
         attend(this);
       }
-    } catch { now = args; }
-    return listen.apply(this, now);
+    } catch { /* as it was asked for */ }
+    return ours ? listenNow(this, redirected(args)) : listen.apply(this, args);
   }
   Object.defineProperty(patched, 'name', { value: 'listen' });
   net.Server.prototype.listen = patched;
+
+  function giveBack() {
+    const { server, args } = first;
+    servers.delete(server);
+    first = null;
+    if (!server._handle) return;
+    server._handle.close();
+    server._handle = null;
+    // Its callback is waiting for, or has had, the event of the first time.
+    listen.apply(server, args.filter((arg) => typeof arg !== 'function'));
+  }
 
   function attend(server) {
     servers.add(server);
@@ -70,9 +98,13 @@
       if (server.headersTimeout > 0 && server.headersTimeout <= 65000) server.headersTimeout = 66000;
     }
     if (server instanceof http.Server && !server.closeIdleConnections) watchIdle(server);
-    server.once('listening', () => connect());
+    server.once('listening', () => { if (first && first.server === server) connect(); });
     // A port that was taken is the app's error to handle, so this only looks on; the app may try again.
-    server.once(errorMonitor, () => { if (!server.listening) { taken = false; servers.delete(server); } });
+    server.once(errorMonitor, () => {
+      if (server.listening || !first || first.server !== server) return;
+      first = null;
+      servers.delete(server);
+    });
   }
 
   // What Node.js can do itself since 18.2.
@@ -91,6 +123,7 @@
   // --- what is told -----------------------------------------------------------------------------------------------------
 
   function connect() {
+    if (socket) return;
     try {
       socket = net.connect({ path });
       socket.unref();

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use supervisor::{App, AppSpec, Ready, StopSignal, WorkerState};
+use supervisor::{AppSpec, Ready, StopSignal, WorkerState};
 
 use crate::support::{Scratch, app, get, nobody, pid, problem, ready, start, until};
 
@@ -24,31 +24,51 @@ fn script(scratch: &Scratch, name: &str, text: &str) -> AppSpec {
 
 const HELLO: &str = "require('http').createServer((q, s) => s.end('hello')).listen(3999);";
 
-async fn answer(app: &App) -> String {
-    ready(app, 1).await;
-    let address = app.workers().borrow()[0].address;
-    tokio::task::spawn_blocking(move || get(address)).await.unwrap()
-}
-
 #[tokio::test]
 async fn a_fixed_port_is_redirected_however_it_is_given() {
     if !node() {
         return;
     }
-    let server = "const http = require('http'), net = require('net'); const s = http.createServer((q, r) => r.end(`keep-alive ${s.keepAliveTimeout} ${process.env.NODE_OPTIONS || ''}`));";
+    let server = "const http = require('http'), net = require('net'); let more = '';
+        const s = http.createServer((q, r) => r.end(`keep-alive ${s.keepAliveTimeout}${more}`));
+        // A port that is free, for a server that is not the app's own.
+        const other = (use) => { const f = net.createServer().listen(0, () => { const { port } = f.address(); f.close(() => use(port)); }); };
+        const metrics = (port, up) => http.createServer((q, r) => r.end('metrics')).listen(port, up);";
     let cases = [
-        ("number.js", format!("{server} s.listen(3999)")),
-        ("host.js", format!("{server} s.listen('3999', '0.0.0.0', 100, () => console.log('up'))")),
-        ("options.js", format!("{server} s.listen({{ port: 3999, host: '::' }}, () => console.log('up'))")),
-        ("own.js", format!("{server} s.listen(process.env.PORT, process.env.HOST)")),
-        ("second.js", format!("{server} net.createServer().listen(0, () => s.listen(3999, () => net.createServer().listen(0)))")),
-        ("module.mjs", "import { createServer } from 'node:http'; const s = createServer((q, r) => r.end(`keep-alive ${s.keepAliveTimeout}`)); s.listen(3999)".to_owned()),
+        ("number.js", "s.listen(3999)"),
+        ("host.js", "s.listen('3999', '0.0.0.0', 100, () => console.log('up'))"),
+        ("options.js", "s.listen({ port: 3999, host: '::' }, () => console.log('up'))"),
+        ("own.js", "s.listen(process.env.PORT, process.env.HOST)"),
+        ("second.js", "net.createServer().listen(0, () => s.listen(3999, () => net.createServer().listen(0)))"),
+        ("at-once.js", "s.listen(3999); if (s.address().port !== +process.env.PORT || !s.listening) throw 1"),
+        // An app that asks for PORT by name gets it, also if it opens another port before: that one goes back.
+        (
+            "metrics-first.js",
+            "let up = 0; other((port) => { const m = metrics(port, () => up++);
+             s.listen(process.env.PORT, () => setTimeout(() => { more = ` ${m.address().port === port} ${up}`; }, 50)); })",
+        ),
+        (
+            "metrics-before.js",
+            "let up = 0; other((port) => { const m = metrics(port, () => { up++; setTimeout(() => s.listen(process.env.PORT, () =>
+             setTimeout(() => { more = ` ${m.address().port === port} ${up}`; }, 50)), 50); }); })",
+        ),
+        ("module.mjs", "s.listen(3999)"),
     ];
     let scratch = Scratch::new("redirect");
     for (name, text) in cases {
+        let text = format!("{server} {text}");
+        let import = "import http from 'node:http'; import net from 'node:net';";
+        let text = if name == "module.mjs" {
+            text.replace("const http = require('http'), net = require('net');", import)
+        } else {
+            text
+        };
         let app = start(script(&scratch, name, &text));
-        let answer = answer(&app).await;
-        assert!(answer.contains("keep-alive 65000"), "{name}: {answer}");
+        ready(&app, 1).await;
+        let expected = if name.starts_with("metrics") { "keep-alive 65000 true 1" } else { "keep-alive 65000" };
+        let address = app.workers().borrow()[0].address;
+        until(name, || get(address).contains(expected)).await;
+        assert_eq!(app.status().workers[0].restarts, 0, "{name}");
         app.shutdown().await;
     }
 }
