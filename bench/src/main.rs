@@ -5,6 +5,7 @@
 //! cargo run --release -p bench -- state              the same, and memory, recovery, replication
 //! cargo run --release -p bench -- plane              a change's way to every follower beside etcd's; what an idle member costs
 //! cargo run --release -p bench -- dns                the DNS server beside gdnsd, Knot and the floor of the sockets
+//! cargo run --release -p bench -- proxy              the gateway beside HAProxy and nginx
 //! ```
 //! Goes in: the programs of the peers, as they are installed. Comes out: what a unit of work costs each of them in CPU time,
 //! the ratio, and whether it keeps the bar. Both sides run in the same minutes on the same cores, so what else the machine
@@ -16,6 +17,7 @@ mod machine;
 mod page;
 mod plane;
 mod proc;
+mod proxy;
 mod redis_protocol;
 mod state;
 mod stats;
@@ -44,12 +46,20 @@ enum Bench {
     Plane(PlaneArgs),
     /// The DNS server beside gdnsd, Knot and the floor of the sockets, driven by dnsperf; and what it takes to come up
     Dns(DnsArgs),
+    /// The gateway beside HAProxy and nginx, driven by wrk: CPU time of a request, what it adds to latency, memory of idle connections
+    Proxy(ProxyArgs),
     /// A server of `dns`: serves until its stdin ends
     #[command(hide = true)]
     ServeDns(dns::ServeArgs),
     /// A member of the Atoll side of `plane`: serves until its stdin ends
     #[command(hide = true)]
     ServePlane(plane::ServeArgs),
+    /// The Atoll side of `proxy`: serves until its stdin ends
+    #[command(hide = true)]
+    ServeProxy(proxy::ServeArgs),
+    /// The load of `proxy` at a fixed rate
+    #[command(hide = true)]
+    Offer(proxy::OfferArgs),
     /// The Atoll side of `redis-protocol`: serves until its stdin ends
     #[command(hide = true)]
     ServeRedisProtocol {
@@ -153,6 +163,46 @@ pub(crate) struct DnsArgs {
     report: Option<PathBuf>,
 }
 
+/// What `proxy` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArgs {
+    /// What to measure
+    #[arg(long, value_delimiter = ',', default_value = "requests,latency,idle")]
+    parts: Vec<ProxyPart>,
+    /// How often everything is measured; figures are medians over runs
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// Seconds of each measurement, in each run
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Connections that are kept and do nothing
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(100..=15_000))]
+    idle_connections: u32,
+    /// Requests a second while latency is measured; if not given, half of what the slowest proxy can serve
+    #[arg(long, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    rate: Option<u32>,
+    /// One short run of everything, to see that it works: its figures say little
+    #[arg(long, conflicts_with_all = ["runs", "seconds", "idle_connections"])]
+    quick: bool,
+    /// Print JSON to stdout instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Also write the report to this file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// What `proxy` can measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProxyPart {
+    /// CPU time per request, beside the peers
+    Requests,
+    /// What the way through a proxy adds
+    Latency,
+    /// Memory of connections that do nothing, and of a proxy that nobody uses
+    Idle,
+}
+
 /// What `dns` can measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DnsPart {
@@ -209,6 +259,9 @@ fn main() -> ExitCode {
         Bench::State(args) => state::run(&args),
         Bench::Plane(args) => plane::run(&args),
         Bench::Dns(args) => dns::run(&args),
+        Bench::Proxy(args) => proxy::run(&args),
+        Bench::ServeProxy(args) => proxy::serve(&args),
+        Bench::Offer(args) => proxy::offer(&args),
         Bench::ServeDns(args) => dns::serve(&args),
         Bench::ServePlane(args) => plane::serve(&args),
         Bench::ServeRedisProtocol { dir } => redis_protocol::serve(&dir),

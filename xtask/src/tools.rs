@@ -13,10 +13,17 @@ use anyhow::{Context, bail};
 /// Where the client libraries of other languages are tried.
 const CLIENTS: &str = "region-node/state-api/tests/clients";
 
+/// Apps that the region node is tried with, and their clients.
+const APPS: &str = "region-node/node/tests/apps";
+
+/// What npm brings: where its `package-lock.json` is, and the module whose absence shows that it was not there yet.
+const PACKAGES: &[(&str, &str)] = &[(CLIENTS, "ioredis"), (APPS, "express")];
+
 /// Python modules that tests need, and the file that names their versions.
 const MODULES: &[(&str, &str)] = &[
     ("redis", "region-node/state-api/tests/clients/requirements.txt"),
     ("dns", "geo-dns/server/tests/clients/requirements.txt"),
+    ("uvicorn", "region-node/node/tests/apps/requirements.txt"),
 ];
 
 /// A program, or a library by its place below `/usr/lib/ARCHITECTURE`, and the Debian package that has it.
@@ -43,6 +50,8 @@ const TOOLS: &[Tool] = &[
     Tool { program: "python3", package: "python3" },
     Tool { program: "node", package: "nodejs" },
     Tool { program: "npm", package: "npm" },
+    Tool { program: "wrk", package: "wrk" },
+    Tool { program: "h2load", package: "nghttp2-client" },
 ];
 
 /// Debian keeps Python's `venv` in a package of its own.
@@ -70,13 +79,15 @@ fn install_packages(packages: &[&str]) -> anyhow::Result<()> {
     apt(&[&["install", "-y", "-q", "--no-install-recommends"], packages].concat())
 }
 
-/// The client libraries that the Redis protocol and DNS are tried with: ioredis, redis-py and dnspython, as their own package
-/// managers bring them.
+/// What the package managers of other languages bring: the client libraries that the Redis protocol and DNS are tried with (ioredis,
+/// redis-py, dnspython), and what the apps that the region node is tried with are made of.
 fn clients() -> anyhow::Result<()> {
-    let dir = Path::new(CLIENTS);
-    if !dir.join("node_modules/ioredis").exists() {
-        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(dir))?;
+    for (dir, module) in PACKAGES {
+        if !Path::new(dir).join("node_modules").join(module).exists() {
+            run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(dir))?;
+        }
     }
+    let dir = Path::new(CLIENTS);
     let python = std::env::current_dir()?.join(dir).join(".venv/bin/python");
     if !python.exists() {
         let make = || run(Command::new("python3").args(["-m", "venv", ".venv"]).current_dir(dir));
