@@ -1,7 +1,7 @@
 //! The test world: apps written in `sh` and Python, and conditions to wait for.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     sync::Arc,
@@ -90,11 +90,16 @@ pub(crate) fn kill(pid: u32) {
 
 /// The whole answer of a server to a request for `/`.
 pub(crate) fn get(address: SocketAddr) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET / HTTP/1.0\r\n\r\n").unwrap();
+    try_get(address).unwrap()
+}
+
+/// The same where a connection may break.
+pub(crate) fn try_get(address: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET / HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// Waits until `done` says so.
