@@ -38,6 +38,12 @@
     return first.path === undefined && first.fd === undefined ? fixed(first.port) : 0;
   }
 
+  // Whether they ask for it at HOST, or at no address in particular.
+  function anywhere([first, second]) {
+    const at = first !== null && typeof first === 'object' ? first.host : second;
+    return typeof at !== 'string' || [host, 'localhost', '0.0.0.0', '::', ''].includes(at);
+  }
+
   // The same for HOST:PORT.
   function redirected([first, ...rest]) {
     if (typeof first === 'object') return [Object.assign({}, first, { port, host }), ...rest];
@@ -65,7 +71,8 @@
     try {
       const wanted = asked(args);
       // An app that opens another port first, and then asks for PORT by name, knows what it does: the first one goes back.
-      if (wanted === port && first && first.wanted !== port && first.server !== this) giveBack();
+      // (Fastify asks for the port that it has once more, at the other address of localhost. That is not meant.)
+      if (wanted === port && first && first.wanted !== port && first.server !== this && anywhere(args)) giveBack();
       ours = wanted > 0 && !first;
       if (ours) {
         first = { server: this, args, wanted };
