@@ -15,7 +15,10 @@ use std::{collections::VecDeque, time::Duration};
 
 pub use snapshot::{MemberSnapshot, Snapshot, State};
 
-use self::{seat::Seat, under_way::UnderWay};
+use self::{
+    seat::Seat,
+    under_way::{Request, UnderWay},
+};
 use crate::{
     Ask, Cause, Member, NoPick, PoolConfig, RetryBudget, Ticket, UpstreamBreaker, ewma::Estimate, hash::mix,
     upstream::unit,
@@ -193,7 +196,8 @@ impl Pool {
         }
         seat.in_flight += 1;
         seat.picks += 1;
-        let request = self.requests.send(&mut seat.waiting, index as u32, order, now, permit);
+        let request = Request::new(index as u32, order, now, permit, !ask.tried.is_empty());
+        let request = self.requests.send(&mut seat.waiting, request);
         Ok(Ticket { life: seat.member.life, slot: seat.member.slot, probe, request, order })
     }
 

@@ -22,7 +22,8 @@ const TRIAL_MAX: u32 = 30;
 /// A member that has just come back is judged after so much fewer requests.
 const PROBATION: u32 = 4;
 
-/// How long a request waited for its first byte, and whether one that was sent later was answered earlier.
+/// How long a request waited for its first byte, and whether one that was sent later was answered earlier, or something else says
+/// that it is the request's fault.
 #[derive(Debug, Clone, Copy, Default)]
 struct Waited {
     secs: f64,
@@ -80,7 +81,9 @@ impl Pool {
         let answered = matches!(outcome, Outcome::Ok | Outcome::AppError | Outcome::Refused { .. });
         let rate = self.decay_rate();
         let seat = &mut self.seats[index];
-        let overtaken = seat.waiting.was_overtaken(ticket.order);
+        // What broke at two members is more likely to be what is broken.
+        let again = request.again && outcome == Outcome::Broken;
+        let overtaken = seat.waiting.was_overtaken(ticket.order) || again;
         self.requests.stop_waiting(&mut seat.waiting, ticket.request, answered);
         match outcome {
             Outcome::Ok if overtaken => seat.rtt.average(now, rate, secs),
@@ -148,11 +151,13 @@ impl Pool {
             self.learn_failure(now, index, outcome, waited);
         }
         let seat = &mut self.seats[index];
-        if outcome == Outcome::Broken {
+        // Where later ones were answered meanwhile, the request is what is broken: three calls of a route that hangs, that were sent
+        // together, run out of time together.
+        if outcome == Outcome::Broken && !waited.overtaken {
             seat.broken = seat.broken.saturating_add(1);
         }
         match seat.health {
-            Health::Closed { .. } if failed => self.consider(now, index, outcome),
+            Health::Closed { .. } if failed => self.consider(now, index, outcome, waited),
             Health::Probing { cause, order, .. } if order == ticket.order => match probe_result(cause, outcome) {
                 ProbeResult::Back => self.readmit(now, index),
                 ProbeResult::Out => self.eject(now, index, cause),
@@ -167,14 +172,14 @@ impl Pool {
     }
 
     /// Whether a member that just failed has to go.
-    fn consider(&mut self, now: Duration, index: usize, outcome: Outcome) {
+    fn consider(&mut self, now: Duration, index: usize, outcome: Outcome, waited: Waited) {
         let config = self.config.ejection;
         let seat = &self.seats[index];
         if !config.enabled || !seat.is_available() {
             return;
         }
         let broken = config.consecutive_broken > 0 && seat.broken >= config.consecutive_broken;
-        let cause = if outcome == Outcome::Broken && broken {
+        let cause = if outcome == Outcome::Broken && !waited.overtaken && broken {
             Cause::Broken
         } else if self.stands_out(now, index) {
             Cause::Failing

@@ -18,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) order: u64,
     pub(crate) sent: Duration,
     pub(crate) permit: Option<Permit>,
+    /// It has been to another member before.
+    pub(crate) again: bool,
     pub(crate) phase: Phase,
     previous: u32,
     next: u32,
@@ -54,6 +56,13 @@ pub(crate) struct Waiting {
     silent: u32,
     /// The largest number among those that were answered.
     answered: Option<u64>,
+}
+
+impl Request {
+    /// The request of a number, sent to a seat.
+    pub(crate) fn new(seat: u32, order: u64, sent: Duration, permit: Option<Permit>, again: bool) -> Self {
+        Self { seat, order, sent, permit, again, phase: Phase::Waiting, previous: NONE, next: NONE }
+    }
 }
 
 impl Default for Waiting {
@@ -93,15 +102,8 @@ impl UnderWay {
     }
 
     /// One more, at the end of its member's list.
-    pub(crate) fn send(
-        &mut self,
-        waiting: &mut Waiting,
-        seat: u32,
-        order: u64,
-        sent: Duration,
-        permit: Option<Permit>,
-    ) -> u32 {
-        let request = Request { seat, order, sent, permit, phase: Phase::Waiting, previous: waiting.last, next: NONE };
+    pub(crate) fn send(&mut self, waiting: &mut Waiting, request: Request) -> u32 {
+        let request = Request { previous: waiting.last, ..request };
         let index = match self.free.pop() {
             Some(index) => {
                 self.requests[index as usize] = request;
@@ -168,7 +170,7 @@ mod tests {
             for (order, (what, which)) in steps.into_iter().enumerate() {
                 let (order, now) = (order as u64, Duration::from_secs(order as u64));
                 if what < 2 || list.is_empty() {
-                    list.push((order, under_way.send(&mut waiting, 0, order, now, None)));
+                    list.push((order, under_way.send(&mut waiting, Request::new(0, order, now, None, false))));
                 } else {
                     let (order, index) = list.remove(which % list.len());
                     prop_assert_eq!(waiting.was_overtaken(order), answered.is_some_and(|answered| answered > order));
