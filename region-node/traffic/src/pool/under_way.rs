@@ -11,7 +11,7 @@ use crate::upstream::Permit;
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// A request under way.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Request {
     pub(crate) seat: u32,
     /// Its number among all requests of the pool.
