@@ -169,7 +169,7 @@ impl Scenario {
 
 impl Shape {
     fn draw(rng: &mut Rng, kind: Kind) -> Self {
-        // A share of those worlds that have one sick worker is what the issue is about; the promise is made for the default.
+        // Most worlds have the default policy: some promises are made for it alone.
         let policy = if rng.percent(60) { Policy::Ewma } else { *rng.pick(&POLICIES) };
         // Where nobody has to carry another one's share there may be few workers with much to do.
         let busy = kind == Kind::BuggyRoute && rng.percent(50);

@@ -273,7 +273,7 @@ impl<'s> World<'s> {
         }
     }
 
-    // --- Clients --------------------------------------------------------------------------------------------------------
+    // --- Clients -----------------------------------------------------------------------------------------------------
 
     fn arrive(&mut self) -> Checked {
         self.coverage.met(Met::Requests);
@@ -334,7 +334,7 @@ impl<'s> World<'s> {
         self.outcomes.0.push((arrived_us, self.now_us - arrived_us, end));
     }
 
-    // --- The gateway ----------------------------------------------------------------------------------------------------
+    // --- The gateway -------------------------------------------------------------------------------------------------
 
     /// Sends a request to whom the pool picks; to one that it has been to if there is no other.
     fn send(&mut self, index: u32) -> Checked {
@@ -489,7 +489,7 @@ impl<'s> World<'s> {
         self.attempts[attempt as usize].ticket.as_ref().is_some_and(|ticket| ticket.probe)
     }
 
-    // --- Workers --------------------------------------------------------------------------------------------------------
+    // --- Workers -----------------------------------------------------------------------------------------------------
 
     /// An attempt reaches its worker.
     fn reach(&mut self, attempt: u32) {
@@ -532,7 +532,7 @@ impl<'s> World<'s> {
         Ok(())
     }
 
-    // --- What happens ---------------------------------------------------------------------------------------------------
+    // --- What happens ------------------------------------------------------------------------------------------------
 
     fn step(&mut self, action: Action) -> Checked {
         self.trace.say(self.now_us / 1_000, format_args!("{action:?}"));
@@ -630,7 +630,7 @@ impl<'s> World<'s> {
         }
     }
 
-    // --- The oracle's eyes ----------------------------------------------------------------------------------------------
+    // --- The oracle's eyes -------------------------------------------------------------------------------------------
 
     /// What the pool has to tell.
     fn hear(&mut self) -> Checked {
@@ -665,7 +665,8 @@ impl<'s> World<'s> {
             Cause::Broken => Met::EjectedBroken,
             Cause::Failing => Met::EjectedFailing,
         });
-        // A member whose last three requests all hang, and that is asked nothing more because of that, cannot be told from one that hangs.
+        // A member whose last three requests all hang, and that is asked nothing more because of that, cannot be told
+        // from one that hangs.
         let hangs =
             cause == Cause::Broken && self.scenario.steps.iter().any(|s| matches!(s.action, Action::HangRoute(_)));
         if self.shape.kind == Kind::BuggyRoute && !hangs {

@@ -22,8 +22,8 @@ const TRIAL_MAX: u32 = 30;
 /// A member that has just come back is judged after so much fewer requests.
 const PROBATION: u32 = 4;
 
-/// How long a request waited for its first byte, and whether one that was sent later was answered earlier, or something else says
-/// that it is the request's fault.
+/// How long a request waited for its first byte, and whether one that was sent later was answered earlier, or something
+/// else says that it is the request's fault.
 #[derive(Debug, Clone, Copy, Default)]
 struct Waited {
     secs: f64,
@@ -31,8 +31,8 @@ struct Waited {
 }
 
 impl Pool {
-    /// The first byte of the answer is there, with what its head says. To be called once per ticket, and not at all where there
-    /// was none.
+    /// The first byte of the answer is there, with what its head says. To be called once per ticket, and not at all
+    /// where there was none.
     pub fn first_byte(&mut self, now: Duration, ticket: &Ticket, outcome: Outcome) {
         let Some(request) = self.requests.get(ticket.request, ticket.order) else { return };
         if request.phase != Phase::Waiting {
@@ -50,8 +50,8 @@ impl Pool {
         }
     }
 
-    /// The request is over: the answer was read to its end, the tunnel closed, or it broke. `outcome` is the final word (a gRPC
-    /// status comes at the end); what `first_byte` was told to have failed is not counted again.
+    /// The request is over: the answer was read to its end, the tunnel closed, or it broke. `outcome` is the final word
+    /// (a gRPC status comes at the end); what `first_byte` was told to have failed is not counted again.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is used up")]
     pub fn finish(&mut self, now: Duration, ticket: Ticket, outcome: Outcome) {
         let Some(request) = self.requests.get(ticket.request, ticket.order) else { return };
@@ -100,10 +100,10 @@ impl Pool {
         Waited { secs, overtaken }
     }
 
-    /// A failure is as dear as a very slow answer: else whoever fails fast would look fast. It is believed at once where connections
-    /// break, unless others were answered meanwhile. What the app answered is believed at once of a member that fails
-    /// more than the others do, else it goes into the average: one error in a hundred anywhere, or a client that ran into its rate
-    /// limit, must not cost the others this one's share.
+    /// A failure is as dear as a very slow answer: else whoever fails fast would look fast. It is believed at once
+    /// where connections break, unless others were answered meanwhile. What the app answered is believed at once of a
+    /// member that fails more than the others do, else it goes into the average: one error in a hundred anywhere, or a
+    /// client that ran into its rate limit, must not cost the others this one's share.
     fn learn_failure(&mut self, now: Duration, index: usize, outcome: Outcome, waited: Waited) {
         let Waited { secs, overtaken } = waited;
         let ewma = &self.config.ewma;
@@ -151,8 +151,8 @@ impl Pool {
             self.learn_failure(now, index, outcome, waited);
         }
         let seat = &mut self.seats[index];
-        // Where later ones were answered meanwhile, the request is what is broken: three calls of a route that hangs, that were sent
-        // together, run out of time together.
+        // Where later ones were answered meanwhile, the request is what is broken: three calls of a route that hangs,
+        // that were sent together, run out of time together.
         if outcome == Outcome::Broken && !waited.overtaken {
             seat.broken = seat.broken.saturating_add(1);
         }
@@ -215,9 +215,9 @@ impl Pool {
         }
     }
 
-    /// Whether a member fails a lot, and a lot more than the others did meanwhile: what fails everywhere is no member's fault. Nor
-    /// is bad luck: the difference must be five times what luck makes of two samples of one rate, since it is looked at after
-    /// every failure.
+    /// Whether a member fails a lot, and a lot more than the others did meanwhile: what fails everywhere is no member's
+    /// fault. Nor is bad luck: the difference must be five times what luck makes of two samples of one rate, since it
+    /// is looked at after every failure.
     fn stands_out(&self, now: Duration, index: usize) -> bool {
         let config = &self.config.ejection;
         let seat = &self.seats[index];
@@ -231,8 +231,8 @@ impl Pool {
             && trial.is_worse(config.below_others, BEYOND_LUCK)
     }
 
-    /// Whether one more may be out: half of the members stay, and one at least. Those whose health check fails count as out, so an
-    /// ejection never is what begins a panic.
+    /// Whether one more may be out: half of the members stay, and one at least. Those whose health check fails count as
+    /// out, so an ejection never is what begins a panic.
     fn can_spare_one(&self) -> bool {
         let listed = || self.listed.iter().map(|index| &self.seats[*index]);
         let all = listed().filter(|seat| seat.counts()).count();

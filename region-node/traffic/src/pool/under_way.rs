@@ -1,7 +1,9 @@
-//! Requests under way: a slab, and for each member the list of those that wait for a first byte, in the order they were sent.
+//! Requests under way: a slab, and for each member the list of those that wait for a first byte, in the order they were
+//! sent.
 //!
-//! Everything is O(1) and nothing allocates once the slab is as large as it ever has to be. The list says for each member how long the oldest
-//! request has been waiting that nobody overtook: what a stuck member shows before its first late answer.
+//! Everything is O(1) and nothing allocates once the slab is as large as it ever has to be. The list says for each
+//! member how long the oldest request has been waiting that nobody overtook: what a stuck member shows before its first
+//! late answer.
 
 use std::time::Duration;
 
@@ -127,7 +129,8 @@ impl UnderWay {
         index
     }
 
-    /// Takes a request out of its member's list: it waits no more. If the member `answered`, those before it were overtaken.
+    /// Takes a request out of its member's list: it waits no more. If the member `answered`, those before it were
+    /// overtaken.
     pub(crate) fn stop_waiting(&mut self, waiting: &mut Waiting, index: u32, answered: bool) {
         let Request { order, previous, next, .. } = self.requests[index as usize];
         match self.requests.get_mut(previous as usize) {

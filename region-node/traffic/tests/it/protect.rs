@@ -225,7 +225,8 @@ fn who_leaves_is_counted_to_the_end() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What breaks costs five seconds. So does what fails where others do not, or as long as it asked for; never less than was known.
+/// What breaks costs five seconds. So does what fails where others do not, or as long as it asked for; never less than
+/// was known.
 #[test]
 fn failures_are_dear() -> anyhow::Result<()> {
     let after = Outcome::Refused { retry_after: Some(ms(20_000)) };
