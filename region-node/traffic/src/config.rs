@@ -1,18 +1,21 @@
-//! How a pool balances and protects. Every default is what a pool does when nothing is said; `docs/traffic.md` has their sources.
+//! How a pool balances and protects. Every default is what a pool does when nothing is said; `docs/traffic.md` has
+//! their sources.
 
 use std::time::Duration;
 
 /// Which member takes a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// The least expected wait: peak-EWMA of the time to the first byte, times requests that wait there. For almost everything.
+    /// The least expected wait: peak-EWMA of the time to the first byte, times requests that wait there. For almost
+    /// everything.
     #[default]
     Ewma,
     /// In turn, by weight, smoothly (as nginx does).
     RoundRobin,
     /// The fewest requests under way by weight. For long ones, such as WebSockets.
     LeastConnections,
-    /// By [`Ask::hash`](crate::Ask::hash), which should be of the client's whole address: the same client to the same slot.
+    /// By [`Ask::hash`](crate::Ask::hash), which should be of the client's whole address: the same client to the same
+    /// slot.
     IpHash,
     /// By [`Ask::hash`](crate::Ask::hash), and to the next best where a member carries more than its bound.
     Rendezvous,
@@ -35,8 +38,8 @@ pub struct PoolConfig {
     pub in_flight: InFlight,
     /// [`Policy::Rendezvous`]: how much of its fair share a member may carry, at least 1.
     pub bounded_load: BoundedLoad,
-    /// A breaker for the pool as a whole. `None` for workers of one's own, which are asked even when all of them are sick; `Some`
-    /// for named upstreams, whose callers have something better to do than to wait.
+    /// A breaker for the pool as a whole. `None` for workers of one's own, which are asked even when all of them are
+    /// sick; `Some` for named upstreams, whose callers have something better to do than to wait.
     pub upstream: Option<Upstream>,
 }
 
@@ -60,8 +63,8 @@ pub struct Ewma {
     pub tau: Duration,
     /// 30 ms: what a member without a past is taken to need.
     pub default_rtt: Duration,
-    /// 5 s: what a failure counts as, at least; a fast failure must not look like a fast member. That a connection broke counts so
-    /// at once, an error of the app only at a member that has more of them than the others.
+    /// 5 s: what a failure counts as, at least; a fast failure must not look like a fast member. That a connection
+    /// broke counts so at once, an error of the app only at a member that has more of them than the others.
     pub penalty: Duration,
     /// 300 s: the longest `Retry-After` that counts in place of the penalty.
     pub retry_after_max: Duration,

@@ -24,7 +24,8 @@ impl Deadline {
         self.0.checked_sub(now).filter(|left| !left.is_zero())
     }
 
-    /// What an `x-request-deadline` to the member says: whole milliseconds that are left, at least 1. `None` when it is over.
+    /// What an `x-request-deadline` to the member says: whole milliseconds that are left, at least 1. `None` when it is
+    /// over.
     pub fn header(self, now: Duration) -> Option<u64> {
         self.left(now).map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1))
     }

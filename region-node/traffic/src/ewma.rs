@@ -5,10 +5,10 @@
 //! observe   rtt > e ⇒ rtt            else e·d + rtt·(1−d), d = exp(−Δt/τ)
 //! average                                  e·d + rtt·(1−d)    whichever is larger: no peak
 //! ```
-//! A peak is believed at once, since whoever waits for the average to rise sends it more requests meanwhile. One slow request
-//! among quick ones is not a slow member, however: one that was overtaken, by a request that was sent later and answered
-//! earlier, shows that the member works, and goes into the average. (Neither tower nor Linkerd tells these apart; a long poll
-//! makes a member look slow for a minute there.)
+//! A peak is believed at once, since whoever waits for the average to rise sends it more requests meanwhile. One slow
+//! request among quick ones is not a slow member, however: one that was overtaken, by a request that was sent later and
+//! answered earlier, shows that the member works, and goes into the average. (Neither tower nor Linkerd tells these
+//! apart; a long poll makes a member look slow for a minute there.)
 
 use std::time::Duration;
 
@@ -56,7 +56,8 @@ impl Estimate {
 
     fn decay(&self, now: Duration, rate: f64) -> f64 {
         let passed = now.saturating_sub(self.at).as_secs_f64() * rate;
-        // Read for each member at each pick. What is young, which most are, needs no exponential: three terms are right to 10^-6.
+        // Read for each member at each pick. What is young, which most are, needs no exponential: three terms are right
+        // to 10^-6.
         if passed < 0.05 { 1.0 - passed * (1.0 - passed * (0.5 - passed / 6.0)) } else { (-passed).exp() }
     }
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Of a client's whole address. (nginx's `ip_hash` leaves the last octet out, so that whole offices share a worker.) An IPv4 address
-/// that came as `::ffff:a.b.c.d` hashes as what it is.
+/// Of a client's whole address. (nginx's `ip_hash` leaves the last octet out, so that whole offices share a worker.) An
+/// IPv4 address that came as `::ffff:a.b.c.d` hashes as what it is.
 pub fn address(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(v4) => xxh3_64(&v4.octets()),

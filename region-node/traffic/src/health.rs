@@ -10,9 +10,9 @@
 //!                                     Open, twice as long ◀── it failed ────┤
 //!                                     Open, due at once   ◀── cancelled ────┘
 //! ```
-//! What a probe must do depends on why the member is out: where connections broke, any answer of the app but "too much to do"
-//! will do (the probe may have met a route that is broken everywhere); where the app failed, it has to succeed. A member that is ejected
-//! again soon after it came back goes on doubling where it was.
+//! What a probe must do depends on why the member is out: where connections broke, any answer of the app but "too much
+//! to do" will do (the probe may have met a route that is broken everywhere); where the app failed, it has to succeed.
+//! A member that is ejected again soon after it came back goes on doubling where it was.
 
 use std::time::Duration;
 
@@ -121,7 +121,8 @@ pub(crate) fn probe_result(cause: Cause, outcome: Outcome) -> ProbeResult {
     }
 }
 
-/// `first` doubled `times` times, at most `max`, and up to `jitter` of that more by luck (in 0..1), still at most `max`.
+/// `first` doubled `times` times, at most `max`, and up to `jitter` of that more by luck (in 0..1), still at most
+/// `max`.
 pub(crate) fn backoff(first: Duration, max: Duration, jitter: f64, times: u32, luck: f64) -> Duration {
     let base = 2_u32.checked_pow(times).map_or(max, |factor| first.saturating_mul(factor)).min(max);
     let more = (jitter * luck).clamp(0.0, 1.0);

@@ -1,14 +1,15 @@
 //! Which worker takes a request, which one is left out for a while, and what may be tried again.
 //!
 //! ```text
-//! set_members(now, …) ─▶ ┌──────┐ ◀─ pick(now, Ask) ── Ok(Ticket) ─▶ first_byte(now, &ticket, outcome) ─▶ finish(now, ticket, outcome)
-//!                        │ Pool │                     └ Err(NoPick)
-//! deposit, may_retry ──▶ └──────┘ ─▶ snapshot(now), next_event(), wake_at()
+//!                        ┌──────┐ ◀─ pick(now, Ask) ─┬ Ok(Ticket) ─▶ first_byte(now, &ticket, outcome)
+//! set_members(now, …) ─▶ │ Pool │                   │                 finish(now, ticket, outcome)
+//! deposit, may_retry ──▶ └──────┘                   └ Err(NoPick)
+//!                           └─▶ snapshot(now), next_event(), wake_at()
 //! ```
-//! In: a list of members, requests, and what became of them. Out: a member for each request, or why there is none. Nothing here
-//! has a clock, luck, a socket, a task or a lock: `now` is the time since some moment that the caller chose and never changes, and
-//! must not go back; luck is [`Ask::draw`]. A pool is meant to be held behind a short lock; no call waits or allocates once the pool has seen its
-//! members and its largest number of requests under way.
+//! In: a list of members, requests, and what became of them. Out: a member for each request, or why there is none.
+//! Nothing here has a clock, luck, a socket, a task or a lock: `now` is the time since some moment that the caller
+//! chose and never changes, and must not go back; luck is [`Ask::draw`]. A pool is meant to be held behind a short
+//! lock; no call waits or allocates once the pool has seen its members and its largest number of requests under way.
 //!
 //! Each mechanism with its formula, its default and where it comes from: `docs/traffic.md`.
 

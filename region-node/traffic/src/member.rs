@@ -34,7 +34,8 @@ impl Member {
 /// A request that looks for a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ask<'a> {
-    /// What the hash policies go by: `hash::address` of the client, or `hash::bytes` of a key. Others do not look at it.
+    /// What the hash policies go by: `hash::address` of the client, or `hash::bytes` of a key. Others do not look at
+    /// it.
     pub hash: u64,
     /// The slot that the client's cookie names. Taken if its member is usable, whatever the policy.
     pub sticky_slot: Option<u16>,
@@ -42,13 +43,13 @@ pub struct Ask<'a> {
     pub tried: &'a [u64],
     /// Luck: any 64 random bits, new for each pick.
     pub draw: u64,
-    /// It could be sent again if it broke. Such a request is the first choice for a probe of an ejected member; another one is
-    /// taken only if none came for as long again as the member was out.
+    /// It could be sent again if it broke. Such a request is the first choice for a probe of an ejected member; another
+    /// one is taken only if none came for as long again as the member was out.
     pub repeatable: bool,
 }
 
-/// A request under way to a member. Every ticket must come back through [`Pool::finish`](crate::Pool::finish): until then
-/// its request counts as under way.
+/// A request under way to a member. Every ticket must come back through [`Pool::finish`](crate::Pool::finish): until
+/// then its request counts as under way.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a ticket that is never finished counts as under way for ever"]
 pub struct Ticket {
@@ -76,8 +77,8 @@ pub enum Outcome {
     },
     /// It broke on this side of the app: refused or lost connection, no first byte in time, nonsense in place of HTTP.
     Broken,
-    /// Nothing was learnt but that it took so long: the client went away, or a connection that had been idle closed before
-    /// anything was sent.
+    /// Nothing was learnt but that it took so long: the client went away, or a connection that had been idle closed
+    /// before anything was sent.
     Cancelled,
 }
 

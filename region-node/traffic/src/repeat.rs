@@ -15,7 +15,8 @@ pub struct Attempt {
 
 /// Whether it may be sent again, budget and deadline permitting.
 ///
-/// Of which nothing was sent may go anywhere (the body was not touched). Otherwise it has to be both harmless twice and whole.
+/// Of which nothing was sent may go anywhere (the body was not touched). Otherwise it has to be both harmless twice and
+/// whole.
 pub fn may_repeat(attempt: Attempt) -> bool {
     let Attempt { idempotent, bytes_sent, idempotency_key, replay_buffered } = attempt;
     !bytes_sent || ((idempotent || idempotency_key) && replay_buffered)

@@ -1,7 +1,8 @@
 //! The sticky cookie's value: a slot, signed, so that nobody can choose a worker by writing a number.
 //!
-//! `SLOT.MAC`, where MAC is the first half of HMAC-SHA-256 over app and slot, in hex. The slot, not the process: the cookie
-//! outlives restarts and releases. It says nothing of the user, and a value that does not verify is as good as none.
+//! `SLOT.MAC`, where MAC is the first half of HMAC-SHA-256 over app and slot, in hex. The slot, not the process: the
+//! cookie outlives restarts and releases. It says nothing of the user, and a value that does not verify is as good as
+//! none.
 
 use ring::hmac;
 use subtle::ConstantTimeEq;
@@ -17,7 +18,8 @@ pub struct StickyKey {
 }
 
 impl StickyKey {
-    /// The key of an app, made of a secret of any length (32 random bytes are right), shared by all nodes that serve the app.
+    /// The key of an app, made of a secret of any length (32 random bytes are right), shared by all nodes that serve
+    /// the app.
     pub fn new(secret: &[u8], app: &str) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), app: app.to_owned() }
     }

@@ -1,4 +1,5 @@
-//! The breaker of a whole upstream: it spares those who call it a wait that is in vain, and the upstream what it cannot do.
+//! The breaker of a whole upstream: it spares those who call it a wait that is in vain, and the upstream what it cannot
+//! do.
 //!
 //! ```text
 //!   Closed ── half of at least 20 in 10 s failed ──▶ Open until t ── t is over ──▶ Probing: 3 requests
@@ -7,9 +8,9 @@
 //!     └──────────────────────── Ramping ───────────────┘ ◀─────────────────────────────────┘
 //!                               a share that grows from a tenth
 //! ```
-//! Hysterix' window and numbers, Resilience4j's several probes, Traefik's gradual return. A named upstream of one's own or of
-//! others', or another region: where there is something better to do than to wait. Workers of an app have no such breaker; they are
-//! asked even if all of them are sick.
+//! Hystrix' window and numbers, Resilience4j's several probes, Traefik's gradual return. A named upstream of one's own
+//! or of others', or another region: where there is something better to do than to wait. Workers of an app have no such
+//! breaker; they are asked even if all of them are sick.
 
 use std::time::Duration;
 

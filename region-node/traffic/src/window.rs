@@ -1,7 +1,7 @@
 //! Two sums over the last moments, in ten buckets.
 //!
-//! Buckets are aligned to multiples of a tenth of the window, so a sum covers between nine and ten tenths of it. A moment that
-//! lies before the newest bucket counts into the newest.
+//! Buckets are aligned to multiples of a tenth of the window, so a sum covers between nine and ten tenths of it. A
+//! moment that lies before the newest bucket counts into the newest.
 
 use std::time::Duration;
 

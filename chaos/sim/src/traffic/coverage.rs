@@ -26,6 +26,7 @@ meetings! {
         Dead "workers that refuse connections",
         Refusing "workers that have too much to do",
         BuggyRoutes "routes that fail everywhere",
+        HangingRoutes "routes that hang everywhere",
         Unready "workers whose health check fails",
         Replaced "workers replaced by new lives",
         Added "workers that came in addition",

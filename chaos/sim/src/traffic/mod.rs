@@ -7,8 +7,8 @@
 //!                                                             ▼
 //!                    the same world without its faults ──► compared: success, 99th percentile
 //! ```
-//! A request brings its luck along (what it needs, where it wants to go, how long its client waits), so a world and the same world
-//! without faults meet the same requests. What has a closed formula (`reference.rs`) is compared with it.
+//! A request brings its luck along (what it needs, where it wants to go, how long its client waits), so a world and the
+//! same world without faults meet the same requests. What has a closed formula (`reference.rs`) is compared with it.
 
 mod coverage;
 mod oracle;

@@ -1,4 +1,5 @@
-//! What queueing theory says of mean times in the system, where it has closed formulas. Rates are per second, times in seconds.
+//! What queueing theory says of mean times in the system, where it has closed formulas. Rates are per second, times in
+//! seconds.
 //!
 //! | policy | reference |
 //! |---|---|
@@ -11,8 +12,9 @@ pub fn mm1(arrivals: f64, service: f64) -> f64 {
     1.0 / (service - arrivals)
 }
 
-/// E_k/M/1 with `arrivals` at this worker, each the sum of `stages` exponential times: 1/(μ(1−σ)), where σ is the root in 0..1 of
-/// σ = A*(μ(1−σ)) and A* the Laplace transform of the times between arrivals (Kleinrock, Queueing Systems I, 6.4).
+/// E_k/M/1 with `arrivals` at this worker, each the sum of `stages` exponential times: 1/(μ(1−σ)), where σ is the root
+/// in 0..1 of σ = A*(μ(1−σ)) and A* the Laplace transform of the times between arrivals (Kleinrock, Queueing Systems I,
+/// 6.4).
 pub fn erlang_m1(arrivals: f64, service: f64, stages: u32) -> f64 {
     let stage = arrivals * f64::from(stages);
     let mut root = 0.5;

@@ -132,6 +132,8 @@ pub enum Action {
     Add,
     /// A route that so many of a hundred requests take fails on all workers; 0 mends it.
     BreakRoute(u64),
+    /// The route does not fail but hangs.
+    HangRoute(u64),
     /// So many requests at once.
     Burst(u32),
 }
@@ -167,7 +169,7 @@ impl Scenario {
 
 impl Shape {
     fn draw(rng: &mut Rng, kind: Kind) -> Self {
-        // A share of those worlds that have one sick worker is what the issue is about; the promise is made for the default.
+        // Most worlds have the default policy: some promises are made for it alone.
         let policy = if rng.percent(60) { Policy::Ewma } else { *rng.pick(&POLICIES) };
         // Where nobody has to carry another one's share there may be few workers with much to do.
         let busy = kind == Kind::BuggyRoute && rng.percent(50);
@@ -175,7 +177,9 @@ impl Shape {
         let concurrency = *rng.pick(&[1, 1, 2, 4, 16]);
         let service_us = rng.between(2_000, 40_000);
         // What the others of three can carry when one is gone, without being much slower.
-        let load = if busy { 0.3 } else { 0.1 } + rng.below(25) as f64 / 100.0;
+        let others = f64::from(workers - 1) / f64::from(workers);
+        let load =
+            if busy { 0.3 + rng.below(25) as f64 / 100.0 } else { others * (0.1 + rng.below(30) as f64 / 100.0) };
         let capacity = f64::from(workers) * f64::from(concurrency) * 1e6 / service_us as f64;
         Self {
             kind,
@@ -206,6 +210,9 @@ fn draw_steps(rng: &mut Rng, shape: &Shape) -> Vec<Step> {
         Kind::FailingOne => fault(Action::Fail(one, 50)),
         Kind::HangingOne => fault(Action::Hang(one)),
         Kind::DeadOne => fault(Action::Die(one)),
+        Kind::BuggyRoute if rng.percent(25) => {
+            vec![at(FAULT_AT_MS, Action::HangRoute(rng.between(1, 10))), at(FAULT_ENDS_MS, Action::HangRoute(0))]
+        }
         Kind::BuggyRoute => vec![
             at(FAULT_AT_MS, Action::BreakRoute(*rng.pick(&[1, 10, 30, 60, 100]))),
             at(FAULT_ENDS_MS, Action::BreakRoute(0)),

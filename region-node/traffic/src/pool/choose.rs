@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Pool, seat::Seat};
 use crate::{Ask, NoPick, Policy, hash::mix, upstream::unit};
 
-/// How often two members are drawn before all are looked at: with half of them out of use, one draw in 65 000 needs more.
+/// How often two members are drawn before all are looked at: with half of them out of use, one draw in 65 000 needs
+/// more.
 const DRAWS: u32 = 16;
 
 /// What a member is to a request.
@@ -81,7 +82,8 @@ impl Pool {
         }
     }
 
-    /// The window of ramps, if any counts now: not if more than half of the members are new, since the few others could not bear it.
+    /// The window of ramps, if any counts now: not if more than half of the members are new, since the few others could
+    /// not bear it.
     pub(super) fn ramp(&self, now: Duration) -> Option<Duration> {
         let window = self.config.slow_start.window;
         if now >= self.ramps_end {
@@ -162,8 +164,9 @@ impl Pool {
         Ok(index)
     }
 
-    /// Rendezvous hashing: each slot draws a number from the hash and itself, the largest wins, so that a slot that goes takes only its
-    /// own requests along. With a factor, a member that carries so much more than its share passes on to the next one.
+    /// Rendezvous hashing: each slot draws a number from the hash and itself, the largest wins, so that a slot that
+    /// goes takes only its own requests along. With a factor, a member that carries so much more than its share passes
+    /// on to the next one.
     fn hash(&self, now: Duration, ask: &Ask<'_>, factor: Option<f64>) -> Result<usize, NoPick> {
         let ramp = self.ramp(now);
         let mut why = NoPick::NoMember;
@@ -193,7 +196,8 @@ impl Pool {
                 continue;
             }
             let luck = unit(mix(ask.hash ^ mix(u64::from(seat.member.slot) + 1)));
-            // The logarithm gives each slot a share by its weight (Schindelhauer and Schomaker 2005); of equal weights the order is the same without.
+            // The logarithm gives each slot a share by its weight (Schindelhauer and Schomaker 2005); of equal weights
+            // the order is the same without.
             let score = if equal { luck } else { weight / -luck.max(f64::EPSILON).ln() };
             if best.is_none_or(|(_, most)| score > most) {
                 best = Some((*index, score));

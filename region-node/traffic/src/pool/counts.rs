@@ -1,9 +1,9 @@
 //! Successes and failures, and whether two members differ by more than luck.
 //!
-//! A member is compared with the others over the requests that were sent after its first failure, to it and to them. Over a window
-//! of time the comparison would be unfair when something begins to fail everywhere: whoever happens to get most of the requests
-//! just then has new failures, while old successes of the others still come in. (Where a simulated route broke, sound members were
-//! ejected so.)
+//! A member is compared with the others over the requests that were sent after its first failure, to it and to them.
+//! Over a window of time the comparison would be unfair when something begins to fail everywhere: whoever happens to
+//! get most of the requests just then has new failures, while old successes of the others still come in. (Where a
+//! simulated route broke, sound members were ejected so.)
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The pool: who is in it, who takes the next request, what became of the last one.
 //!
-//! Seats are places in a vector that members keep while they are listed or have requests under way; `listed` has the seats of the
-//! list in the order of slots. What changes rarely (who is listed, who is out) is summed up when it changes, so that a pick only
-//! looks at each seat once.
+//! Seats are places in a vector that members keep while they are listed or have requests under way; `listed` has the
+//! seats of the list in the order of slots. What changes rarely (who is listed, who is out) is summed up when it
+//! changes, so that a pick only looks at each seat once.
 
 mod choose;
 mod counts;
@@ -15,7 +15,10 @@ use std::{collections::VecDeque, time::Duration};
 
 pub use snapshot::{MemberSnapshot, Snapshot, State};
 
-use self::{seat::Seat, under_way::UnderWay};
+use self::{
+    seat::Seat,
+    under_way::{Request, UnderWay},
+};
 use crate::{
     Ask, Cause, Member, NoPick, PoolConfig, RetryBudget, Ticket, UpstreamBreaker, ewma::Estimate, hash::mix,
     upstream::unit,
@@ -107,8 +110,8 @@ impl Pool {
         &self.config
     }
 
-    /// Balances and protects otherwise from now on. Members, requests under way and estimates stay; what a breaker or a budget has
-    /// counted stays too unless its own settings changed.
+    /// Balances and protects otherwise from now on. Members, requests under way and estimates stay; what a breaker or a
+    /// budget has counted stays too unless its own settings changed.
     pub fn set_config(&mut self, now: Duration, config: PoolConfig) {
         if config.budget != self.config.budget {
             self.budget = RetryBudget::new(&config.budget);
@@ -128,8 +131,8 @@ impl Pool {
         self.sum_up();
     }
 
-    /// Replaces the list of members. Who stays, by life, keeps what was learnt; who left is kept while requests are under way. Of
-    /// two with the same life the later one counts.
+    /// Replaces the list of members. Who stays, by life, keeps what was learnt; who left is kept while requests are
+    /// under way. Of two with the same life the later one counts.
     pub fn set_members(&mut self, now: Duration, members: &[Member]) {
         // Others than the new ones: a pool whose members are all new has nobody who could carry their share meanwhile.
         let mut established = Vec::new();
@@ -193,7 +196,8 @@ impl Pool {
         }
         seat.in_flight += 1;
         seat.picks += 1;
-        let request = self.requests.send(&mut seat.waiting, index as u32, order, now, permit);
+        let request = Request::new(index as u32, order, now, permit, !ask.tried.is_empty());
+        let request = self.requests.send(&mut seat.waiting, request);
         Ok(Ticket { life: seat.member.life, slot: seat.member.slot, probe, request, order })
     }
 
@@ -202,7 +206,8 @@ impl Pool {
         self.budget.deposit(now);
     }
 
-    /// Whether something may be tried again now; if so, it is taken from the budget. Ask last, when everything else is for it.
+    /// Whether something may be tried again now; if so, it is taken from the budget. Ask last, when everything else is
+    /// for it.
     pub fn may_retry(&mut self, now: Duration) -> bool {
         self.budget.withdraw(now)
     }
@@ -212,8 +217,8 @@ impl Pool {
         self.seats.iter().find(|seat| seat.kept && seat.member.life == life).map_or(0, |seat| seat.in_flight)
     }
 
-    /// The next moment at which more may be possible than now although nothing was told: an ejected member may be tried, or the
-    /// upstream. A moment that is over means that it has been so since.
+    /// The next moment at which more may be possible than now although nothing was told: an ejected member may be
+    /// tried, or the upstream. A moment that is over means that it has been so since.
     pub fn wake_at(&self) -> Option<Duration> {
         let seats = self.listed.iter().filter_map(|index| match self.seats[*index].health {
             crate::health::Health::Open { until, .. } => Some(until),

@@ -22,7 +22,8 @@ const TRIAL_MAX: u32 = 30;
 /// A member that has just come back is judged after so much fewer requests.
 const PROBATION: u32 = 4;
 
-/// How long a request waited for its first byte, and whether one that was sent later was answered earlier.
+/// How long a request waited for its first byte, and whether one that was sent later was answered earlier, or something
+/// else says that it is the request's fault.
 #[derive(Debug, Clone, Copy, Default)]
 struct Waited {
     secs: f64,
@@ -30,8 +31,8 @@ struct Waited {
 }
 
 impl Pool {
-    /// The first byte of the answer is there, with what its head says. To be called once per ticket, and not at all where there
-    /// was none.
+    /// The first byte of the answer is there, with what its head says. To be called once per ticket, and not at all
+    /// where there was none.
     pub fn first_byte(&mut self, now: Duration, ticket: &Ticket, outcome: Outcome) {
         let Some(request) = self.requests.get(ticket.request, ticket.order) else { return };
         if request.phase != Phase::Waiting {
@@ -49,8 +50,8 @@ impl Pool {
         }
     }
 
-    /// The request is over: the answer was read to its end, the tunnel closed, or it broke. `outcome` is the final word (a gRPC
-    /// status comes at the end); what `first_byte` was told to have failed is not counted again.
+    /// The request is over: the answer was read to its end, the tunnel closed, or it broke. `outcome` is the final word
+    /// (a gRPC status comes at the end); what `first_byte` was told to have failed is not counted again.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is used up")]
     pub fn finish(&mut self, now: Duration, ticket: Ticket, outcome: Outcome) {
         let Some(request) = self.requests.get(ticket.request, ticket.order) else { return };
@@ -80,7 +81,9 @@ impl Pool {
         let answered = matches!(outcome, Outcome::Ok | Outcome::AppError | Outcome::Refused { .. });
         let rate = self.decay_rate();
         let seat = &mut self.seats[index];
-        let overtaken = seat.waiting.was_overtaken(ticket.order);
+        // What broke at two members is more likely to be what is broken.
+        let again = request.again && outcome == Outcome::Broken;
+        let overtaken = seat.waiting.was_overtaken(ticket.order) || again;
         self.requests.stop_waiting(&mut seat.waiting, ticket.request, answered);
         match outcome {
             Outcome::Ok if overtaken => seat.rtt.average(now, rate, secs),
@@ -97,10 +100,10 @@ impl Pool {
         Waited { secs, overtaken }
     }
 
-    /// A failure is as dear as a very slow answer: else whoever fails fast would look fast. It is believed at once where connections
-    /// break, unless others were answered meanwhile. What the app answered is believed at once of a member that fails
-    /// more than the others do, else it goes into the average: one error in a hundred anywhere, or a client that ran into its rate
-    /// limit, must not cost the others this one's share.
+    /// A failure is as dear as a very slow answer: else whoever fails fast would look fast. It is believed at once
+    /// where connections break, unless others were answered meanwhile. What the app answered is believed at once of a
+    /// member that fails more than the others do, else it goes into the average: one error in a hundred anywhere, or a
+    /// client that ran into its rate limit, must not cost the others this one's share.
     fn learn_failure(&mut self, now: Duration, index: usize, outcome: Outcome, waited: Waited) {
         let Waited { secs, overtaken } = waited;
         let ewma = &self.config.ewma;
@@ -148,11 +151,13 @@ impl Pool {
             self.learn_failure(now, index, outcome, waited);
         }
         let seat = &mut self.seats[index];
-        if outcome == Outcome::Broken {
+        // Where later ones were answered meanwhile, the request is what is broken: three calls of a route that hangs,
+        // that were sent together, run out of time together.
+        if outcome == Outcome::Broken && !waited.overtaken {
             seat.broken = seat.broken.saturating_add(1);
         }
         match seat.health {
-            Health::Closed { .. } if failed => self.consider(now, index, outcome),
+            Health::Closed { .. } if failed => self.consider(now, index, outcome, waited),
             Health::Probing { cause, order, .. } if order == ticket.order => match probe_result(cause, outcome) {
                 ProbeResult::Back => self.readmit(now, index),
                 ProbeResult::Out => self.eject(now, index, cause),
@@ -167,14 +172,14 @@ impl Pool {
     }
 
     /// Whether a member that just failed has to go.
-    fn consider(&mut self, now: Duration, index: usize, outcome: Outcome) {
+    fn consider(&mut self, now: Duration, index: usize, outcome: Outcome, waited: Waited) {
         let config = self.config.ejection;
         let seat = &self.seats[index];
         if !config.enabled || !seat.is_available() {
             return;
         }
         let broken = config.consecutive_broken > 0 && seat.broken >= config.consecutive_broken;
-        let cause = if outcome == Outcome::Broken && broken {
+        let cause = if outcome == Outcome::Broken && !waited.overtaken && broken {
             Cause::Broken
         } else if self.stands_out(now, index) {
             Cause::Failing
@@ -210,9 +215,9 @@ impl Pool {
         }
     }
 
-    /// Whether a member fails a lot, and a lot more than the others did meanwhile: what fails everywhere is no member's fault. Nor
-    /// is bad luck: the difference must be five times what luck makes of two samples of one rate, since it is looked at after
-    /// every failure.
+    /// Whether a member fails a lot, and a lot more than the others did meanwhile: what fails everywhere is no member's
+    /// fault. Nor is bad luck: the difference must be five times what luck makes of two samples of one rate, since it
+    /// is looked at after every failure.
     fn stands_out(&self, now: Duration, index: usize) -> bool {
         let config = &self.config.ejection;
         let seat = &self.seats[index];
@@ -226,8 +231,8 @@ impl Pool {
             && trial.is_worse(config.below_others, BEYOND_LUCK)
     }
 
-    /// Whether one more may be out: half of the members stay, and one at least. Those whose health check fails count as out, so an
-    /// ejection never is what begins a panic.
+    /// Whether one more may be out: half of the members stay, and one at least. Those whose health check fails count as
+    /// out, so an ejection never is what begins a panic.
     fn can_spare_one(&self) -> bool {
         let listed = || self.listed.iter().map(|index| &self.seats[*index]);
         let all = listed().filter(|seat| seat.counts()).count();

@@ -13,7 +13,8 @@ pub(crate) const SUCCEEDED: usize = 0;
 /// The second one.
 pub(crate) const FAILED: usize = 1;
 
-/// Below this all members are equally quick: after a silence estimates are next to nothing, and what is under way decides.
+/// Below this all members are equally quick: after a silence estimates are next to nothing, and what is under way
+/// decides.
 const FLOOR_SECS: f64 = 0.001;
 /// A share of an event loop's time that counts as all of it: more than twenty times the cost says nothing.
 const BUSY_MAX: f64 = 0.95;
@@ -96,7 +97,8 @@ impl Seat {
         self.ramp_from.is_some_and(|from| now.saturating_sub(from) < window)
     }
 
-    /// What it would cost to wait for one more request there: expected time × requests that wait, dearer for a busy event loop, cheaper by weight.
+    /// What it would cost to wait for one more request there: expected time × requests that wait, dearer for a busy
+    /// event loop, cheaper by weight.
     pub(crate) fn cost(&self, now: Duration, rate: f64, ramp: Option<Duration>, requests: &UnderWay) -> f64 {
         let rtt = self.rtt.read(now, rate).max(self.waiting.silent_secs(requests, now)).max(FLOOR_SECS);
         let busy = match self.member.busy_permille {

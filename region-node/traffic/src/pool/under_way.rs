@@ -1,7 +1,9 @@
-//! Requests under way: a slab, and for each member the list of those that wait for a first byte, in the order they were sent.
+//! Requests under way: a slab, and for each member the list of those that wait for a first byte, in the order they were
+//! sent.
 //!
-//! Everything is O(1) and nothing allocates once the slab is as large as it ever has to be. The list says for each member how long the oldest
-//! request has been waiting that nobody overtook: what a stuck member shows before its first late answer.
+//! Everything is O(1) and nothing allocates once the slab is as large as it ever has to be. The list says for each
+//! member how long the oldest request has been waiting that nobody overtook: what a stuck member shows before its first
+//! late answer.
 
 use std::time::Duration;
 
@@ -11,13 +13,15 @@ use crate::upstream::Permit;
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// A request under way.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Request {
     pub(crate) seat: u32,
     /// Its number among all requests of the pool.
     pub(crate) order: u64,
     pub(crate) sent: Duration,
     pub(crate) permit: Option<Permit>,
+    /// It has been to another member before.
+    pub(crate) again: bool,
     pub(crate) phase: Phase,
     previous: u32,
     next: u32,
@@ -54,6 +58,13 @@ pub(crate) struct Waiting {
     silent: u32,
     /// The largest number among those that were answered.
     answered: Option<u64>,
+}
+
+impl Request {
+    /// The request of a number, sent to a seat.
+    pub(crate) fn new(seat: u32, order: u64, sent: Duration, permit: Option<Permit>, again: bool) -> Self {
+        Self { seat, order, sent, permit, again, phase: Phase::Waiting, previous: NONE, next: NONE }
+    }
 }
 
 impl Default for Waiting {
@@ -93,15 +104,8 @@ impl UnderWay {
     }
 
     /// One more, at the end of its member's list.
-    pub(crate) fn send(
-        &mut self,
-        waiting: &mut Waiting,
-        seat: u32,
-        order: u64,
-        sent: Duration,
-        permit: Option<Permit>,
-    ) -> u32 {
-        let request = Request { seat, order, sent, permit, phase: Phase::Waiting, previous: waiting.last, next: NONE };
+    pub(crate) fn send(&mut self, waiting: &mut Waiting, request: Request) -> u32 {
+        let request = Request { previous: waiting.last, ..request };
         let index = match self.free.pop() {
             Some(index) => {
                 self.requests[index as usize] = request;
@@ -125,7 +129,8 @@ impl UnderWay {
         index
     }
 
-    /// Takes a request out of its member's list: it waits no more. If the member `answered`, those before it were overtaken.
+    /// Takes a request out of its member's list: it waits no more. If the member `answered`, those before it were
+    /// overtaken.
     pub(crate) fn stop_waiting(&mut self, waiting: &mut Waiting, index: u32, answered: bool) {
         let Request { order, previous, next, .. } = self.requests[index as usize];
         match self.requests.get_mut(previous as usize) {
@@ -168,7 +173,7 @@ mod tests {
             for (order, (what, which)) in steps.into_iter().enumerate() {
                 let (order, now) = (order as u64, Duration::from_secs(order as u64));
                 if what < 2 || list.is_empty() {
-                    list.push((order, under_way.send(&mut waiting, 0, order, now, None)));
+                    list.push((order, under_way.send(&mut waiting, Request::new(0, order, now, None, false))));
                 } else {
                     let (order, index) = list.remove(which % list.len());
                     prop_assert_eq!(waiting.was_overtaken(order), answered.is_some_and(|answered| answered > order));

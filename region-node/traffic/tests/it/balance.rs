@@ -27,7 +27,8 @@ proptest! {
     fn smooth_weights_are_exact(weights in proptest::collection::vec(1_u32..20, 1..8), rounds in 1_u32..5) {
         let config = PoolConfig { policy: Policy::RoundRobin, ..PoolConfig::default() };
         let total: u32 = weights.iter().sum();
-        let counts = shares(config, &weighted(&weights), u64::from(total * rounds)).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let counts = shares(config, &weighted(&weights), u64::from(total * rounds));
+        let counts = counts.map_err(|error| TestCaseError::fail(error.to_string()))?;
         let expected: Vec<u64> = weights.iter().map(|weight| u64::from(weight * rounds)).collect();
         prop_assert_eq!(counts, expected);
     }
@@ -35,7 +36,10 @@ proptest! {
     /// Who loses a slot loses only what was there: every other key stays where it was. And back again.
     #[test]
     fn rendezvous_moves_only_what_was_at_the_slot_that_went(
-        count in 2_u16..10, gone in any::<prop::sample::Index>(), policy in prop_oneof![Just(Policy::IpHash), Just(Policy::Rendezvous)], seed in any::<u64>(),
+        count in 2_u16..10,
+        gone in any::<prop::sample::Index>(),
+        policy in prop_oneof![Just(Policy::IpHash), Just(Policy::Rendezvous)],
+        seed in any::<u64>(),
     ) {
         let gone = gone.index(count.into()) as u16;
         let config = PoolConfig { policy, slow_start: SlowStart { window: ms(0) }, ..PoolConfig::default() };
@@ -62,9 +66,13 @@ proptest! {
     /// Nobody carries more than its bound, however uneven the keys.
     #[test]
     fn bounded_load_is_never_exceeded(
-        weights in proptest::collection::vec(1_u32..5, 1..9), factor in 1.0_f64..2.0, keys in 1_u64..5, seed in any::<u64>(),
+        weights in proptest::collection::vec(1_u32..5, 1..9),
+        factor in 1.0_f64..2.0,
+        keys in 1_u64..5,
+        seed in any::<u64>(),
     ) {
-        let config = PoolConfig { policy: Policy::Rendezvous, bounded_load: BoundedLoad { factor }, ..PoolConfig::default() };
+        let bounded_load = BoundedLoad { factor };
+        let config = PoolConfig { policy: Policy::Rendezvous, bounded_load, ..PoolConfig::default() };
         let mut pool = pool_of(config, 0);
         pool.set_members(ms(0), &weighted(&weights));
         let total_weight = f64::from(weights.iter().sum::<u32>());

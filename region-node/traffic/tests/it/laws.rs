@@ -231,7 +231,11 @@ proptest! {
     /// What fails everywhere, however often, from some moment on, ejects nobody.
     #[test]
     fn nobody_is_blamed_for_what_fails_everywhere(
-        policy in proptest::sample::select(&POLICIES[..]), count in 2_u16..9, percent in 1_u64..101, from in 0_u64..1_500, seed in any::<u64>(),
+        policy in proptest::sample::select(&POLICIES[..]),
+        count in 2_u16..9,
+        percent in 1_u64..101,
+        from in 0_u64..1_500,
+        seed in any::<u64>(),
     ) {
         let mut pool = crate::support::pool(policy, count);
         let mut luck = Luck(seed);

@@ -82,6 +82,34 @@ fn three_in_a_row_eject_at_once_and_an_answer_between_them_does_not() -> anyhow:
     Ok(())
 }
 
+/// A page calls a route that hangs three times at once; the worker answers everything else.
+#[test]
+fn requests_that_hang_together_do_not_eject_who_answers_meanwhile() -> anyhow::Result<()> {
+    let slot_0 = Ask { sticky_slot: Some(0), ..ask(0) };
+    for (answers, expected) in [(true, A), (false, E)] {
+        let mut pool = pool(Policy::RoundRobin, 4);
+        let hung = (0..3).map(|_| pool.pick(ms(0), &slot_0)).collect::<Result<Vec<_>, _>>()?;
+        if answers {
+            to(&mut pool, 0, 10, Outcome::Ok)?;
+        }
+        hung.into_iter().for_each(|ticket| pool.finish(ms(30_000), ticket, Outcome::Broken));
+        assert_eq!(states(&pool, 30_000)[0], expected);
+    }
+    Ok(())
+}
+
+/// A request that kills whoever takes it goes on to another member: that it breaks there too blames nobody.
+#[test]
+fn what_broke_elsewhere_before_does_not_count() -> anyhow::Result<()> {
+    let mut pool = pool(Policy::RoundRobin, 4);
+    for _ in 0..9 {
+        let ticket = pool.pick(ms(0), &Ask { sticky_slot: Some(0), tried: &[1], ..ask(0) })?;
+        pool.finish(ms(0), ticket, Outcome::Broken);
+    }
+    assert_eq!(states(&pool, 0), [A, A, A, A]);
+    Ok(())
+}
+
 #[test]
 fn one_request_tries_and_decides() -> anyhow::Result<()> {
     let mut pool = pool(Policy::RoundRobin, 4);
@@ -197,7 +225,8 @@ fn who_leaves_is_counted_to_the_end() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What breaks costs five seconds. So does what fails where others do not, or as long as it asked for; never less than was known.
+/// What breaks costs five seconds. So does what fails where others do not, or as long as it asked for; never less than
+/// was known.
 #[test]
 fn failures_are_dear() -> anyhow::Result<()> {
     let after = Outcome::Refused { retry_after: Some(ms(20_000)) };

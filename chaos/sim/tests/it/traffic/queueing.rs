@@ -54,7 +54,8 @@ fn means_are_what_theory_says() {
             what("means")
         );
         for (got, name) in [(least, "least connections"), (ewma, "peak-EWMA")] {
-            // Above one queue for all, which nobody can beat who has to choose at once; below what chooses without looking.
+            // Above one queue for all, which nobody can beat who has to choose at once; below what chooses without
+            // looking.
             assert!(got > ideal * 0.97 && got < random * 1.03, "{}: {got} s, not in {ideal}..{random} s", what(name));
         }
         assert!(least < turns * 1.03, "{}: {least} s, in turn {turns} s", what("least connections"));

@@ -1,4 +1,5 @@
-//! The seeds of the test run. More of them: `ATOLL_SIM_SEEDS=A..B cargo test --release -p chaos-sim traffic::seeds -- --nocapture`.
+//! The seeds of the test run. More of them: `ATOLL_SIM_SEEDS=A..B cargo test --release -p chaos-sim traffic::seeds --
+//! --nocapture`.
 
 use chaos_sim::{
     Meeting, Plan, Simulation, Survey, shorten, survey,
