@@ -99,7 +99,7 @@ impl Default for Limits {
             min_rate: 256,
             rate_window: Duration::from_secs(30),
             max_head_bytes: 64 * 1024,
-            max_headers: 128,
+            max_headers: 100,
             request_timeout: Duration::from_secs(30),
             body_idle: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(1),

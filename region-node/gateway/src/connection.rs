@@ -61,6 +61,8 @@ pub(crate) enum Phase {
 
 /// The first bytes of HTTP/2 (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Header lines that hyper takes where it is not told.
+const HEADERS_OF_HYPER: u16 = 100;
 /// What is read before the protocol is known.
 const SNIFF_BYTES: usize = 4096;
 /// A connection that is asked to end does so within this, or is cut.
@@ -271,8 +273,12 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
         // `Pace` times heads, and knows an idle connection from one that has begun a request.
         .header_read_timeout(None)
         .max_buf_size((limits.max_head_bytes as usize).max(8192))
-        .max_header_size(limits.max_head_bytes as usize)
-        .max_headers(usize::from(limits.max_headers));
+        .max_header_size(limits.max_head_bytes as usize);
+    // Asked for any number, hyper makes room for it on the heap for each head. Up to its own hundred it has room on the stack, and
+    // `strict` counts.
+    if limits.max_headers > HEADERS_OF_HYPER {
+        builder.max_headers(usize::from(limits.max_headers));
+    }
     builder
 }
 
@@ -282,6 +288,8 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(limits.max_head_bytes)
         .max_concurrent_streams(limits.max_streams)
+        // WebSocket on a stream (RFC 8441).
+        .enable_connect_protocol()
         // Streams that were reset before we looked at them (CVE-2023-44487); those that we looked at are counted in `frames`.
         .max_pending_accept_reset_streams(20)
         // Streams that we reset for their faults.
