@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`decision`] | `decision`: probe machines, votes, judges, guards, Plans | paths, lives, raft in the small, clocks, people |
 //! | [`state`] | `replication-storage`, `replication-link`, `replication-core` | clients, disks, network, clocks |
+//! | [`traffic`] | `traffic`: policies, breaker, panic, slow start, budget of retries | clients, the gateway's loop, workers as queues |
 //!
 //! What they share is here: luck (`rng.rs`), what happens next (`queue.rs`), the record (`trace.rs`), what was met
 //! (`coverage.rs`), many seeds (`survey.rs`), and the shortest way into a failure (`shorten.rs`); a world joins in by the trait
@@ -19,6 +20,7 @@ mod simulation;
 pub mod state;
 mod survey;
 mod trace;
+pub mod traffic;
 
 pub use coverage::{Coverage, Meeting};
 pub use shorten::{Shortened, shorten};

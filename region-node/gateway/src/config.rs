@@ -13,7 +13,9 @@ pub struct GatewayConfig {
     pub listen: SocketAddr,
     /// The region's name, put on every answer as `x-atoll-region`.
     pub region: RegionName,
-    /// The app's name; `None` when the region runs no app and only its state is used.
+    /// Where apps of this node call each other by their internal names; a loopback address. `None`: nowhere.
+    pub internal: Option<SocketAddr>,
+    /// The name of the only app; `None` when the region runs none, or when `GatewayHandle::set_apps` says which.
     pub app: Option<String>,
     /// Whether `X-Forwarded-*` and `X-Request-Id` of the client are believed. Only behind a proxy that sets them itself.
     pub trust_forwarded: bool,
@@ -32,6 +34,7 @@ impl GatewayConfig {
     pub fn new(listen: SocketAddr, region: RegionName, app: Option<String>) -> Self {
         Self {
             listen,
+            internal: None,
             region,
             app,
             trust_forwarded: false,

@@ -466,7 +466,7 @@ async fn respond(
             }
             proxy.sign(response)
         }
-        None => proxy.serve(connection, request).await,
+        None => proxy.handle(request, connection).await,
     };
     if response.status() == StatusCode::BAD_GATEWAY && connection.pace.has_malformed_body() {
         // The worker lost its request in the middle because we stopped reading it.

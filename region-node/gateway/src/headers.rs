@@ -1,25 +1,40 @@
 //! What changes in a message's head between client and worker.
 //!
 //! Hop-by-hop fields end here (RFC 9110, 7.6.1), also those that `Connection` names. Towards the worker: origin-form target,
-//! one `Host`, one `Cookie`, `X-Forwarded-For|Proto|Host`, `X-Request-Id`. Only WebSocket is let through as an upgrade:
-//! others, `h2c` first of all, would let a client speak past the gateway to a worker.
+//! one `Host`, one `Cookie`, `X-Forwarded-For|Proto|Host`, `X-Request-Id`, `X-Request-Deadline`, `traceparent`. Only WebSocket is let
+//! through as an upgrade: others, `h2c` first of all, would let a client speak past the gateway to a worker.
+//!
+//! Nothing is moved about for it: the client's fields stay in their map, and are left out or written as they are when the head is
+//! written for a worker, as often as the request is sent.
 
-use std::net::IpAddr;
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header,
     request::Parts,
     uri::{Authority, PathAndQuery},
 };
 
+use crate::{
+    h1::encode::{self, Framing},
+    ids::{self, TraceParent},
+};
+
 pub(crate) const REGION: HeaderName = HeaderName::from_static("x-atoll-region");
 pub(crate) const STALE: HeaderName = HeaderName::from_static("x-atoll-stale");
+pub(crate) const REFUSED: HeaderName = HeaderName::from_static("x-atoll-refused");
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 
@@ -38,21 +53,15 @@ fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
-/// Removes what concerns only the connection that the message came through.
+/// Removes what concerns only the connection that an answer came through. (Of HTTP/1.1, `h1::head` has done so.)
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = connection_options(headers).filter_map(|name| name.parse().ok()).collect();
-        for name in named {
-            headers.remove(name);
-        }
-        headers.remove(header::CONNECTION);
-    }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE] {
+    const HOP_BY_HOP: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+    for name in HOP_BY_HOP {
         headers.remove(name);
     }
 }
 
-/// Marks a head as a WebSocket handshake, after `strip_hop_by_hop` took the marks away.
+/// Marks an answer as the end of a WebSocket handshake.
 pub(crate) fn mark_websocket(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, UPGRADE);
     headers.insert(header::UPGRADE, WEBSOCKET);
@@ -67,29 +76,201 @@ pub(crate) struct Origin {
     pub(crate) scheme: &'static str,
 }
 
-/// Makes a client's head a worker's head. An error is the client's fault, in words for the client.
-pub(crate) fn prepare_request(head: &mut Parts, origin: Origin, websocket: bool) -> Result<(), &'static str> {
-    let host = host(head)?;
-    strip_hop_by_hop(&mut head.headers);
-    // hyper answers `Expect` itself when the body is read; `TE` promises what this hop may not keep.
-    head.headers.remove(header::EXPECT);
-    head.headers.remove(header::TE);
-    if websocket {
-        mark_websocket(&mut head.headers);
+/// How a request switches protocols, if it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Switch {
+    No,
+    /// HTTP/1.1: the client's own handshake goes on to the worker.
+    Upgrade,
+    /// HTTP/2: `:protocol` websocket (RFC 8441); the handshake with the worker is ours.
+    Connect,
+}
+
+/// A client's head on its way to a worker.
+pub(crate) struct Outbound {
+    pub(crate) method: Method,
+    pub(crate) target: PathAndQuery,
+    /// Whom the request is for. `None` for HTTP/1.0, which may come without: then it is for the worker's address.
+    pub(crate) host: Option<HeaderValue>,
+    /// As the client sent them.
+    pub(crate) headers: HeaderMap,
+    pub(crate) id: HeaderValue,
+    pub(crate) trace: TraceParent,
+    pub(crate) switch: Switch,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(crate) expects: bool,
+    origin: Origin,
+    /// Fields that the client's `Connection` names.
+    named: Vec<HeaderName>,
+    /// Whether the client takes trailers.
+    trailers: bool,
+    /// All cookies in one, where they came in several.
+    cookie: Option<Vec<u8>>,
+}
+
+impl Outbound {
+    /// Reads a client's head; `draw` is luck, for the ids. An error is the client's fault, in words for the client.
+    pub(crate) fn read(head: Parts, origin: Origin, switch: Switch, draw: u128) -> Result<Self, &'static str> {
+        let host = host(&head)?;
+        let Parts { method, uri, headers, .. } = head;
+        let named = if headers.contains_key(header::CONNECTION) {
+            connection_options(&headers).filter_map(|name| name.parse().ok()).collect()
+        } else {
+            Vec::new()
+        };
+        let given = headers.get(REQUEST_ID).filter(|id| origin.trusted && is_sane(id));
+        let target = match uri.into_parts().path_and_query {
+            Some(target) if !target.as_str().is_empty() => target,
+            _ => PathAndQuery::from_static("/"),
+        };
+        Ok(Self {
+            method: if switch == Switch::Connect { Method::GET } else { method },
+            target,
+            host,
+            id: given.cloned().unwrap_or_else(|| ids::request_id(draw)),
+            trace: TraceParent::continued(headers.get(TRACE_PARENT)).unwrap_or_else(|| TraceParent::begun(draw)),
+            switch,
+            expects: headers
+                .get(header::EXPECT)
+                .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")),
+            trailers: takes_trailers(&headers),
+            cookie: joined_cookies(&headers),
+            origin,
+            named,
+            headers,
+        })
     }
-    forwarded(&mut head.headers, origin, host.as_ref());
-    if let Some(host) = host {
-        head.headers.insert(header::HOST, host);
+
+    /// Whether a client's field goes on to the worker as it is.
+    fn is_kept(&self, name: &HeaderName) -> bool {
+        let text = name.as_str();
+        // Many frameworks read `x_forwarded_for` as `x-forwarded-for`: it must not be a way around this.
+        if text.contains('_') {
+            let plain = text.replace('_', "-");
+            return self.may_be_kept(&plain) && !matches!(&*plain, "cookie" | "host" | "content-length");
+        }
+        self.may_be_kept(text) && !(self.named.contains(name))
     }
-    join_cookies(&mut head.headers);
-    let target = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    head.uri = Uri::from(target);
-    head.version = Version::HTTP_11;
-    Ok(())
+
+    fn may_be_kept(&self, name: &str) -> bool {
+        match name {
+            "host" | "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "content-length"
+            | "upgrade" | "te" | "expect" | "http2-settings" | "x-request-id" | "x-request-deadline"
+            | "grpc-timeout" | "traceparent" | "x-forwarded-for" => false,
+            "tracestate" => self.trace.is_continued(),
+            "cookie" => self.cookie.is_none(),
+            "x-forwarded-proto" | "x-forwarded-host" | "forwarded" | "x-real-ip" => self.origin.trusted,
+            _ => self.origin.trusted || !name.starts_with("x-forwarded-"),
+        }
+    }
+
+    /// Fields that are the gateway's own words.
+    fn each_added(&self, left: Duration, mut add: impl FnMut(&'static str, &[u8])) {
+        let Origin { peer, trusted, scheme } = self.origin;
+        let mut text = String::with_capacity(64);
+        if trusted {
+            for before in self.headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
+                text += before;
+                text += ", ";
+            }
+        }
+        // Writing to a string does not fail.
+        let _ = write!(text, "{}", peer.to_canonical());
+        add("x-forwarded-for", text.as_bytes());
+        if !(trusted && self.headers.contains_key(FORWARDED_PROTO)) {
+            add("x-forwarded-proto", scheme.as_bytes());
+        }
+        if let Some(host) = &self.host
+            && !(trusted && self.headers.contains_key(FORWARDED_HOST))
+        {
+            add("x-forwarded-host", host.as_bytes());
+        }
+        add("x-request-id", self.id.as_bytes());
+        add("traceparent", self.trace.as_bytes());
+        text.clear();
+        let millis = left.as_millis().max(1);
+        let _ = write!(text, "{millis}");
+        add("x-request-deadline", text.as_bytes());
+        if self.headers.contains_key(GRPC_TIMEOUT) {
+            // At most eight digits (gRPC over HTTP/2).
+            text.clear();
+            let _ = if millis < 100_000_000 { write!(text, "{millis}m") } else { write!(text, "{}S", millis / 1000) };
+            add("grpc-timeout", text.as_bytes());
+        }
+        if let Some(cookie) = &self.cookie {
+            add("cookie", cookie);
+        }
+    }
+
+    /// Writes the head for a worker that speaks HTTP/1.1; `left` is the time that it has.
+    pub(crate) fn write_h1(
+        &self,
+        out: &mut Vec<u8>,
+        worker: SocketAddr,
+        left: Duration,
+        framing: Framing,
+        expect: bool,
+    ) {
+        encode::request_line(out, &self.method, self.target.as_str());
+        match &self.host {
+            Some(host) => encode::line(out, "host", host.as_bytes()),
+            None => encode::line(out, "host", worker.to_string().as_bytes()),
+        }
+        for (name, value) in &self.headers {
+            if self.is_kept(name) {
+                encode::line(out, name.as_str(), value.as_bytes());
+            }
+        }
+        self.each_added(left, |name, value| encode::line(out, name, value));
+        match (self.switch, self.trailers) {
+            (Switch::No, false) => {}
+            // A field that is for this hop must be named by `Connection` (RFC 9110, 10.1.4).
+            (Switch::No, true) => out.extend_from_slice(b"te: trailers\r\nconnection: te\r\n"),
+            (Switch::Upgrade | Switch::Connect, _) => {
+                out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+            }
+        }
+        if self.switch == Switch::Connect {
+            encode::line(out, "sec-websocket-key", ids::websocket_key(self.trace.as_bytes()).as_bytes());
+        }
+        if expect {
+            out.extend_from_slice(b"expect: 100-continue\r\n");
+        }
+        encode::end_of_head(out, &self.method, framing);
+    }
+
+    /// The head for a worker that speaks HTTP/2; `None` for a host that cannot be one there.
+    pub(crate) fn h2<B>(&self, worker: SocketAddr, left: Duration, body: B) -> Option<Request<B>> {
+        let host = match &self.host {
+            Some(host) => host.to_str().ok()?.to_owned(),
+            None => worker.to_string(),
+        };
+        let uri = Uri::builder().scheme("http").authority(host).path_and_query(self.target.clone()).build().ok()?;
+        let mut request = Request::new(body);
+        *request.version_mut() = Version::HTTP_2;
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.reserve(self.headers.len() + 8);
+        for (name, value) in &self.headers {
+            if self.is_kept(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        self.each_added(left, |name, value| {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                headers.append(name, value);
+            }
+        });
+        if self.trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        Some(request)
+    }
 }
 
 /// The one host that a request is for: the target's authority (HTTP/2, absolute form), else `Host`.
-fn host(head: &Parts) -> Result<Option<HeaderValue>, &'static str> {
+pub(crate) fn host(head: &Parts) -> Result<Option<HeaderValue>, &'static str> {
     let mut lines = head.headers.get_all(header::HOST).iter();
     let (line, more) = (lines.next(), lines.next());
     if more.is_some() {
@@ -109,57 +290,34 @@ fn without_user(authority: &Authority) -> &str {
     text.rsplit_once('@').map_or(text, |(_, host)| host)
 }
 
-fn forwarded(headers: &mut HeaderMap, origin: Origin, host: Option<&HeaderValue>) {
-    let peer = origin.peer.to_canonical().to_string();
-    let chain = match headers.get(FORWARDED_FOR).and_then(|value| value.to_str().ok()) {
-        Some(before) if origin.trusted => format!("{before}, {peer}"),
-        _ => peer,
-    };
-    if let Ok(chain) = HeaderValue::from_str(&chain) {
-        headers.insert(FORWARDED_FOR, chain);
-    }
-    if !(origin.trusted && headers.contains_key(FORWARDED_PROTO)) {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
-    }
-    if origin.trusted && headers.contains_key(FORWARDED_HOST) {
-        return;
-    }
-    match host {
-        Some(host) => headers.insert(FORWARDED_HOST, host.clone()),
-        None => headers.remove(FORWARDED_HOST),
-    };
+/// `TE: trailers`: the only one that is passed on, and what gRPC insists on.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::TE).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
 /// HTTP/2 may split `Cookie` into many fields; HTTP/1.1 knows one (RFC 9113, 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
+fn joined_cookies(headers: &HeaderMap) -> Option<Vec<u8>> {
     let mut lines = headers.get_all(header::COOKIE).iter();
     if lines.next().is_none() || lines.next().is_none() {
-        return;
+        return None;
     }
     let lines: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
-        headers.insert(header::COOKIE, joined);
-    }
+    Some(lines.join(&b"; "[..]))
 }
 
-/// The request's id: the client's own if it is sane, else a new one. Set on the head either way.
-pub(crate) fn request_id(headers: &mut HeaderMap, fresh: impl FnOnce() -> u64) -> HeaderValue {
-    let given = headers.get(REQUEST_ID).filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_MAX_BYTES);
-    if let Some(id) = given {
-        return id.clone();
-    }
-    // Sixteen hexadecimal digits are always a valid value.
-    let id = HeaderValue::from_str(&format!("{:016x}", fresh())).unwrap_or(HeaderValue::from_static("0"));
-    headers.insert(REQUEST_ID, id.clone());
-    id
+fn is_sane(id: &HeaderValue) -> bool {
+    !id.is_empty() && id.len() <= REQUEST_ID_MAX_BYTES && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+/// Whether this is a gRPC call.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
     use expect_test::{Expect, expect};
-    use http::Request;
 
     use super::*;
 
@@ -180,36 +338,43 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn check(trusted: bool, text: &str, expected: &Expect) {
-        let mut head = head(text);
-        let websocket = wants_websocket(head.version, &head.headers);
+    const DRAW: u128 = 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10;
+
+    fn outbound(trusted: bool, text: &str) -> Result<Outbound, &'static str> {
+        let head = head(text);
+        let switch = if wants_websocket(head.version, &head.headers) { Switch::Upgrade } else { Switch::No };
         let origin = Origin { peer: "192.0.2.7".parse().unwrap(), trusted, scheme: "http" };
-        let mut out = String::new();
-        match prepare_request(&mut head, origin, websocket) {
-            Err(why) => writeln!(out, "refused: {why}").unwrap(),
-            Ok(()) => {
-                writeln!(out, "{} {}", head.method, head.uri).unwrap();
-                let mut lines: Vec<String> =
-                    head.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
-                lines.sort();
-                lines.iter().for_each(|line| writeln!(out, "{line}").unwrap());
+        Outbound::read(head, origin, switch, DRAW)
+    }
+
+    fn check(trusted: bool, text: &str, expected: &Expect) {
+        let worker = "127.0.0.1:9".parse().unwrap();
+        let out = match outbound(trusted, text) {
+            Err(why) => format!("refused: {why}\n"),
+            Ok(outbound) => {
+                let mut out = Vec::new();
+                outbound.write_h1(&mut out, worker, Duration::from_millis(1500), Framing::None, outbound.expects);
+                String::from_utf8(out).unwrap().replace("\r\n", "\n")
             }
-        }
-        expected.assert_eq(&out);
+        };
+        expected.assert_eq(out.trim_end());
     }
 
     #[test]
     fn a_plain_request_gets_its_origin() {
         check(
             false,
-            "GET http://user:secret@shop.test/a?b=c HTTP/1.1\nHost: other.test\nX-Forwarded-For: 6.6.6.6\nX-Forwarded-Proto: https",
+            "GET http://user:secret@shop.test/a?b=c HTTP/1.1\nHost: other.test\nX-Forwarded-For: 6.6.6.6\nX-Forwarded-Proto: https\nX-Forwarded-Port: 1\nX-Real-IP: 6.6.6.6\nForwarded: for=6.6.6.6\nX_Forwarded_For: 6.6.6.6\nX-Request-Id: forged\nmy_own: 1",
             &expect![[r#"
-                GET /a?b=c
+                GET /a?b=c HTTP/1.1
                 host: shop.test
+                my_own: 1
                 x-forwarded-for: 192.0.2.7
-                x-forwarded-host: shop.test
                 x-forwarded-proto: http
-            "#]],
+                x-forwarded-host: shop.test
+                x-request-id: 01020304-0506-4708-890a-0b0c0d0e0f10
+                traceparent: 00-0102030405064708890a0b0c0d0e0f10-973d72b572447305-01
+                x-request-deadline: 1500"#]],
         );
     }
 
@@ -217,14 +382,17 @@ mod tests {
     fn a_trusted_proxy_in_front_is_believed() {
         check(
             true,
-            "GET / HTTP/1.1\nHost: shop.test\nX-Forwarded-For: 6.6.6.6\nX-Forwarded-Proto: https\nX-Forwarded-Host: www.shop.test",
+            "GET / HTTP/1.1\nHost: shop.test\nX-Forwarded-For: 6.6.6.6\nX-Forwarded-Proto: https\nX-Forwarded-Host: www.shop.test\nForwarded: for=6.6.6.6\nX-Request-Id: mine",
             &expect![[r#"
-                GET /
+                GET / HTTP/1.1
                 host: shop.test
-                x-forwarded-for: 6.6.6.6, 192.0.2.7
-                x-forwarded-host: www.shop.test
                 x-forwarded-proto: https
-            "#]],
+                x-forwarded-host: www.shop.test
+                forwarded: for=6.6.6.6
+                x-forwarded-for: 6.6.6.6, 192.0.2.7
+                x-request-id: mine
+                traceparent: 00-0102030405064708890a0b0c0d0e0f10-973d72b572447305-01
+                x-request-deadline: 1500"#]],
         );
     }
 
@@ -232,15 +400,19 @@ mod tests {
     fn hop_by_hop_fields_end_here() {
         check(
             false,
-            "POST / HTTP/1.1\nHost: a\nConnection: close, X-Mine\nX-Mine: 1\nKeep-Alive: 5\nTE: trailers\nUpgrade: h2c\nExpect: 100-continue\nX-Kept: 1",
+            "POST / HTTP/1.1\nHost: a\nConnection: close, X-Mine\nX-Mine: 1\nKeep-Alive: 5\nTE: gzip\nUpgrade: h2c\nHTTP2-Settings: x\nExpect: 100-continue\nX-Kept: 1\nContent-Length: 0",
             &expect![[r#"
-                POST /
+                POST / HTTP/1.1
                 host: a
-                x-forwarded-for: 192.0.2.7
-                x-forwarded-host: a
-                x-forwarded-proto: http
                 x-kept: 1
-            "#]],
+                x-forwarded-for: 192.0.2.7
+                x-forwarded-proto: http
+                x-forwarded-host: a
+                x-request-id: 01020304-0506-4708-890a-0b0c0d0e0f10
+                traceparent: 00-0102030405064708890a0b0c0d0e0f10-973d72b572447305-01
+                x-request-deadline: 1500
+                expect: 100-continue
+                content-length: 0"#]],
         );
     }
 
@@ -250,15 +422,17 @@ mod tests {
             false,
             "GET /live HTTP/1.1\nHost: a\nConnection: keep-alive, Upgrade\nUpgrade: WebSocket\nSec-WebSocket-Version: 13",
             &expect![[r#"
-                GET /live
-                connection: upgrade
+                GET /live HTTP/1.1
                 host: a
                 sec-websocket-version: 13
-                upgrade: websocket
                 x-forwarded-for: 192.0.2.7
-                x-forwarded-host: a
                 x-forwarded-proto: http
-            "#]],
+                x-forwarded-host: a
+                x-request-id: 01020304-0506-4708-890a-0b0c0d0e0f10
+                traceparent: 00-0102030405064708890a0b0c0d0e0f10-973d72b572447305-01
+                x-request-deadline: 1500
+                connection: upgrade
+                upgrade: websocket"#]],
         );
     }
 
@@ -268,47 +442,98 @@ mod tests {
             false,
             "GET https://shop.test HTTP/2.0\nCookie: a=1\nCookie: b=2",
             &expect![[r#"
-                GET /
-                cookie: a=1; b=2
-                host: shop.test
+            GET / HTTP/1.1
+            host: shop.test
+            x-forwarded-for: 192.0.2.7
+            x-forwarded-proto: http
+            x-forwarded-host: shop.test
+            x-request-id: 01020304-0506-4708-890a-0b0c0d0e0f10
+            traceparent: 00-0102030405064708890a0b0c0d0e0f10-973d72b572447305-01
+            x-request-deadline: 1500
+            cookie: a=1; b=2"#]],
+        );
+    }
+
+    #[test]
+    fn a_trace_and_a_deadline_go_on() {
+        check(
+            false,
+            "POST /x.Y/Z HTTP/2.0\nHost: a\nTE: trailers\ngrpc-timeout: 2S\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00\ntracestate: a=b\nx-request-deadline: 60000",
+            &expect![[r#"
+                POST /x.Y/Z HTTP/1.1
+                host: a
+                tracestate: a=b
                 x-forwarded-for: 192.0.2.7
-                x-forwarded-host: shop.test
                 x-forwarded-proto: http
-            "#]],
+                x-forwarded-host: a
+                x-request-id: 01020304-0506-4708-890a-0b0c0d0e0f10
+                traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00
+                x-request-deadline: 1500
+                grpc-timeout: 1500m
+                te: trailers
+                connection: te
+                content-length: 0"#]],
+        );
+        check(
+            false,
+            "GET / HTTP/1.1\nHost: a\ntraceparent: nonsense\ntracestate: a=b",
+            &expect![[r#"
+            GET / HTTP/1.1
+            host: a
+            x-forwarded-for: 192.0.2.7
+            x-forwarded-proto: http
+            x-forwarded-host: a
+            x-request-id: 01020304-0506-4708-890a-0b0c0d0e0f10
+            traceparent: 00-0102030405064708890a0b0c0d0e0f10-973d72b572447305-01
+            x-request-deadline: 1500"#]],
         );
     }
 
     #[test]
     fn an_unclear_host_is_refused() {
-        check(
-            false,
-            "GET / HTTP/1.1",
-            &expect![[r#"
-            refused: the request has no Host header
-        "#]],
-        );
+        check(false, "GET / HTTP/1.1", &expect!["refused: the request has no Host header"]);
         check(
             false,
             "GET / HTTP/1.1\nHost: a\nHost: b",
+            &expect!["refused: the request has more than one Host header"],
+        );
+        check(
+            false,
+            "GET / HTTP/1.0",
             &expect![[r#"
-            refused: the request has more than one Host header
-        "#]],
+            GET / HTTP/1.1
+            host: 127.0.0.1:9
+            x-forwarded-for: 192.0.2.7
+            x-forwarded-proto: http
+            x-request-id: 01020304-0506-4708-890a-0b0c0d0e0f10
+            traceparent: 00-0102030405064708890a0b0c0d0e0f10-973d72b572447305-01
+            x-request-deadline: 1500"#]],
         );
     }
 
     #[test]
-    fn a_request_id_is_kept_when_sane_and_made_when_not() {
-        let id = |given: Option<&str>| {
-            let mut headers = HeaderMap::new();
-            if let Some(given) = given {
-                headers.insert(REQUEST_ID, given.parse().unwrap());
-            }
-            let id = request_id(&mut headers, || 0xab);
-            assert_eq!(headers[REQUEST_ID], id);
-            id.to_str().unwrap().to_owned()
+    fn a_head_for_http2_says_the_same() {
+        let worker = "127.0.0.1:9".parse().unwrap();
+        let text = "POST /x HTTP/2.0\nHost: shop.test\nTE: trailers\ncontent-type: application/grpc\nconnection: x-gone\nx-gone: 1";
+        let request = outbound(false, text).unwrap().h2(worker, Duration::from_secs(1), ()).unwrap();
+        assert_eq!(request.uri(), "http://shop.test/x");
+        assert_eq!(request.headers()["te"], "trailers");
+        assert_eq!(request.headers()["content-type"], "application/grpc");
+        for name in ["host", "connection", "x-gone"] {
+            assert!(!request.headers().contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_request_id_is_kept_when_trusted_and_sane_and_made_when_not() {
+        let id = |trusted: bool, given: &str| {
+            let text = format!("GET / HTTP/1.1\nHost: a\nX-Request-Id: {given}");
+            outbound(trusted, &text).unwrap().id.to_str().unwrap().to_owned()
         };
-        assert_eq!(id(Some("mine")), "mine");
-        assert_eq!(id(None), "00000000000000ab");
-        assert_eq!(id(Some(&"x".repeat(129))), "00000000000000ab");
+        const MADE: &str = "01020304-0506-4708-890a-0b0c0d0e0f10";
+        assert_eq!(id(true, "mine"), "mine");
+        assert_eq!(id(false, "mine"), MADE);
+        assert_eq!(id(true, "two words"), MADE);
+        assert_eq!(id(true, &"x".repeat(129)), MADE);
     }
 }

@@ -17,27 +17,34 @@
 mod accept;
 mod access_log;
 mod answer;
-mod balance;
+mod app;
 mod body;
 mod config;
 mod connection;
 mod deadline;
 mod edge;
 mod fleet;
+mod h1;
+mod h2c;
 mod headers;
 mod health;
+mod ids;
 mod metrics;
 mod network;
+mod outcome;
 mod pace;
 mod proxy;
 mod proxy_protocol;
 mod refusal;
+mod routes;
+mod send;
 mod strict;
 mod tls;
 mod token;
 mod traffic;
 mod tunnel;
 mod upstream;
+mod websocket;
 mod wire;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -49,13 +56,15 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use crate::traffic::Traffic;
 pub use access_log::{AccessLogConfig, AccessLogTo};
+pub use app::{AppConfig, AppLimits, Fallback, HashOn, Protocol, Route, Sticky};
 pub use config::{GatewayConfig, Limits};
 pub use health::{HEALTH_PATH, READY_PATH, Readiness};
 pub use network::Network;
+pub use routes::AppsError;
 pub use tls::{CertificateError, CertificateFiles, Reloaded, TlsConfig};
 pub use token::{TOKEN_COOKIE, TokenSource, Waited};
-pub use traffic::Traffic;
 
 use accept::Phase;
 use edge::Edge;
@@ -73,6 +82,14 @@ pub enum StartError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Internal names are for apps of this node only.
+    #[error(
+        "the internal listener at {0} can be reached from outside; give it a loopback address, such as 127.0.0.1:8081"
+    )]
+    Internal(SocketAddr),
+    /// The only app's name or routes are wrong.
+    #[error(transparent)]
+    Apps(#[from] AppsError),
     /// A certificate or its key is missing or broken.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -85,6 +102,7 @@ pub enum StartError {
 pub struct GatewayHandle {
     local_addr: SocketAddr,
     tls_addr: Option<SocketAddr>,
+    internal_addr: Option<SocketAddr>,
     proxy: Arc<Proxy>,
     edge: Arc<Edge>,
     phase: watch::Sender<Phase>,
@@ -111,25 +129,37 @@ pub async fn start(
         }
     };
     let edge = Arc::new(edge);
+    let internal = match config.internal {
+        None => None,
+        Some(address) if !address.ip().is_loopback() => return Err(StartError::Internal(address)),
+        Some(address) => Some(listen(address).await?),
+    };
 
     let slots = Arc::new(Semaphore::new(config.limits.max_connections as usize));
     let (phase, phases) = watch::channel(Phase::Serving);
+    let only = config
+        .app
+        .as_ref()
+        .map(|name| AppConfig { limits: AppLimits::of(&config.limits), ..AppConfig::new(name, workers) });
     let proxy = Arc::new(Proxy::new(config, tokens, readiness));
-    let pool_idle = proxy.limits().pool_idle;
-    let accept = |listener, tls| {
-        let (edge, proxy, slots) = (Arc::clone(&edge), Arc::clone(&proxy), Arc::clone(&slots));
+    proxy.set_apps(only.into_iter().collect())?;
+    let accept = |listener, tls, proxy| {
+        let (edge, slots) = (Arc::clone(&edge), Arc::clone(&slots));
         tokio::spawn(accept::run(listener, tls, edge, proxy, slots, phases.clone()))
     };
-    let mut tasks =
-        vec![tokio::spawn(fleet::follow(Arc::clone(&proxy.fleet), workers, pool_idle)), accept(listener, false)];
+    let mut tasks = vec![accept(listener, false, Arc::clone(&proxy))];
     let tls_addr = secure.map(|(listener, address)| {
-        tasks.push(accept(listener, true));
+        tasks.push(accept(listener, true, Arc::clone(&proxy)));
+        address
+    });
+    let internal_addr = internal.map(|(listener, address)| {
+        tasks.push(accept(listener, false, Arc::new(proxy.internal())));
         address
     });
     if let Some(certificates) = &edge.certificates {
         tasks.push(tokio::spawn(tls::watch(Arc::clone(certificates))));
     }
-    Ok(GatewayHandle { local_addr, tls_addr, proxy, edge, phase, slots, tasks })
+    Ok(GatewayHandle { local_addr, tls_addr, internal_addr, proxy, edge, phase, slots, tasks })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -160,12 +190,27 @@ impl GatewayHandle {
 
     /// All counters in the Prometheus text format.
     pub fn metrics_text(&self) -> String {
-        self.proxy.metrics.text(&self.in_flight()) + &self.edge.metrics_text()
+        self.proxy.metrics.text(&self.proxy.fleets()) + &self.edge.metrics_text()
     }
 
-    /// Requests under way, per worker id. What a drain waits for.
-    pub fn in_flight(&self) -> Vec<(u16, u32)> {
-        self.proxy.fleet.in_flight()
+    /// The address of the internal listener, if there is one.
+    pub fn internal_addr(&self) -> Option<SocketAddr> {
+        self.internal_addr
+    }
+
+    /// Replaces the list of apps, whole: a request sees the old one or the new one. An app that keeps its name keeps its workers,
+    /// their connections and all counters.
+    ///
+    /// # Errors
+    /// The list contradicts itself; the old one stays.
+    pub fn set_apps(&self, apps: Vec<AppConfig>) -> Result<(), AppsError> {
+        self.proxy.set_apps(apps)
+    }
+
+    /// Requests under way at the workers of an app, tunnels among them, by life. What a drain waits for. A worker that left the list
+    /// is told of while something is under way there.
+    pub fn in_flight(&self, app: &str) -> Vec<(u64, u32)> {
+        self.proxy.in_flight(app)
     }
 
     /// Answers `/healthz` and `/readyz` with 503 from now on and serves everything else as before, so that neighbours

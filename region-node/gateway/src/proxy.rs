@@ -3,94 +3,143 @@
 //! In: a client's request. Out: always an answer with the region's name on it: the gateway's own, a worker's, or a refusal.
 
 use std::{
+    ops::Deref,
+    pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use arc_swap::ArcSwap;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request::Parts};
+use hyper::{
+    body::{Body, Incoming},
+    upgrade::OnUpgrade,
+};
 use model::Token;
 use tokio::time::timeout_at;
+use traffic::{Outcome, deadline as travelling};
 
 use crate::{
     accept::Connection,
     access_log::Note,
-    body::{RequestBody, ResponseBody},
+    app::{AppConfig, HashOn, Protocol},
+    body::{ResponseBody, Upload},
     config::{GatewayConfig, Limits},
-    deadline::Progress,
+    deadline::{Late, Progress},
     fleet::Fleet,
-    headers::{self, Origin},
+    headers::{self, Origin, Outbound, Switch},
     health::{self, HEALTH_PATH, READY_PATH, Readiness},
     metrics::Metrics,
-    refusal::{self, Refusal},
+    outcome,
+    refusal::{Refusal, Style},
+    routes::{AppsError, Routes, has_dots, without_port},
+    send::{Answer, Sender, Through},
     token::{self, TokenSource, Waited},
     traffic::{Recently, Traffic},
-    tunnel,
-    upstream::Link,
+    tunnel::{self, Sides},
+    upstream::Keeping,
 };
 
-/// How often a request that was not sent at all may meet a connection that just closed.
-const UNSENT_RETRIES: u32 = 3;
-
+/// One of the gateway's doors: the public one, or the one that apps of this node call each other through.
 pub(crate) struct Proxy {
+    inner: Arc<Inner>,
+    internal: bool,
+}
+
+impl Deref for Proxy {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+/// What all doors share.
+pub(crate) struct Inner {
     config: GatewayConfig,
     region: HeaderValue,
     tokens: Arc<dyn TokenSource>,
     readiness: Arc<dyn Readiness>,
     stopping: AtomicBool,
-    pub(crate) fleet: Arc<Fleet>,
+    apps: ArcSwap<Apps>,
+    /// Lists are taken one after the other.
+    publishing: Mutex<()>,
     pub(crate) metrics: Metrics,
     recently: Recently,
 }
 
-/// A worker's answer and what must happen to it.
-struct Answer {
-    response: Response<Incoming>,
-    link: Link,
-    /// The region whose writes the answer may lack.
-    stale: Option<HeaderValue>,
+/// The apps of one published list.
+#[derive(Default)]
+pub(crate) struct Apps {
+    routes: Routes,
+    all: Vec<Arc<App>>,
+}
+
+/// One app of one list.
+pub(crate) struct App {
+    pub(crate) config: AppConfig,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) keeping: Keeping,
+}
+
+/// What was found out about a request before its app is asked.
+struct Call {
+    outbound: Outbound,
+    upload: Option<Arc<Upload>>,
+    upgrade: Option<OnUpgrade>,
+    carried: Option<Token>,
+    note: Option<Arc<Note>>,
+    style: Style,
+    version: Version,
+    secure: bool,
 }
 
 impl Proxy {
     pub(crate) fn new(config: GatewayConfig, tokens: Arc<dyn TokenSource>, readiness: Arc<dyn Readiness>) -> Self {
         // A region's name is made of letters that a header may hold.
         let region = HeaderValue::from_str(config.region.as_str()).unwrap_or(HeaderValue::from_static("unknown"));
-        Self {
+        let inner = Arc::new(Inner {
             config,
             region,
             tokens,
             readiness,
             stopping: AtomicBool::new(false),
-            fleet: Arc::new(Fleet::new()),
+            apps: ArcSwap::default(),
+            publishing: Mutex::default(),
             metrics: Metrics::default(),
             recently: Recently::default(),
-        }
+        });
+        Self { inner, internal: false }
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.config.limits
+    /// The door for calls from inside.
+    pub(crate) fn internal(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), internal: true }
     }
 
-    pub(crate) fn announce_stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) async fn serve(
+    pub(crate) async fn handle(
         &self,
-        connection: &Arc<Connection>,
         request: Request<Incoming>,
+        connection: &Arc<Connection>,
     ) -> Response<ResponseBody> {
         let started = Instant::now();
-        let mut response = match request.uri().path() {
-            HEALTH_PATH => self.health(request.method(), false),
-            READY_PATH => self.health(request.method(), true),
-            _ => self.forward(connection, request).await,
+        let own = match request.uri().path() {
+            HEALTH_PATH => Some(false),
+            READY_PATH => Some(true),
+            _ => None,
+        };
+        let mut response = match own {
+            Some(readiness) => {
+                let response = self.health(request.method(), readiness);
+                self.metrics.answered(response.status(), started.elapsed());
+                response
+            }
+            None => self.forward(request, connection, started).await,
         };
         response.headers_mut().insert(headers::REGION, self.region.clone());
-        self.metrics.answered(response.status(), started.elapsed());
         response
     }
 
@@ -100,17 +149,305 @@ impl Proxy {
         response
     }
 
+    async fn forward(
+        &self,
+        mut request: Request<Incoming>,
+        connection: &Arc<Connection>,
+        started: Instant,
+    ) -> Response<ResponseBody> {
+        let style = Style::of(request.headers());
+        let draw = fastrand::u128(..);
+        let switch = switch(&request);
+        let upgrade = (switch != Switch::No).then(|| hyper::upgrade::on(&mut request));
+        let carried = token::carried(request.headers());
+        let note = Note::of(request.extensions());
+        let secure = connection.scheme() == "https";
+        let (head, body) = request.into_parts();
+        let version = head.version;
+        let app = self.route(&head, switch);
+        let answered = match app {
+            Err(refusal) => Err((refusal, None, crate::ids::request_id(draw))),
+            Ok(app) => {
+                let origin = Origin {
+                    peer: connection.peer.ip(),
+                    trusted: self.config.trust_forwarded,
+                    scheme: connection.scheme(),
+                };
+                match Outbound::read(head, origin, switch, draw) {
+                    Err(why) => Err((Refusal::BadRequest(why), Some(app), crate::ids::request_id(draw))),
+                    Ok(outbound) => {
+                        let id = outbound.id.clone();
+                        let mut call = Call {
+                            outbound,
+                            upload: None,
+                            upgrade,
+                            carried,
+                            note: note.clone(),
+                            style,
+                            version,
+                            secure,
+                        };
+                        match self.exchange(&app, &mut call, body, connection).await {
+                            Ok(response) => Ok((response, app, id)),
+                            Err(refusal) => Err((refusal, Some(app), id)),
+                        }
+                    }
+                }
+            }
+        };
+        let (mut response, app, id) = match answered {
+            Ok((response, app, id)) => (response, Some(app), id),
+            Err((refusal, app, id)) => (self.refuse(&refusal, app.as_deref(), style, note.as_deref(), &id), app, id),
+        };
+        response.headers_mut().entry(headers::REQUEST_ID).or_insert(id);
+        let elapsed = started.elapsed();
+        match app {
+            Some(app) => app.fleet.cells.answered(response.status(), elapsed),
+            None => self.metrics.answered(response.status(), elapsed),
+        }
+        response
+    }
+
+    /// The app that a request is for.
+    fn route(&self, head: &Parts, switch: Switch) -> Result<Arc<App>, Refusal> {
+        if head.method == Method::CONNECT && switch != Switch::Connect {
+            return Err(Refusal::Connect);
+        }
+        let apps = self.apps.load();
+        if apps.all.is_empty() {
+            return Err(Refusal::NoApp);
+        }
+        let host = match head.uri.authority() {
+            Some(authority) => Some(authority.host()),
+            None => head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).map(without_port),
+        };
+        let path = head.uri.path();
+        if apps.routes.by_path() && has_dots(path) {
+            return Err(Refusal::BadRequest("the path has segments that mean another place"));
+        }
+        match apps.routes.find(host, path, self.internal) {
+            Some(index) => Ok(Arc::clone(&apps.all[index])),
+            None => Err(Refusal::UnknownHost(host.map(str::to_owned))),
+        }
+    }
+
+    fn refuse(
+        &self,
+        refusal: &Refusal,
+        app: Option<&App>,
+        style: Style,
+        note: Option<&Note>,
+        id: &HeaderValue,
+    ) -> Response<ResponseBody> {
+        self.metrics.refusals.add();
+        if let Some(app) = app {
+            app.fleet.cells.refusals.add();
+        }
+        if let Some(note) = note {
+            note.refused(refusal.reason());
+        }
+        if let Some(what) = refusal.log() {
+            let app = app.map_or("", |app| &*app.config.name);
+            tracing::warn!(app, request_id = ?id, "{what}");
+        }
+        let fallback = app.and_then(|app| app.config.fallback.as_ref());
+        refusal.response(style, self.config.region.as_str(), id, fallback)
+    }
+
+    async fn exchange(
+        &self,
+        app: &Arc<App>,
+        call: &mut Call,
+        body: Incoming,
+        connection: &Arc<Connection>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let config = &app.config;
+        if let Some(note) = &call.note {
+            note.for_app(&config.name);
+            note.in_trace(call.outbound.trace.trace_id());
+        }
+        if call.upgrade.is_some() && config.protocol == Protocol::H2c {
+            return Err(Refusal::NoUpgrade);
+        }
+        let max = config.limits.max_body_bytes;
+        if let (Some(length), Some(max)) = (body.size_hint().exact(), max)
+            && length > max
+        {
+            return Err(Refusal::TooLarge { max });
+        }
+        // After a switch of protocols what follows the head is no body.
+        if !body.is_end_stream() && call.upgrade.is_none() {
+            let progress = Progress::start(true).at_least(self.limits().min_rate, self.limits().rate_window);
+            call.upload = Some(Upload::new(body, progress, config.limits.replay_bytes, max, call.note.clone()));
+        }
+        if call.upgrade.is_some() {
+            // What stands behind a handshake may be meant for the tunnel. The connection that saw it is cut now, before a worker knows.
+            tokio::task::yield_now().await;
+        }
+        let before = self.tokens.last_write();
+        let limit = config.limits.request_timeout;
+        let carried = carried_deadline(&call.outbound);
+        let patience = carried.unwrap_or(limit).min(limit);
+        let (peer, note) = (connection.peer.ip(), call.note.as_deref());
+        let mut sender = Sender::new(self, app, &call.outbound, call.upload.as_ref(), note, peer, patience);
+        let outcome = {
+            // Pinned here, and lent on: a future that is moved into another one takes its place in both.
+            let asking = pin!(async {
+                let stale = match call.carried {
+                    Some(token) => self.hold(token).await,
+                    None => None,
+                };
+                (sender.send().await, stale)
+            });
+            let without_body = Progress::start(false);
+            let progress = call.upload.as_ref().map_or(&without_body, |upload| &upload.progress);
+            let within = progress.within(limit, asking);
+            match carried.filter(|carried| *carried < limit) {
+                None => within.await,
+                Some(carried) => match tokio::time::timeout(carried, within).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => return Err(Refusal::Deadline),
+                },
+            }
+        };
+        let (answer, stale) = match outcome {
+            Ok(done) => done,
+            Err(who) => {
+                sender.gave_up(if who == Late::Worker { Outcome::Broken } else { Outcome::Cancelled });
+                return Err(Refusal::Late { who, limit });
+            }
+        };
+        let answer = answer.map_err(|refusal| match (&call.upload, max) {
+            (Some(upload), Some(max)) if upload.was_too_large() => Refusal::TooLarge { max },
+            _ => refusal,
+        })?;
+        drop(sender);
+        self.finish(app, call, answer, stale, before, connection)
+    }
+
+    fn finish(
+        &self,
+        app: &Arc<App>,
+        call: &mut Call,
+        answer: Answer,
+        stale: Option<HeaderValue>,
+        before: Token,
+        connection: &Arc<Connection>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let Answer { head: (status, mut fields), through, mut seat, sticky_slot } = answer;
+        let config = &app.config;
+        let grpc = call.style == Style::Grpc;
+        seat.answered(outcome::of_answer(status, &fields, grpc));
+        if let Some(sticky) = &config.sticky
+            && sticky_slot != Some(seat.slot())
+            && !token::may_be_shared(&fields)
+        {
+            let secure = if sticky.secure || call.secure { "; Secure" } else { "" };
+            let value = sticky.key.encode(seat.slot());
+            let cookie = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}", sticky.cookie);
+            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                fields.append(http::header::SET_COOKIE, cookie);
+            }
+        }
+        token::attach(&mut fields, before, self.tokens.last_write());
+        if let Some(region) = stale {
+            fields.insert(headers::STALE, region);
+        }
+        let idle = config.limits.body_idle;
+        let body = match through {
+            Through::Switched(wire) => {
+                let Some(client) = call.upgrade.take() else { return Err(Refusal::Switched { worker: seat.slot() }) };
+                self.metrics.tunnels.add();
+                let (worker, said) = wire.into_parts();
+                let sides = Sides { client, worker, said };
+                tunnel::spawn(
+                    sides,
+                    seat,
+                    Arc::clone(connection),
+                    Arc::clone(&self.inner),
+                    config.limits.drain_timeout,
+                );
+                let mut response = Response::new(ResponseBody::own(""));
+                if call.version == Version::HTTP_2 {
+                    // RFC 8441: the stream is the tunnel as soon as it is accepted.
+                    fields.remove("sec-websocket-accept");
+                } else {
+                    headers::mark_websocket(&mut fields);
+                    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                }
+                *response.headers_mut() = fields;
+                return Ok(response);
+            }
+            Through::H1(reading) => ResponseBody::h1(reading, seat, grpc, self.limits().pool_size, idle),
+            Through::H2(incoming) => ResponseBody::h2(incoming, seat, grpc, idle),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = fields;
+        Ok(response)
+    }
+}
+
+impl Inner {
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    pub(crate) fn announce_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Publishes a list of apps. One that keeps its name keeps its workers, connections and counters.
+    pub(crate) fn set_apps(&self, configs: Vec<AppConfig>) -> Result<(), AppsError> {
+        let routes = Routes::compile(&configs)?;
+        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.apps.load_full();
+        let known = |name: &str| old.all.iter().find(|app| *app.config.name == *name).map(|app| Arc::clone(&app.fleet));
+        let mut all = Vec::with_capacity(configs.len());
+        for config in configs {
+            let fleet =
+                known(&config.name).unwrap_or_else(|| Fleet::new(Arc::clone(&config.name), config.pool.clone()));
+            fleet.set_config(&config.pool);
+            fleet.follow(&config.workers, self.limits().pool_idle);
+            let keeping = Keeping { connect_timeout: config.limits.connect_timeout, max_idle: self.limits().pool_idle };
+            all.push(Arc::new(App { config, fleet, keeping }));
+        }
+        let gone: Vec<Arc<Fleet>> = old
+            .all
+            .iter()
+            .filter(|app| !all.iter().any(|new| Arc::ptr_eq(&new.fleet, &app.fleet)))
+            .map(|app| Arc::clone(&app.fleet))
+            .collect();
+        self.apps.store(Arc::new(Apps { routes, all }));
+        for fleet in gone {
+            self.metrics.absorb(&fleet.cells);
+            fleet.dissolve();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fleets(&self) -> Vec<Arc<Fleet>> {
+        self.apps.load().all.iter().map(|app| Arc::clone(&app.fleet)).collect()
+    }
+
+    /// Requests under way at each worker of an app, by life.
+    pub(crate) fn in_flight(&self, app: &str) -> Vec<(u64, u32)> {
+        let fleet = self.fleets().into_iter().find(|fleet| *fleet.name == *app);
+        fleet.map_or_else(Vec::new, |fleet| {
+            fleet.snapshot().members.iter().map(|member| (member.life, member.in_flight)).collect()
+        })
+    }
+
     /// What users met here lately. Probes are not users.
     fn traffic(&self) -> Traffic {
-        let (requests, failed) = self.metrics.of_users();
+        let (requests, failed) = self.metrics.of_users(&self.fleets());
         self.recently.read(Instant::now(), requests, failed)
     }
 
     fn health(&self, method: &Method, readiness: bool) -> Response<ResponseBody> {
         let mut problems = self.readiness.health_problems();
-        if let Some(app) = self.config.app.as_ref().filter(|_| !self.fleet.has_ready_worker()) {
-            problems.push(format!("no worker of app {app} is ready"));
-        }
+        let lacking = self.fleets().into_iter().filter(|fleet| !fleet.has_ready_worker());
+        problems.extend(lacking.map(|fleet| format!("no worker of app {} is ready", fleet.name)));
         if self.stopping.load(Ordering::Relaxed) {
             problems.push("the region is stopping".to_owned());
         }
@@ -121,68 +458,6 @@ impl Proxy {
         let response = health::answer(method, self.config.region.as_str(), &problems, traffic);
         self.metrics.probed(response.status());
         response
-    }
-
-    async fn forward(&self, connection: &Arc<Connection>, mut request: Request<Incoming>) -> Response<ResponseBody> {
-        let json = refusal::wants_json(request.headers());
-        if !self.config.trust_forwarded {
-            request.headers_mut().remove(headers::REQUEST_ID);
-        }
-        let id = headers::request_id(request.headers_mut(), || fastrand::u64(..));
-        let mut response = match self.exchange(connection, request).await {
-            Ok(response) => response,
-            Err(refusal) => {
-                self.metrics.refusals.add();
-                if let Some(what) = refusal.log() {
-                    tracing::warn!(request_id = ?id, "{what}");
-                }
-                refusal.response(json, self.config.region.as_str(), &id)
-            }
-        };
-        response.headers_mut().entry(headers::REQUEST_ID).or_insert(id);
-        response
-    }
-
-    async fn exchange(
-        &self,
-        connection: &Arc<Connection>,
-        mut request: Request<Incoming>,
-    ) -> Result<Response<ResponseBody>, Refusal> {
-        if self.config.app.is_none() {
-            return Err(Refusal::NoApp);
-        }
-        if request.method() == Method::CONNECT {
-            return Err(Refusal::Connect);
-        }
-        let upgrade =
-            headers::wants_websocket(request.version(), request.headers()).then(|| hyper::upgrade::on(&mut request));
-        let carried = token::carried(request.headers());
-        let note = Note::of(request.extensions());
-        let (mut head, body) = request.into_parts();
-        // hyper's notes about the client's connection must not travel to the worker's.
-        head.extensions.clear();
-        let origin =
-            Origin { peer: connection.peer.ip(), trusted: self.config.trust_forwarded, scheme: connection.scheme() };
-        headers::prepare_request(&mut head, origin, upgrade.is_some()).map_err(Refusal::BadRequest)?;
-
-        let before = self.tokens.last_write();
-        let limit = self.limits().request_timeout;
-        let progress = Progress::start(!hyper::body::Body::is_end_stream(&body));
-        let progress = Arc::new(progress.at_least(self.limits().min_rate, self.limits().rate_window));
-        let body = RequestBody::new(body, &progress, note.clone());
-        let answer = progress.within(limit, self.ask(Request::from_parts(head, body), carried)).await;
-        let answer = answer.map_err(|who| Refusal::Late { who, limit })??;
-        self.finish(answer, upgrade, before, connection)
-    }
-
-    /// Holds the request until its token is reached, then gets an answer.
-    async fn ask(&self, request: Request<RequestBody>, carried: Option<Token>) -> Result<Answer, Refusal> {
-        let stale = match carried {
-            Some(token) => self.hold(token).await,
-            None => None,
-        };
-        let (response, link) = self.send(request).await?;
-        Ok(Answer { response, link, stale })
     }
 
     /// Waits for another region's token; `Some` names the region if it was not reached.
@@ -200,80 +475,37 @@ impl Proxy {
         let name = self.tokens.region_name(token.region).map_or_else(|| token.region.to_string(), String::from);
         HeaderValue::from_str(&name).ok()
     }
+}
 
-    /// Sends the request to a worker, and again where that cannot be noticed.
-    async fn send(&self, mut request: Request<RequestBody>) -> Result<(Response<Incoming>, Link), Refusal> {
-        let mut unsent = 0;
-        let mut repeated = false;
-        loop {
-            let mut link = self.fleet.connect(self.limits(), &self.metrics).await?;
-            if request.headers().get(http::header::HOST).is_none() {
-                // HTTP/1.0 may come without; HTTP/1.1 must not.
-                if let Ok(host) = HeaderValue::from_str(&link.seat.address().to_string()) {
-                    request.headers_mut().insert(http::header::HOST, host);
-                }
-            }
-            let spare = (!repeated).then(|| copy_if_repeatable(&request)).flatten();
-            let mut failed = match link.sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, link)),
-                Err(failed) => failed,
-            };
-            request = match (failed.take_message(), spare) {
-                (Some(same), _) if unsent < UNSENT_RETRIES => {
-                    unsent += 1;
-                    same
-                }
-                (None, Some(spare)) if died_silently(failed.error()) => {
-                    repeated = true;
-                    spare
-                }
-                _ => return Err(Refusal::Broken { worker: link.seat.worker(), error: failed.into_error() }),
-            };
-            self.metrics.retries.add();
-        }
-    }
-
-    fn finish(
-        &self,
-        answer: Answer,
-        upgrade: Option<OnUpgrade>,
-        before: Token,
-        connection: &Arc<Connection>,
-    ) -> Result<Response<ResponseBody>, Refusal> {
-        let Answer { mut response, link, stale } = answer;
-        headers::strip_hop_by_hop(response.headers_mut());
-        let mut response = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(client) = upgrade else { return Err(Refusal::Switched { worker: link.seat.worker() }) };
-            headers::mark_websocket(response.headers_mut());
-            let worker = hyper::upgrade::on(&mut response);
-            self.metrics.tunnels.add();
-            tunnel::spawn(client, worker, link, Arc::clone(connection));
-            response.map(|_| ResponseBody::own(""))
-        } else {
-            let idle = self.limits().body_idle;
-            response.map(|body| ResponseBody::worker(body, link, idle))
-        };
-        token::attach(response.headers_mut(), before, self.tokens.last_write());
-        if let Some(region) = stale {
-            response.headers_mut().insert(headers::STALE, region);
-        }
-        Ok(response)
+fn switch(request: &Request<Incoming>) -> Switch {
+    let protocol = request.extensions().get::<hyper::ext::Protocol>();
+    if request.method() == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket") {
+        Switch::Connect
+    } else if headers::wants_websocket(request.version(), request.headers()) {
+        Switch::Upgrade
+    } else {
+        Switch::No
     }
 }
 
-/// A copy to send again, if sending it twice changes nothing: a safe method (RFC 9110, 9.2.1) without a body.
-fn copy_if_repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let safe = request.method().is_safe() && request.body().is_empty();
-    safe.then(|| {
-        let mut copy = Request::new(RequestBody::Empty);
-        *copy.method_mut() = request.method().clone();
-        *copy.uri_mut() = request.uri().clone();
-        *copy.headers_mut() = request.headers().clone();
-        copy
-    })
+/// What the caller says that it still waits: the shorter of its two ways to say so.
+fn carried_deadline(outbound: &Outbound) -> Option<Duration> {
+    let text = |name| outbound.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let ours = text(headers::DEADLINE).and_then(travelling::parse_header);
+    let grpc = text(headers::GRPC_TIMEOUT).and_then(travelling::parse_grpc_timeout);
+    match (ours, grpc) {
+        (Some(ours), Some(grpc)) => Some(ours.min(grpc)),
+        (one, other) => one.or(other),
+    }
 }
 
-/// Whether the connection ended instead of answering: the worker died or closed an idle connection. A broken answer is none.
-fn died_silently(error: &hyper::Error) -> bool {
-    !error.is_parse() && !error.is_user() && !error.is_timeout()
+/// What a hash policy goes by.
+pub(crate) fn hash_of(on: &HashOn, outbound: &Outbound, peer: std::net::IpAddr) -> u64 {
+    match on {
+        HashOn::Header(name) => match outbound.headers.get(name) {
+            Some(value) => traffic::hash::bytes(value.as_bytes()),
+            None => traffic::hash::address(peer),
+        },
+        HashOn::Address => traffic::hash::address(peer),
+    }
 }

@@ -61,7 +61,7 @@ pub(crate) fn attach(headers: &mut HeaderMap, before: Token, after: Token) {
 }
 
 /// Whether a shared cache may keep an answer with these headers. In doubt: yes.
-fn may_be_shared(headers: &HeaderMap) -> bool {
+pub(crate) fn may_be_shared(headers: &HeaderMap) -> bool {
     let lines: Vec<&HeaderValue> = headers.get_all(header::CACHE_CONTROL).iter().collect();
     if lines.is_empty() {
         let expires = headers.get(header::EXPIRES).map(HeaderValue::as_bytes);

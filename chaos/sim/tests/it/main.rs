@@ -2,3 +2,4 @@
 
 mod decision;
 mod state;
+mod traffic;

@@ -81,7 +81,7 @@ async fn rapid_reset_is_cut() {
     assert!(cut_off);
     assert!(asked.load(Ordering::Relaxed) < 2000, "{} requests came to the worker", asked.load(Ordering::Relaxed));
     others_are_served(&world).await;
-    until("nothing is left at the worker", || world.gateway.in_flight()[0].1 == 0).await;
+    until("nothing is left at the worker", || world.in_flight()[0].1 == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,7 +215,7 @@ async fn an_answer_that_nobody_takes_lets_its_worker_go() {
     // Nothing else is there to be served, so the connection goes too.
     client.end().await;
     until("it is counted", || cut(&world, "stalled") == 1.0).await;
-    until("nothing is left", || world.metric("connections_open") == 0.0 && world.gateway.in_flight()[0].1 == 0).await;
+    until("nothing is left", || world.metric("connections_open") == 0.0 && world.in_flight()[0].1 == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -328,7 +328,7 @@ async fn an_idle_connection_ends_and_a_busy_one_does_not() {
     client.write_all(ask).await.unwrap();
     let mut two = Raw::connect(world.address()).await;
     two.send(&get(1)).await;
-    until("both are at the worker", || world.gateway.in_flight()[0].1 == 2).await;
+    until("both are at the worker", || world.in_flight()[0].1 == 2).await;
     let idle = TcpStream::connect(world.address()).await.unwrap();
     let mut third = Raw::connect(world.address()).await;
     assert_eq!(third.end().await, Some(0), "an idle HTTP/2 connection is told");

@@ -73,9 +73,9 @@ async fn a_websocket_passes_both_ways_and_counts_as_under_way() {
     let mut echo = [0; 4];
     client.read_exact(&mut echo).await.unwrap();
     assert_eq!(&echo, b"ping");
-    assert_eq!(world.gateway.in_flight(), [(0, 1)]);
+    assert_eq!(world.in_flight(), [(0, 1)]);
     drop(client);
-    until("the tunnel is gone", || world.gateway.in_flight() == [(0, 0)]).await;
+    until("the tunnel is gone", || world.in_flight() == [(0, 0)]).await;
     assert_eq!(world.metric("tunnels_total"), 1.0);
 }
 

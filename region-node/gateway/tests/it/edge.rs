@@ -166,7 +166,7 @@ async fn a_client_that_leaves_is_in_the_log_and_a_query_if_it_is_wanted() {
     world.set_workers(&[never.address]);
     let mut client = TcpStream::connect(world.address()).await.unwrap();
     client.write_all(b"GET /wait?for=ever HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    until("it is at the worker", || world.gateway.in_flight()[0].1 == 1).await;
+    until("it is at the worker", || world.in_flight()[0].1 == 1).await;
     drop(client);
     until("a line is written", || log.lines().len() == 1).await;
     let line = &log.lines()[0];

@@ -13,14 +13,14 @@ async fn every_answer_names_the_region_and_every_request_its_origin() {
         let header = |name: &str| request.headers().get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
         let id = header("x-request-id");
         let all = [header("host"), header("x-forwarded-for"), header("x-forwarded-host"), header("x-forwarded-proto")];
-        text(format!("{} {}", all.join(" "), if id.len() == 16 { "id" } else { &id }))
+        text(format!("{} {}", all.join(" "), if id.len() == 36 { "id" } else { &id }))
     })
     .await;
     world.set_workers(&[echo.address]);
     let answer = world.get("/", &[("x-forwarded-for", "6.6.6.6"), ("x-request-id", "forged")]).await;
     assert_eq!(answer.body, "shop.test 127.0.0.1 shop.test http id");
     assert_eq!(answer.header("x-atoll-region"), Some("us-east"));
-    assert_eq!(answer.header("x-request-id").map(str::len), Some(16));
+    assert_eq!(answer.header("x-request-id").map(str::len), Some(36));
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn health_says_what_a_user_would_meet() {
     check("/healthz", 503, r#"["no worker of app shop is ready"]"#).await;
     let shop = worker(async |_| text("the app's own")).await;
     world.set_workers(&[shop.address]);
-    until("the worker is known", || !world.gateway.in_flight().is_empty()).await;
+    until("the worker is known", || !world.in_flight().is_empty()).await;
     check("/healthz", 200, "[]").await;
     check("/readyz", 200, "[]").await;
     world.state.problems.lock().unwrap().push("the journal cannot be written".to_owned());
@@ -67,7 +67,7 @@ async fn a_shutdown_lets_requests_finish_within_its_grace() {
     world.set_workers(&[slow.address]);
     let gateway = world.address();
     let waiting = tokio::spawn(async move { request(gateway, Method::GET, "/", &[], "").await });
-    until("the request is at the worker", || world.gateway.in_flight() == [(0, 1)]).await;
+    until("the request is at the worker", || world.in_flight() == [(0, 1)]).await;
     let shutdown = tokio::spawn(world.gateway.shutdown(PATIENCE));
     until("nobody is accepted any more", || std::net::TcpStream::connect(gateway).is_err()).await;
     release.add_permits(1);
@@ -82,7 +82,7 @@ async fn a_shutdown_cuts_what_outlasts_its_grace() {
     world.set_workers(&[never.address]);
     let gateway = world.address();
     let waiting = tokio::spawn(async move { request(gateway, Method::GET, "/", &[], "").await });
-    until("the request is at the worker", || world.gateway.in_flight() == [(0, 1)]).await;
+    until("the request is at the worker", || world.in_flight() == [(0, 1)]).await;
     assert!(!world.gateway.shutdown(Duration::from_millis(100)).await);
     assert!(waiting.await.unwrap().is_err());
 }

@@ -9,13 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway::{GatewayConfig, GatewayHandle, Limits, Readiness, TokenSource, Waited};
+use gateway::{AppConfig, GatewayConfig, GatewayHandle, Limits, Readiness, TokenSource, Waited};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use model::{RegionName, Token, Worker};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -120,6 +121,11 @@ impl World {
 
     pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         request(self.address(), method, path, headers, body).await.unwrap()
+    }
+
+    /// Requests under way, by life, which is the worker's number here.
+    pub(crate) fn in_flight(&self) -> Vec<(u64, u32)> {
+        self.gateway.in_flight("shop")
     }
 
     /// The value of a counter without labels, or of the line given with its labels.
@@ -244,6 +250,54 @@ where
 /// An address where nobody listens.
 pub(crate) async fn dead_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// An app of these workers, 0, 1, …, that nobody changes any more; it takes what no route takes.
+pub(crate) fn app(name: &str, addresses: &[SocketAddr]) -> AppConfig {
+    let list: Vec<Worker> = (0..).zip(addresses).map(|(id, address)| Worker::ready_at(id, *address)).collect();
+    AppConfig::new(name, watch::channel(list.into()).1)
+}
+
+/// A connection that is spoken to in bytes.
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
+    seen: Vec<u8>,
+}
+
+impl Raw {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::of(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        Self { stream, seen: Vec::new() }
+    }
+
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Everything up to and with `end`, as text; what came up to the close if it never comes.
+    pub(crate) async fn until(&mut self, end: &str) -> String {
+        let reading = async {
+            loop {
+                if let Some(at) = self.seen.windows(end.len()).position(|window| window == end.as_bytes()) {
+                    let rest = self.seen.split_off(at + end.len());
+                    return std::mem::replace(&mut self.seen, rest);
+                }
+                if self.stream.read_buf(&mut self.seen).await.unwrap_or(0) == 0 {
+                    return std::mem::take(&mut self.seen);
+                }
+            }
+        };
+        let text = timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("waited in vain for {end:?}"));
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// A head.
+    pub(crate) async fn head(&mut self) -> String {
+        self.until("\r\n\r\n").await
+    }
 }
 
 /// Waits until `done` says so.

@@ -120,7 +120,7 @@ async fn no_request_fails_while_workers_are_killed_and_come_back() {
     for client in clients {
         client.await.unwrap();
     }
-    until("nothing is under way", || world.gateway.in_flight() == [(0, 0), (1, 0)]).await;
+    until("nothing is under way", || world.in_flight() == [(0, 0), (1, 0)]).await;
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn the_least_loaded_worker_is_asked() {
     let gateway = world.address();
     let ask = move || tokio::spawn(async move { request(gateway, Method::GET, "/", &[], "").await.unwrap().body });
     let waiting: Vec<_> = (0..2).map(|_| ask()).collect();
-    until("one request is at the slow worker", || world.gateway.in_flight() == [(0, 1), (1, 0)]).await;
+    until("one request is at the slow worker", || world.in_flight() == [(0, 1), (1, 0)]).await;
     for _ in 0..10 {
         assert_eq!(ask().await.unwrap(), "quick");
     }

@@ -599,7 +599,7 @@ async fn a_gateway_that_stops_says_goaway_and_close() {
     two.send(&get(1)).await;
     let mut one = tokio::net::TcpStream::connect(world.address()).await.unwrap();
     one.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    crate::support::until("both are at the worker", || world.gateway.in_flight()[0].1 == 2).await;
+    crate::support::until("both are at the worker", || world.in_flight()[0].1 == 2).await;
     let shutdown = tokio::spawn(world.gateway.shutdown(crate::support::PATIENCE));
     let goaway = loop {
         let next = two.next().await.unwrap();

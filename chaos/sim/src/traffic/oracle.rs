@@ -1,0 +1,131 @@
+//! What is promised, in a second writing, and what is kept to check it.
+
+use traffic::Policy;
+
+use super::{
+    scenario::{FAULT_AT_MS, FAULT_ENDS_MS, Kind, Scenario},
+    world::Outcomes,
+};
+use crate::{Promise, Violation};
+
+/// What is promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// A request goes to a member that is listed, ready and not draining; in panic to one that was ready once.
+    NobodyWhoMustNotBe,
+    /// What is under way is counted as it is.
+    CountsAreTrue,
+    /// As long as there is a member that was ready once and does not drain, a request is sent.
+    AlwaysSent,
+    /// Nobody is ejected when that leaves fewer than half, or none.
+    NeverTheLast,
+    /// A route that fails everywhere ejects nobody.
+    NobodyIsBlamedForARoute,
+    /// Retries stay within a fifth of the requests and ten a second.
+    RetriesWithinBudget,
+    /// Two seconds after one worker fell ill, 99.9 % of the requests succeed again (peak-EWMA).
+    SucceedsSoon,
+    /// Two seconds after one worker fell ill, the 99th percentile is below twice what it was without that (peak-EWMA).
+    QuickSoon,
+    /// A new worker gets a small share at first, and in the end a whole one.
+    RampIsKept,
+    /// A reload costs nobody a request.
+    ReloadsAreFree,
+    /// When everything is well again, everything is as if nothing had been.
+    Recovers,
+}
+
+impl Promise for Rule {
+    fn number(self) -> u8 {
+        0
+    }
+}
+
+type Checked = Result<(), Violation<Rule>>;
+
+fn broken(rule: Rule, what: String) -> Checked {
+    Err(Violation::new(rule, what))
+}
+
+/// Retries and requests in the buckets of a second, for the budget.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    requests: Vec<u64>,
+    retries: Vec<u64>,
+}
+
+impl Ledger {
+    pub(crate) fn request(&mut self, now_us: u64) {
+        Self::add(&mut self.requests, now_us);
+    }
+
+    /// A retry, and whether it was within the budget: over ten aligned seconds, a fifth of the requests and a hundred.
+    pub(crate) fn retry(&mut self, now_us: u64) -> Checked {
+        Self::add(&mut self.retries, now_us);
+        let sum = |counts: &Vec<u64>| counts.iter().rev().take(10).sum::<u64>();
+        Self::reach(&mut self.requests, now_us);
+        let (requests, retries) = (sum(&self.requests), sum(&self.retries));
+        if retries * 5 > requests + 500 {
+            return broken(
+                Rule::RetriesWithinBudget,
+                format!("{retries} retries of {requests} requests in ten seconds"),
+            );
+        }
+        Ok(())
+    }
+
+    fn reach(counts: &mut Vec<u64>, now_us: u64) -> usize {
+        let second = (now_us / 1_000_000) as usize;
+        if counts.len() <= second {
+            counts.resize(second + 1, 0);
+        }
+        second
+    }
+
+    fn add(counts: &mut Vec<u64>, now_us: u64) {
+        let second = Self::reach(counts, now_us);
+        counts[second] += 1;
+    }
+}
+
+/// Checks at the end what only numbers show: against the same world without its faults.
+pub(crate) fn compare(scenario: &Scenario, got: &Outcomes, normal: &Outcomes) -> Checked {
+    let shape = &scenario.shape;
+    let by_default = shape.policy == Policy::Ewma;
+    let (from, to) = (FAULT_AT_MS + 2_000, FAULT_ENDS_MS);
+    match shape.kind {
+        kind if kind.is_one_sick() && by_default => {
+            let (failed, all) = got.failures(from, to);
+            // One more than one in a thousand, since few of the worlds have many thousands.
+            if failed > all / 1_000 + 1 {
+                return broken(Rule::SucceedsSoon, format!("{failed} of {all} failed from {from} ms to {to} ms"));
+            }
+            quick(Rule::QuickSoon, got, normal, from, to)
+        }
+        Kind::BuggyRoute if by_default => quick(Rule::QuickSoon, got, normal, from, to),
+        Kind::Reload => {
+            let (failed, all) = got.failures(0, shape.lasts_ms);
+            if failed > 0 {
+                return broken(Rule::ReloadsAreFree, format!("{failed} of {all} failed"));
+            }
+            Ok(())
+        }
+        Kind::Storm => {
+            let (from, to) = (shape.lasts_ms - 20_000, shape.lasts_ms - 1_000);
+            let (failed, all) = got.failures(from, to);
+            if failed > 0 {
+                return broken(Rule::Recovers, format!("{failed} of {all} failed from {from} ms to {to} ms"));
+            }
+            quick(Rule::Recovers, got, normal, from, to)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn quick(rule: Rule, got: &Outcomes, normal: &Outcomes, from_ms: u64, to_ms: u64) -> Checked {
+    let (now, before) = (got.percentile(from_ms, to_ms, 0.99), normal.percentile(from_ms, to_ms, 0.99));
+    if now > 2 * before {
+        return broken(rule, format!("the 99th percentile is {now} µs, without faults {before} µs"));
+    }
+    Ok(())
+}

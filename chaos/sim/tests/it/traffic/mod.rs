@@ -1,0 +1,5 @@
+//! The world of traffic.
+
+mod plants;
+mod queueing;
+mod seeds;

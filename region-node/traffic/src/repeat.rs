@@ -1,0 +1,22 @@
+//! Whether a request that did not work out may be sent again.
+
+/// What is known of a request of which no byte of an answer has gone to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its method promises that twice is as good as once (RFC 9110, 9.2.2): GET, HEAD, OPTIONS, TRACE, PUT, DELETE.
+    pub idempotent: bool,
+    /// Some of it may have reached the member.
+    pub bytes_sent: bool,
+    /// It carries an `Idempotency-Key`: the app promises the same.
+    pub idempotency_key: bool,
+    /// All of it can be sent again: it has no body, or the body is in the replay buffer from its first byte on.
+    pub replay_buffered: bool,
+}
+
+/// Whether it may be sent again, budget and deadline permitting.
+///
+/// Of which nothing was sent may go anywhere (the body was not touched). Otherwise it has to be both harmless twice and whole.
+pub fn may_repeat(attempt: Attempt) -> bool {
+    let Attempt { idempotent, bytes_sent, idempotency_key, replay_buffered } = attempt;
+    !bytes_sent || ((idempotent || idempotency_key) && replay_buffered)
+}

@@ -1,0 +1,7 @@
+//! The traffic core: laws that hold whatever happens, and tables of what happens when.
+
+mod balance;
+mod laws;
+mod protect;
+mod speed;
+mod support;

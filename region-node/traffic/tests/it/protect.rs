@@ -1,0 +1,254 @@
+//! Breakers, panic, limits, retries: tables of what happens when.
+
+use traffic::{
+    Ask, Attempt, Cause, Event, Member, NoPick, Outcome, Policy, Pool, PoolConfig, State, Upstream, may_repeat,
+};
+
+use crate::support::{ask, end, members, ms, pool, pool_of, serve};
+
+/// A request to a certain slot.
+fn to(pool: &mut Pool, slot: u16, now: u64, outcome: Outcome) -> Result<u16, NoPick> {
+    let ticket = pool.pick(ms(now), &Ask { sticky_slot: Some(slot), ..ask(now) })?;
+    Ok(end(pool, ms(now), ticket, outcome))
+}
+
+fn states(pool: &Pool, now: u64) -> Vec<State> {
+    pool.snapshot(ms(now)).members.iter().map(|member| member.state).collect()
+}
+
+use State::{Available as A, Ejected as E, NotReady as N, Probing as P, Ramping as R};
+
+const REFUSED: Outcome = Outcome::Refused { retry_after: None };
+
+/// What 40 requests to slot 0 of four, and as many to each of the others, do: one letter a request, over and over.
+/// `.` ok, `5` the app failed, `4` refused, `x` broke.
+fn check(slot_0: &str, others: &str, expected: State) -> Result<(), NoPick> {
+    let mut pool = pool(Policy::RoundRobin, 4);
+    let outcome = |letter| match letter {
+        '5' => Outcome::AppError,
+        '4' => REFUSED,
+        'x' => Outcome::Broken,
+        _ => Outcome::Ok,
+    };
+    for (step, (own, other)) in slot_0.chars().cycle().zip(others.chars().cycle()).take(40).enumerate() {
+        let now = step as u64 * 100;
+        for slot in [1, 2, 3] {
+            to(&mut pool, slot, now, outcome(other))?;
+        }
+        // Once it is out, requests for it go elsewhere: enough is known.
+        if states(&pool, now)[0] == A {
+            to(&mut pool, 0, now, outcome(own))?;
+        }
+    }
+    let got = pool.snapshot(ms(4_000)).members[0].ejections > 0;
+    assert_eq!(got, expected == E, "{slot_0} beside {others}");
+    Ok(())
+}
+
+#[test]
+fn who_is_ejected() -> Result<(), NoPick> {
+    check(".", ".", A)?;
+    check("xxx.................", ".", E)?;
+    check("xx.", ".", E)?; // 33 % success
+    check("xx.............", ".", A)?; // never three in a row, 87 %
+    check("5", ".", E)?;
+    check("5.", ".", E)?;
+    check("4.", ".", E)?;
+    check("5555.....................................", ".", A)?; // too few
+    check("5.........", ".", A)?; // 90 %
+    check("5...", ".", E)?;
+    check("5.", "5.", A)?; // fails everywhere
+    check("5", "5", A)?;
+    check("5", "5....", E)?; // nothing beside 80 %
+    check("555..", "5.", A)?; // 40 % beside 50 %: not 20 points
+    check("4", "4", A)?;
+    Ok(())
+}
+
+#[test]
+fn three_in_a_row_eject_at_once_and_an_answer_between_them_does_not() -> anyhow::Result<()> {
+    let mut pool = pool(Policy::RoundRobin, 4);
+    for outcome in [Outcome::Broken, Outcome::Broken, Outcome::AppError, Outcome::Broken, Outcome::Broken] {
+        to(&mut pool, 0, 0, outcome)?;
+    }
+    assert_eq!(states(&pool, 0), [A, A, A, A]);
+    to(&mut pool, 0, 0, Outcome::Broken)?;
+    assert_eq!(states(&pool, 0), [E, A, A, A]);
+    let Some(Event::Ejected { slot: 0, cause: Cause::Broken, open, .. }) = pool.next_event() else {
+        anyhow::bail!("no event says so")
+    };
+    assert!((ms(1_000)..=ms(1_500)).contains(&open), "{open:?}");
+    assert_eq!(pool.wake_at(), Some(open));
+    Ok(())
+}
+
+#[test]
+fn one_request_tries_and_decides() -> anyhow::Result<()> {
+    let mut pool = pool(Policy::RoundRobin, 4);
+    for _ in 0..3 {
+        to(&mut pool, 0, 0, Outcome::Broken)?;
+    }
+    let due = u64::try_from(pool.wake_at().unwrap_or_default().as_millis())? + 1;
+    let one = pool.pick(ms(due), &Ask { repeatable: false, ..ask(1) })?;
+    assert!(!one.probe, "one that can be repeated is the better one");
+    let probe = pool.pick(ms(due), &ask(2))?;
+    assert!(probe.probe && probe.slot == 0);
+    assert_eq!(states(&pool, due), [P, A, A, A]);
+    for draw in 0..20 {
+        assert_ne!(pool.pick(ms(due), &ask(draw))?.slot, 0, "one at a time");
+    }
+    pool.finish(ms(due + 10), probe, Outcome::Broken);
+    assert_eq!(states(&pool, due + 10), [E, A, A, A]);
+    let again = u64::try_from(pool.wake_at().unwrap_or_default().as_millis())? + 1;
+    assert!((2_000..=3_001).contains(&(again - due - 10)), "twice as long: {}", again - due - 10);
+    let probe = pool.pick(ms(again), &ask(3))?;
+    pool.first_byte(ms(again + 5), &probe, Outcome::Ok);
+    assert_eq!(states(&pool, again + 5), [P, A, A, A], "the end of the answer has a word in it");
+    pool.finish(ms(again + 6), probe, Outcome::Ok);
+    assert_eq!(states(&pool, again + 6), [R, A, A, A]);
+    Ok(())
+}
+
+#[test]
+fn never_below_half_nor_the_last() -> anyhow::Result<()> {
+    for (count, out) in [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (9, 4)] {
+        let mut pool = pool(Policy::RoundRobin, count);
+        for slot in (0..count).cycle().take(usize::from(count) * 10) {
+            to(&mut pool, slot, 0, Outcome::Broken)?;
+        }
+        let ejected = states(&pool, 0).iter().filter(|state| **state == E).count();
+        assert_eq!(ejected, out, "of {count}");
+    }
+    Ok(())
+}
+
+#[test]
+fn panic_asks_everybody_who_was_ready_once() -> anyhow::Result<()> {
+    let mut pool = pool(Policy::RoundRobin, 4);
+    let mut list = members(4);
+    list.push(Member { ready: false, ..Member::ready(4) });
+    let used = |pool: &mut Pool, list: &[Member], now| {
+        pool.set_members(ms(now), list);
+        let mut slots: Vec<u16> = Vec::new();
+        for _ in 0..20 {
+            slots.push(serve(pool, ms(now), ms(0), Outcome::Ok)?);
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        anyhow::Ok(slots)
+    };
+    list[0].ready = false;
+    list[1].ready = false;
+    assert_eq!(used(&mut pool, &list, 0)?, [2, 3], "half are enough");
+    list[2].ready = false;
+    assert_eq!(used(&mut pool, &list, 1)?, [0, 1, 2, 3], "fewer than half: all, but not the one that never was");
+    list[3].ready = false;
+    assert_eq!(used(&mut pool, &list, 2)?, [0, 1, 2, 3], "all sick: all");
+    list[3].draining = true;
+    assert_eq!(used(&mut pool, &list, 3)?, [0, 1, 2]);
+    assert_eq!(states(&pool, 3), [N, N, N, State::Draining, N]);
+    (0..2).for_each(|index| list[index].ready = true);
+    assert_eq!(used(&mut pool, &list, 4)?, [0, 1]);
+    let events: Vec<Event> = std::iter::from_fn(|| pool.next_event()).collect();
+    assert_eq!(events, [Event::PanicBegan, Event::PanicEnded]);
+    Ok(())
+}
+
+#[test]
+fn nobody_is_there_yet() {
+    let mut pool = Pool::new(PoolConfig::default());
+    assert_eq!(pool.pick(ms(0), &ask(0)), Err(NoPick::NoMember));
+    pool.set_members(ms(0), &[Member { ready: false, ..Member::ready(0) }]);
+    assert_eq!(pool.pick(ms(0), &ask(0)), Err(NoPick::NoMember), "one that starts is no use, not even in panic");
+}
+
+#[test]
+fn limits_and_what_they_say() -> anyhow::Result<()> {
+    let mut config = PoolConfig::default();
+    config.in_flight.per_member = Some(2);
+    config.in_flight.total = Some(5);
+    let mut pool = pool_of(config, 2);
+    let mut tickets = (0..4).map(|draw| pool.pick(ms(0), &ask(draw))).collect::<Result<Vec<_>, _>>()?;
+    assert_eq!(pool.pick(ms(0), &ask(9)), Err(NoPick::MembersFull));
+    pool.set_members(ms(0), &members(3));
+    tickets.push(pool.pick(ms(0), &ask(9))?);
+    assert_eq!(pool.pick(ms(0), &ask(9)), Err(NoPick::PoolFull));
+    tickets.into_iter().for_each(|ticket| pool.finish(ms(1), ticket, Outcome::Ok));
+    assert_eq!(pool.pick(ms(1), &Ask { tried: &[0, 1, 2], ..ask(0) }), Err(NoPick::AllTried));
+    assert_eq!(pool.snapshot(ms(1)).in_flight, 0);
+    Ok(())
+}
+
+/// Who left the list is counted until its last request is over, and its place is used again after that.
+#[test]
+fn who_leaves_is_counted_to_the_end() -> anyhow::Result<()> {
+    let mut pool = pool(Policy::RoundRobin, 1);
+    let ticket = pool.pick(ms(0), &ask(0))?;
+    pool.set_members(ms(1), &[Member { life: 50, ..Member::ready(0) }]);
+    assert_eq!((pool.in_flight(0), pool.in_flight(50)), (1, 0));
+    assert_eq!(pool.snapshot(ms(1)).members[1].state, State::Leaving);
+    assert_eq!(pool.pick(ms(1), &ask(0))?.life, 50);
+    pool.first_byte(ms(2), &ticket, Outcome::Ok);
+    pool.finish(ms(3), ticket, Outcome::Ok);
+    assert_eq!(pool.in_flight(0), 0);
+    assert_eq!(pool.snapshot(ms(3)).members.len(), 1);
+    pool.set_members(ms(4), &[Member { life: 50, ..Member::ready(0) }, Member { life: 51, ..Member::ready(1) }]);
+    assert_eq!(pool.in_flight(50), 1, "untouched by the place that is used again");
+    Ok(())
+}
+
+/// A failure costs five seconds or what it asked for, never less than was known.
+#[test]
+fn failures_are_dear() -> anyhow::Result<()> {
+    for (outcome, expected) in [
+        (Outcome::Ok, 30),
+        (Outcome::AppError, 5_000),
+        (Outcome::Broken, 5_000),
+        (REFUSED, 5_000),
+        (Outcome::Refused { retry_after: Some(ms(1_000)) }, 5_000),
+        (Outcome::Refused { retry_after: Some(ms(20_000)) }, 20_000),
+        (Outcome::Refused { retry_after: Some(ms(9_000_000)) }, 300_000),
+        (Outcome::Cancelled, 30),
+    ] {
+        let mut pool = pool(Policy::Ewma, 1);
+        serve(&mut pool, ms(0), ms(0), outcome)?;
+        assert_eq!(pool.snapshot(ms(0)).members[0].rtt, ms(expected), "{outcome:?}");
+    }
+    let mut pool = pool(Policy::Ewma, 1);
+    let tickets = (0..3).map(|draw| pool.pick(ms(0), &ask(draw))).collect::<Result<Vec<_>, _>>()?;
+    for (ticket, outcome) in tickets.into_iter().zip([Outcome::Cancelled, Outcome::Broken, Outcome::Broken]) {
+        pool.finish(ms(8_000), ticket, outcome);
+        assert_eq!(pool.snapshot(ms(8_000)).members[0].rtt, ms(8_000), "it took 8 s at least");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_upstream_has_a_breaker_of_its_own() -> anyhow::Result<()> {
+    let config = PoolConfig { upstream: Some(Upstream::default()), ..PoolConfig::default() };
+    let mut pool = pool_of(config, 2);
+    for step in 0..20 {
+        serve(&mut pool, ms(step), ms(0), Outcome::AppError)?;
+    }
+    assert!(matches!(pool.pick(ms(30), &ask(1)), Err(NoPick::Open { retry_after }) if retry_after > ms(4_900)));
+    assert_eq!(pool.next_event(), Some(Event::UpstreamOpened));
+    assert_eq!(pool.snapshot(ms(30)).in_flight, 0);
+    let due = pool.wake_at().unwrap_or_default();
+    for _ in 0..3 {
+        serve(&mut pool, due, ms(1), Outcome::Ok)?;
+    }
+    assert!((0..1_000).any(|draw| serve(&mut pool, due + ms(9_000) + ms(draw), ms(0), Outcome::Ok).is_ok()));
+    Ok(())
+}
+
+#[test]
+fn what_may_be_sent_again() {
+    for bits in 0..16 {
+        let bit = |place: u8| bits & (1 << place) != 0;
+        let attempt =
+            Attempt { idempotent: bit(0), bytes_sent: bit(1), idempotency_key: bit(2), replay_buffered: bit(3) };
+        let harmless_twice = attempt.idempotent || attempt.idempotency_key;
+        let expected = if attempt.bytes_sent { harmless_twice && attempt.replay_buffered } else { true };
+        assert_eq!(may_repeat(attempt), expected, "{attempt:?}");
+    }
+}
