@@ -86,7 +86,6 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `https` or `http`: how the client speaks to the gateway.
-    #[allow(dead_code, reason = "the data path forwards it")]
     pub(crate) fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
@@ -460,9 +459,9 @@ async fn respond(
     let mut open = Open::new(connection, record);
     let connect = request.method() == Method::CONNECT;
     let mut response = match turn_away(connection, edge, &request) {
-        Some(response) => {
+        Some((response, why)) => {
             if let Some(record) = &open.record {
-                record.refused(response.status().canonical_reason().unwrap_or("refused"));
+                record.refused(why);
             }
             proxy.sign(response)
         }
@@ -492,21 +491,25 @@ async fn respond(
     Response::from_parts(head, body)
 }
 
-/// What the edge itself says to a request that should not go on.
-fn turn_away(connection: &Connection, edge: &Edge, request: &Request<Incoming>) -> Option<Response<ResponseBody>> {
+/// What the edge itself says to a request that should not go on, and why.
+fn turn_away(
+    connection: &Connection,
+    edge: &Edge,
+    request: &Request<Incoming>,
+) -> Option<(Response<ResponseBody>, &'static str)> {
     if let Err(violation) = strict::check(request, edge.limits.max_headers) {
         let mut response = refuse(violation);
         if request.version() != Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        return Some(response);
+        return Some((response, violation.why));
     }
     if let Some(facts) = &connection.tls {
         if !facts.covers(host_of(request)) {
             // RFC 9110 15.5.20: the client asks again on a connection that is for this host.
             edge.count_misdirected();
             let why = "this connection's certificate is not for this host";
-            return Some(refuse(Violation { status: StatusCode::MISDIRECTED_REQUEST, why }));
+            return Some((refuse(Violation { status: StatusCode::MISDIRECTED_REQUEST, why }), why));
         }
         return None;
     }
@@ -523,7 +526,7 @@ fn turn_away(connection: &Connection, edge: &Edge, request: &Request<Incoming>) 
     let mut response = Response::new(ResponseBody::own(""));
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(header::LOCATION, to);
-    Some(response)
+    Some((response, "redirected to HTTPS"))
 }
 
 /// The host that a request names, without a port; empty if it names none.
