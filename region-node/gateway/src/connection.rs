@@ -274,6 +274,10 @@ impl Prepared {
                 End::Parked => {
                     let parts = http.into_parts()?;
                     wire = parts.io.into_inner();
+                    if !parts.read_buf.is_empty() {
+                        // Never seen; were it so, hyper looks at it again, at leisure.
+                        connection.pace.rest();
+                    }
                     wire.unread(parts.read_buf);
                     if let Some(over) = connection.park(&mut wire, edge).await {
                         return over;
@@ -316,6 +320,8 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
 struct Timer<'a> {
     sleep: Pin<Box<Sleep>>,
     parked: Option<Pin<Box<Notified<'a>>>>,
+    /// When to look at answers that nobody takes.
+    look_at: Option<Instant>,
 }
 
 /// Why hyper does not drive a connection any more.
@@ -329,7 +335,7 @@ enum End {
 impl Connection {
     async fn drive(self: &Arc<Self>, mut http: Pin<&mut impl Http>, edge: &Edge, http2: bool) -> End {
         let mut phase = self.phase.clone();
-        let mut timer = Timer { sleep: Box::pin(sleep_until(Instant::now())), parked: None };
+        let mut timer = Timer { sleep: Box::pin(sleep_until(Instant::now())), parked: None, look_at: None };
         let mut goodbye: Option<(Pin<Box<Sleep>>, Cut)> = None;
         loop {
             tokio::select! {
@@ -393,11 +399,14 @@ impl Connection {
                 }
                 Due::Cut(why) => return Poll::Ready(Some(why)),
             };
-            if http2 && let Some(look) = self.look(edge) {
-                match look {
-                    Ok(at) => next = next.min(at),
-                    Err(why) => return Poll::Ready(Some(why)),
+            if http2 {
+                if timer.look_at.is_none_or(|at| at <= Instant::now()) {
+                    timer.look_at = match self.look(edge) {
+                        Ok(at) => at,
+                        Err(why) => return Poll::Ready(Some(why)),
+                    };
                 }
+                next = timer.look_at.map_or(next, |at| next.min(at));
             }
             if timer.sleep.is_elapsed() || next < timer.sleep.deadline() {
                 timer.sleep.as_mut().reset(next);
@@ -430,18 +439,23 @@ impl Connection {
     }
 
     /// Looks at answers that nobody takes; says when to look again, if there are answers.
-    fn look(&self, edge: &Edge) -> Option<Result<Instant, Cut>> {
+    fn look(&self, edge: &Edge) -> Result<Option<Instant>, Cut> {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.is_empty() {
-            return None;
+            return Ok(None);
         }
         let look = answer::look(&mut watched, &edge.limits);
         (0..look.released).for_each(|_| edge.count_released());
-        Some(if look.hopeless { Err(Cut::Stalled) } else { Ok(Instant::now() + edge.limits.rate_window / 4) })
+        if look.hopeless { Err(Cut::Stalled) } else { Ok(Some(Instant::now() + edge.limits.rate_window / 4)) }
     }
 
-    fn watch(&self, watched: Watched) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
+    fn watch(&self, watched: Watched, limits: &Limits) {
+        let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        // Between two looks more answers may end than there are streams.
+        if all.len() >= 2 * limits.max_streams as usize {
+            all.retain(Watched::is_alive);
+        }
+        all.push(watched);
     }
 }
 
@@ -486,7 +500,7 @@ async fn respond(
     let (head, body) = response.into_parts();
     let (body, watched) = Answer::held(body, open);
     if let Some(watched) = watched {
-        connection.watch(watched);
+        connection.watch(watched, &edge.limits);
     }
     Response::from_parts(head, body)
 }
