@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::{config::Limits, edge::Cut, strict::framing::Verdict};
 
-/// An idle connection keeps its place for so long even when others wait for one.
-pub(crate) const SETTLE: Duration = Duration::from_secs(1);
+/// For so long an idle connection keeps its buffers, and its place even when others wait for one.
+pub(crate) const SETTLE: Duration = Duration::from_millis(250);
 /// Preface and the head of a first frame.
 const HTTP2_BEGUN_BYTES: u64 = 33;
 
@@ -141,6 +141,11 @@ impl Pace {
         self.open.fetch_sub(1, Relaxed);
     }
 
+    /// Counts as idle from now on.
+    pub(crate) fn rest(&self) {
+        self.idle_since.store(self.now(), Relaxed);
+    }
+
     /// Whether a request for a tunnel got one.
     pub(crate) fn decide(&self, tunnel: bool) {
         self.verdict.store(1 + u8::from(tunnel), Relaxed);
@@ -217,6 +222,9 @@ impl Pace {
             Due::Cut(Cut::Idle)
         } else if now < settled {
             Due::At(next.min(settled).min(end))
+        } else if self.blocked.load(Relaxed) {
+            // Its last answer is still on its way.
+            Due::At(next.min(now + SETTLE).min(end))
         } else {
             Due::Parked(next.min(end))
         }

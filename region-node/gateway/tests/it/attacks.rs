@@ -371,3 +371,41 @@ async fn a_client_has_a_share_of_all_connections() {
     until("the share is given back", || world.metric("connections_open") == 0.0).await;
     others_are_served(&world).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_costs_little() {
+    // Memory is the process's: it is measured in one where nothing else runs.
+    const ALONE: &str = "ATOLL_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "attacks::an_idle_connection_costs_little", "--nocapture"]).env(ALONE, "1");
+        let output = tokio::task::spawn_blocking(move || again.output().unwrap()).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    const CONNECTIONS: usize = 1000;
+    let world = World::start().await;
+    let _shop = shop(&world).await;
+    let mut idle = Vec::with_capacity(CONNECTIONS);
+    let mut before = 0;
+    // The first ones fill pools and caches.
+    for n in 0..CONNECTIONS + 100 {
+        if n == 100 {
+            before = memory();
+        }
+        let mut client = TcpStream::connect(world.address()).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"served") {
+            assert!(client.read_buf(&mut answer).await.unwrap() > 0);
+        }
+        idle.push(client);
+        // Memory that was given back is used again by those who come later.
+        if n % 100 == 0 {
+            until("all are parked", || world.metric("connections_parked") == (n + 1) as f64).await;
+        }
+    }
+    let each = memory().saturating_sub(before) / CONNECTIONS as u64;
+    eprintln!("{each} bytes for an idle connection, the client's end included");
+    assert!(each < 16_000, "{each} bytes");
+}

@@ -10,6 +10,7 @@ mod drain;
 mod edge;
 mod frames;
 mod grpc;
+mod programs;
 mod repeat;
 mod state;
 mod support;
