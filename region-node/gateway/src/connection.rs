@@ -64,6 +64,8 @@ pub(crate) enum Phase {
 
 /// The first bytes of HTTP/2 (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Header lines that hyper takes where it is not told.
+const HEADERS_OF_HYPER: u16 = 100;
 /// What is read before the protocol is known.
 const SNIFF_BYTES: usize = 4096;
 /// A connection that is asked to end does so within this, or is cut.
@@ -86,7 +88,6 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `https` or `http`: how the client speaks to the gateway.
-    #[allow(dead_code, reason = "the data path forwards it")]
     pub(crate) fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
@@ -275,6 +276,10 @@ impl Prepared {
                 End::Parked => {
                     let parts = http.into_parts()?;
                     wire = parts.io.into_inner();
+                    if !parts.read_buf.is_empty() {
+                        // Never seen; were it so, hyper looks at it again, at leisure.
+                        connection.pace.rest();
+                    }
                     wire.unread(parts.read_buf);
                     if let Some(over) = connection.park(&mut wire, edge).await {
                         return over;
@@ -292,8 +297,12 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
         // `Pace` times heads, and knows an idle connection from one that has begun a request.
         .header_read_timeout(None)
         .max_buf_size((limits.max_head_bytes as usize).max(8192))
-        .max_header_size(limits.max_head_bytes as usize)
-        .max_headers(usize::from(limits.max_headers));
+        .max_header_size(limits.max_head_bytes as usize);
+    // Asked for any number, hyper makes room for it on the heap for each head. Up to its own hundred it has room on the stack, and
+    // `strict` counts.
+    if limits.max_headers > HEADERS_OF_HYPER {
+        builder.max_headers(usize::from(limits.max_headers));
+    }
     builder
 }
 
@@ -303,6 +312,8 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(limits.max_head_bytes)
         .max_concurrent_streams(limits.max_streams)
+        // WebSocket on a stream (RFC 8441).
+        .enable_connect_protocol()
         // Streams that were reset before we looked at them (CVE-2023-44487); those that we looked at are counted in `frames`.
         .max_pending_accept_reset_streams(20)
         // Streams that we reset for their faults.
@@ -317,6 +328,8 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
 struct Timer<'a> {
     sleep: Pin<Box<Sleep>>,
     parked: Option<Pin<Box<Notified<'a>>>>,
+    /// When to look at answers that nobody takes.
+    look_at: Option<Instant>,
 }
 
 /// Why hyper does not drive a connection any more.
@@ -330,7 +343,7 @@ enum End {
 impl Connection {
     async fn drive(self: &Arc<Self>, mut http: Pin<&mut impl Http>, edge: &Edge, http2: bool) -> End {
         let mut phase = self.phase.clone();
-        let mut timer = Timer { sleep: Box::pin(sleep_until(Instant::now())), parked: None };
+        let mut timer = Timer { sleep: Box::pin(sleep_until(Instant::now())), parked: None, look_at: None };
         let mut goodbye: Option<(Pin<Box<Sleep>>, Cut)> = None;
         loop {
             tokio::select! {
@@ -394,11 +407,14 @@ impl Connection {
                 }
                 Due::Cut(why) => return Poll::Ready(Some(why)),
             };
-            if http2 && let Some(look) = self.look(edge) {
-                match look {
-                    Ok(at) => next = next.min(at),
-                    Err(why) => return Poll::Ready(Some(why)),
+            if http2 {
+                if timer.look_at.is_none_or(|at| at <= Instant::now()) {
+                    timer.look_at = match self.look(edge) {
+                        Ok(at) => at,
+                        Err(why) => return Poll::Ready(Some(why)),
+                    };
                 }
+                next = timer.look_at.map_or(next, |at| next.min(at));
             }
             if timer.sleep.is_elapsed() || next < timer.sleep.deadline() {
                 timer.sleep.as_mut().reset(next);
@@ -431,18 +447,23 @@ impl Connection {
     }
 
     /// Looks at answers that nobody takes; says when to look again, if there are answers.
-    fn look(&self, edge: &Edge) -> Option<Result<Instant, Cut>> {
+    fn look(&self, edge: &Edge) -> Result<Option<Instant>, Cut> {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.is_empty() {
-            return None;
+            return Ok(None);
         }
         let look = answer::look(&mut watched, &edge.limits);
         (0..look.released).for_each(|_| edge.count_released());
-        Some(if look.hopeless { Err(Cut::Stalled) } else { Ok(Instant::now() + edge.limits.rate_window / 4) })
+        if look.hopeless { Err(Cut::Stalled) } else { Ok(Some(Instant::now() + edge.limits.rate_window / 4)) }
     }
 
-    fn watch(&self, watched: Watched) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
+    fn watch(&self, watched: Watched, limits: &Limits) {
+        let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        // Between two looks more answers may end than there are streams.
+        if all.len() >= 2 * limits.max_streams as usize {
+            all.retain(Watched::is_alive);
+        }
+        all.push(watched);
     }
 }
 
@@ -460,9 +481,9 @@ async fn respond(
     let mut open = Open::new(connection, record);
     let connect = request.method() == Method::CONNECT;
     let mut response = match turn_away(connection, edge, &request) {
-        Some(response) => {
+        Some((response, why)) => {
             if let Some(record) = &open.record {
-                record.refused(response.status().canonical_reason().unwrap_or("refused"));
+                record.refused(why);
             }
             proxy.sign(response)
         }
@@ -487,26 +508,30 @@ async fn respond(
     let (head, body) = response.into_parts();
     let (body, watched) = Answer::held(body, open);
     if let Some(watched) = watched {
-        connection.watch(watched);
+        connection.watch(watched, &edge.limits);
     }
     Response::from_parts(head, body)
 }
 
-/// What the edge itself says to a request that should not go on.
-fn turn_away(connection: &Connection, edge: &Edge, request: &Request<Incoming>) -> Option<Response<ResponseBody>> {
+/// What the edge itself says to a request that should not go on, and why.
+fn turn_away(
+    connection: &Connection,
+    edge: &Edge,
+    request: &Request<Incoming>,
+) -> Option<(Response<ResponseBody>, &'static str)> {
     if let Err(violation) = strict::check(request, edge.limits.max_headers) {
         let mut response = refuse(violation);
         if request.version() != Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        return Some(response);
+        return Some((response, violation.why));
     }
     if let Some(facts) = &connection.tls {
         if !facts.covers(host_of(request)) {
             // RFC 9110 15.5.20: the client asks again on a connection that is for this host.
             edge.count_misdirected();
             let why = "this connection's certificate is not for this host";
-            return Some(refuse(Violation { status: StatusCode::MISDIRECTED_REQUEST, why }));
+            return Some((refuse(Violation { status: StatusCode::MISDIRECTED_REQUEST, why }), why));
         }
         return None;
     }
@@ -523,7 +548,7 @@ fn turn_away(connection: &Connection, edge: &Edge, request: &Request<Incoming>) 
     let mut response = Response::new(ResponseBody::own(""));
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(header::LOCATION, to);
-    Some(response)
+    Some((response, "redirected to HTTPS"))
 }
 
 /// The host that a request names, without a port; empty if it names none.

@@ -68,6 +68,8 @@ pub(crate) struct Edge {
     /// Where plain HTTP is told to go: the port of HTTPS.
     pub(crate) redirect_to: Option<u16>,
     pub(crate) log: Option<AccessLog>,
+    /// Whether another proxy is in front of all clients; then an address is not one client's.
+    behind_proxy: bool,
     clients: Mutex<HashMap<IpAddr, u32>>,
     /// Told once for each connection that waits for a place: the one that was idle longest leaves.
     pub(crate) shed: Notify,
@@ -98,6 +100,7 @@ impl Edge {
             certificates,
             redirect_to: None,
             log,
+            behind_proxy: config.trust_forwarded,
             clients: Mutex::default(),
             shed: Notify::new(),
             cuts: Default::default(),
@@ -142,7 +145,7 @@ impl Edge {
     /// A place for one more connection of a client, unless it has its share.
     pub(crate) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Admission> {
         let limits = &self.limits;
-        if limits.unbounded_clients.iter().any(|network| network.holds(client)) {
+        if self.behind_proxy || limits.unbounded_clients.iter().any(|network| network.holds(client)) {
             return Some(Admission { edge: None, key: client });
         }
         let key = key_of(client);

@@ -141,6 +141,11 @@ impl Pace {
         self.open.fetch_sub(1, Relaxed);
     }
 
+    /// Counts as idle from now on.
+    pub(crate) fn rest(&self) {
+        self.idle_since.store(self.now(), Relaxed);
+    }
+
     /// Whether a request for a tunnel got one.
     pub(crate) fn decide(&self, tunnel: bool) {
         self.verdict.store(1 + u8::from(tunnel), Relaxed);

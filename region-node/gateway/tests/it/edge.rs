@@ -150,10 +150,13 @@ async fn each_request_has_its_line() {
             ("request_id", answer.header("x-request-id").unwrap().into()),
             ("tls", serde_json::Value::Null),
             ("retries", 0.into()),
+            ("app", "shop".into()),
+            ("worker", 0.into()),
+            ("refused", serde_json::Value::Null),
         ],
     );
     assert!(lines[0]["duration_ms"].as_f64().unwrap() >= lines[0]["first_byte_ms"].as_f64().unwrap());
-    check(1, &[("status", 400.into()), ("path", "/a/../b".into()), ("refused", "Bad Request".into())]);
+    check(1, &[("status", 400.into()), ("path", "/a/../b".into()), ("refused", "the path has a .. segment".into())]);
     check(2, &[("protocol", "HTTP/2".into()), ("method", "GET".into())]);
     assert_eq!(world.metric("access_log_dropped_total"), 0.0);
 }

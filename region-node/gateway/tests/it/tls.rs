@@ -310,3 +310,75 @@ async fn plain_http_is_sent_to_https_if_that_is_wanted() {
     assert_eq!(answer.header("x-atoll-region"), Some("us-east"));
     assert_eq!(world.get("/healthz", &[]).await.status, 200, "probes come without TLS");
 }
+
+#[tokio::test]
+async fn a_parked_connection_serves_again_and_ends_with_a_word() {
+    let authority = Authority::new("parked");
+    let (world, _echo) = world(vec![authority.issue("a", &["shop.test"], LATE)], |_| {}).await;
+    let client = authority.client(&[&TLS13], &[]);
+    let mut secure = connect(world.gateway.tls_addr().unwrap(), &client, "shop.test").await.unwrap();
+    let mut plain = TcpStream::connect(world.address()).await.unwrap();
+    for turn in 0..3 {
+        // In two pieces: the byte that wakes it, and the rest.
+        for piece in [&b"G"[..], b"ET / HTTP/1.1\r\nhost: shop.test\r\n\r\n"] {
+            secure.write_all(piece).await.unwrap();
+            plain.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        for stream in [&mut secure as &mut (dyn tokio::io::AsyncRead + Unpin), &mut plain] {
+            let mut answer = Vec::new();
+            while !answer.windows(9).any(|window| window == b"shop.test") {
+                let read = timeout(PATIENCE, stream.read_buf(&mut answer)).await.unwrap().unwrap();
+                assert!(read > 0, "turn {turn}: {}", answer.escape_ascii());
+            }
+        }
+        until("both are parked", || world.metric("connections_parked") == 2.0).await;
+    }
+    // What is wrong is wrong behind a pause too.
+    plain.write_all(b"GET / HTTP/1.1\r\nhost: a\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, plain.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.contains("HTTP/1.1 400"), "{answer}");
+    let shutdown = tokio::spawn(world.gateway.shutdown(PATIENCE));
+    // Without close_notify this is an error.
+    let mut rest = Vec::new();
+    timeout(PATIENCE, secure.read_to_end(&mut rest)).await.unwrap().unwrap();
+    assert!(shutdown.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_websocket_passes_through_tls() {
+    let authority = Authority::new("websocket");
+    let (world, _echo) = world(vec![authority.issue("a", &["shop.test"], LATE)], |_| {}).await;
+    let live = crate::support::raw_worker(async |mut stream| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        let (mut from, mut to) = stream.split();
+        let _ = tokio::io::copy(&mut from, &mut to).await;
+    })
+    .await;
+    world.set_workers(&[live.address]);
+    let client = authority.client(&[&TLS13], &[b"http/1.1"]);
+    let mut stream = connect(world.gateway.tls_addr().unwrap(), &client, "shop.test").await.unwrap();
+    let head = "GET /live HTTP/1.1\r\nhost: shop.test\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        assert!(timeout(PATIENCE, stream.read_buf(&mut answer)).await.unwrap().unwrap() > 0);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", answer.escape_ascii());
+    // Bytes that are no HTTP, lines of LF alone among them: nobody looks at them any more.
+    let bytes = b"\x81\x05he\nlo\n\n\0\r\nGET / HTTP/1.1\n\n".repeat(2000);
+    let (mut from, mut to) = tokio::io::split(stream);
+    let mut echo = vec![0; bytes.len()];
+    let (sent, read) = tokio::join!(to.write_all(&bytes), timeout(PATIENCE, from.read_exact(&mut echo)));
+    sent.unwrap();
+    read.unwrap().unwrap();
+    assert!(echo == bytes);
+}

@@ -427,9 +427,9 @@ fn cases() -> Vec<Case> {
             Stream(&[PROTOCOL_ERROR]),
         ),
         case(
-            "extended CONNECT that is not on offer; 8441 3",
-            &[request(&[&[(":method", "CONNECT"), (":protocol", "websocket")], &GET[1..]].concat())],
-            Stream(&[PROTOCOL_ERROR]),
+            "extended CONNECT to a protocol that is not on offer; 8441 4",
+            &[request(&[&[(":method", "CONNECT"), (":protocol", "connect-udp")], &GET[1..]].concat())],
+            Status(405),
         ),
         case("TRACE; 9110 9.3.8", &[request(&[(":method", "TRACE"), GET[1], GET[2], GET[3]])], Status(405)),
         case("a long field; 6.5.2", &[with(&[("x", &long)])], Status(200)),
