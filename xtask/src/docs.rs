@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Documents whose tables name tests.
-const DOCS: [&str; 2] = ["docs/failover.md", "docs/simulation.md"];
+const DOCS: [&str; 3] = ["docs/failover.md", "docs/gateway.md", "docs/simulation.md"];
 /// A word in backquotes with so many underscores is the name of a test; shorter ones may be keys or modules.
 const UNDERSCORES: usize = 4;
 

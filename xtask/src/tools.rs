@@ -45,6 +45,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "pdns_server", package: "pdns-server" },
     Tool { program: "pdns/libbindbackend.so", package: "pdns-backend-bind" },
     Tool { program: "curl", package: "curl" },
+    Tool { program: "h2load", package: "nghttp2-client" },
     Tool { program: "faketime", package: "faketime" },
     Tool { program: "python3", package: "python3" },
     Tool { program: "node", package: "nodejs" },

@@ -71,7 +71,6 @@ pub(crate) struct Note {
     trace_id: OnceLock<String>,
 }
 
-#[allow(dead_code, reason = "the data path tells what it knows, and may know less")]
 impl Note {
     /// The note of a request, if it is logged. To be taken before extensions are cleared.
     pub(crate) fn of(extensions: &Extensions) -> Option<Arc<Self>> {

@@ -76,6 +76,13 @@ pub(crate) struct Watched {
     released: bool,
 }
 
+impl Watched {
+    /// Whether its answer is still under way.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.held.strong_count() > 0
+    }
+}
+
 /// What became of a look at all bodies of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Look {

@@ -53,7 +53,8 @@ pub struct Limits {
     pub max_connections: u32,
     /// Connections at a time of one IPv4 address or IPv6 /64; more of them are closed.
     pub max_connections_per_client: u32,
-    /// Clients without a bound of their own, such as balancers without the PROXY protocol. This machine by default.
+    /// Clients without a bound of their own, such as balancers without the PROXY protocol. This machine by default; nobody has
+    /// a bound where `trust_forwarded` says that a proxy is in front.
     pub unbounded_clients: Vec<Network>,
     /// HTTP/2 streams at a time in one connection.
     pub max_streams: u32,
@@ -99,7 +100,7 @@ impl Default for Limits {
             min_rate: 256,
             rate_window: Duration::from_secs(30),
             max_head_bytes: 64 * 1024,
-            max_headers: 128,
+            max_headers: 100,
             request_timeout: Duration::from_secs(30),
             body_idle: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(1),

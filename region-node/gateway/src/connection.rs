@@ -7,6 +7,9 @@
 //!
 //! hyper's own builder for both protocols waits without end for a first byte, and times a head only once it knows the protocol;
 //! so the first bytes are read here. What is due is asked of `Pace` whenever the connection moves, and when its timer says so.
+//!
+//! An HTTP/1 connection that is idle for a quarter of a second is parked: hyper's buffers, sixteen kilobytes of them, are given back, and made
+//! again when a byte comes.
 
 use std::{
     convert::Infallible,
@@ -28,7 +31,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, futures::Notified, watch},
     time::{Instant, Sleep, sleep, sleep_until, timeout},
@@ -61,6 +64,8 @@ pub(crate) enum Phase {
 
 /// The first bytes of HTTP/2 (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Header lines that hyper takes where it is not told.
+const HEADERS_OF_HYPER: u16 = 100;
 /// What is read before the protocol is known.
 const SNIFF_BYTES: usize = 4096;
 /// A connection that is asked to end does so within this, or is cut.
@@ -83,7 +88,6 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `https` or `http`: how the client speaks to the gateway.
-    #[allow(dead_code, reason = "the data path forwards it")]
     pub(crate) fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
@@ -106,7 +110,7 @@ pub(crate) async fn serve(accepted: Accepted, edge: Arc<Edge>, proxy: Arc<Proxy>
         biased;
         // Who has not said anything yet loses nothing.
         _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
-        prepared = prepare(accepted, &edge, serving) => prepared,
+        prepared = Box::pin(prepare(accepted, &edge, serving)) => prepared,
     };
     let why = match prepared {
         Ok(Some(prepared)) => prepared.run(&edge, &proxy).await,
@@ -245,21 +249,43 @@ impl Prepared {
     /// Serves requests; says why the connection was cut, if it was.
     async fn run(self, edge: &Arc<Edge>, proxy: &Arc<Proxy>) -> Option<Cut> {
         let Self { connection, socket, sniffed, http2 } = self;
-        let service = service_fn(|request| {
-            let (connection, edge, proxy) = (Arc::clone(&connection), Arc::clone(edge), Arc::clone(proxy));
-            async move { Ok::<_, Infallible>(respond(&connection, &edge, &proxy, request).await) }
-        });
-        let limits = &edge.limits;
-        let guard = if http2 {
-            Guard::Http2(Frames::new(Duration::ZERO))
-        } else {
-            Guard::Http1(Framing::new(limits.max_head_bytes as usize))
+        let service = || {
+            service_fn(|request| {
+                let (connection, edge, proxy) = (Arc::clone(&connection), Arc::clone(edge), Arc::clone(proxy));
+                async move { Ok::<_, Infallible>(respond(&connection, &edge, &proxy, request).await) }
+            })
         };
-        let io = TokioIo::new(Wire::new(socket, sniffed, guard, Arc::clone(&connection)));
+        let limits = &edge.limits;
+        // In boxes of their own, so that a connection that is parked does not hold their place.
         if http2 {
-            connection.drive(http2_builder(limits).serve_connection(io, service), edge, true).await
-        } else {
-            connection.drive(http1_builder(limits).serve_connection(io, service).with_upgrades(), edge, false).await
+            let guard = Guard::Http2(Frames::new(Duration::ZERO));
+            let io = TokioIo::new(Wire::new(socket, sniffed, guard, Arc::clone(&connection)));
+            let mut http = Box::pin(http2_builder(limits).serve_connection(io, service()));
+            return match connection.drive(http.as_mut(), edge, true).await {
+                End::Over(why) => why,
+                End::Parked => None,
+            };
+        }
+        let guard = Guard::Http1(Framing::new(limits.max_head_bytes as usize));
+        let mut wire = Wire::new(socket, sniffed, guard, Arc::clone(&connection));
+        loop {
+            let http = http1_builder(limits).serve_connection(TokioIo::new(wire), service());
+            let mut http = Box::new(http.with_upgrades());
+            match connection.drive(Pin::new(&mut *http), edge, false).await {
+                End::Over(why) => return why,
+                End::Parked => {
+                    let parts = http.into_parts()?;
+                    wire = parts.io.into_inner();
+                    if !parts.read_buf.is_empty() {
+                        // Never seen; were it so, hyper looks at it again, at leisure.
+                        connection.pace.rest();
+                    }
+                    wire.unread(parts.read_buf);
+                    if let Some(over) = connection.park(&mut wire, edge).await {
+                        return over;
+                    }
+                }
+            }
         }
     }
 }
@@ -271,8 +297,12 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
         // `Pace` times heads, and knows an idle connection from one that has begun a request.
         .header_read_timeout(None)
         .max_buf_size((limits.max_head_bytes as usize).max(8192))
-        .max_header_size(limits.max_head_bytes as usize)
-        .max_headers(usize::from(limits.max_headers));
+        .max_header_size(limits.max_head_bytes as usize);
+    // Asked for any number, hyper makes room for it on the heap for each head. Up to its own hundred it has room on the stack, and
+    // `strict` counts.
+    if limits.max_headers > HEADERS_OF_HYPER {
+        builder.max_headers(usize::from(limits.max_headers));
+    }
     builder
 }
 
@@ -282,6 +312,8 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(limits.max_head_bytes)
         .max_concurrent_streams(limits.max_streams)
+        // WebSocket on a stream (RFC 8441).
+        .enable_connect_protocol()
         // Streams that were reset before we looked at them (CVE-2023-44487); those that we looked at are counted in `frames`.
         .max_pending_accept_reset_streams(20)
         // Streams that we reset for their faults.
@@ -296,13 +328,22 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
 struct Timer<'a> {
     sleep: Pin<Box<Sleep>>,
     parked: Option<Pin<Box<Notified<'a>>>>,
+    /// When to look at answers that nobody takes.
+    look_at: Option<Instant>,
+}
+
+/// Why hyper does not drive a connection any more.
+enum End {
+    /// It has ended; the reason if the gateway wanted it.
+    Over(Option<Cut>),
+    /// HTTP/1, and idle for a while: hyper's buffers would wait in vain.
+    Parked,
 }
 
 impl Connection {
-    async fn drive(self: &Arc<Self>, http: impl Http, edge: &Edge, http2: bool) -> Option<Cut> {
-        tokio::pin!(http);
+    async fn drive(self: &Arc<Self>, mut http: Pin<&mut impl Http>, edge: &Edge, http2: bool) -> End {
         let mut phase = self.phase.clone();
-        let mut timer = Timer { sleep: Box::pin(sleep_until(Instant::now())), parked: None };
+        let mut timer = Timer { sleep: Box::pin(sleep_until(Instant::now())), parked: None, look_at: None };
         let mut goodbye: Option<(Pin<Box<Sleep>>, Cut)> = None;
         loop {
             tokio::select! {
@@ -315,40 +356,48 @@ impl Connection {
                         Due::Cut(why) if served.is_err() => Some(why),
                         _ => goodbye.map(|(_, why)| why),
                     };
-                    return cut.or(self.pace.is_malformed().then_some(Cut::Malformed));
+                    return End::Over(cut.or(self.pace.is_malformed().then_some(Cut::Malformed)));
                 }
                 changed = phase.changed() => match changed.map(|()| *phase.borrow_and_update()) {
                     Ok(Phase::Serving) => {}
                     Ok(Phase::Closing) => http.as_mut().close_gracefully(),
-                    Ok(Phase::Closed) | Err(_) => return None,
+                    Ok(Phase::Closed) | Err(_) => return End::Over(None),
                 },
-                why = poll_fn(|cx| self.poll_due(cx, &mut timer, edge, http2)), if goodbye.is_none() => match why {
+                due = poll_fn(|cx| self.poll_due(cx, &mut timer, edge, http2)), if goodbye.is_none() => match due {
+                    None => return End::Parked,
                     // There is no request whose answer could be lost: the client is told in its protocol.
-                    Cut::Idle | Cut::Pressure => {
+                    Some(why @ (Cut::Idle | Cut::Pressure)) => {
                         http.as_mut().close_gracefully();
                         goodbye = Some((Box::pin(sleep(GOODBYE)), why));
                     }
-                    _ => return Some(why),
+                    why => return End::Over(why),
                 },
                 () = async { match &mut goodbye { Some((sleep, _)) => sleep.as_mut().await, None => std::future::pending().await } } => {
-                    return goodbye.map(|(_, why)| why);
+                    return End::Over(goodbye.map(|(_, why)| why));
                 }
             }
         }
     }
 
-    /// Ready when the connection must end.
-    fn poll_due<'a>(&self, cx: &mut Context<'_>, timer: &mut Timer<'a>, edge: &'a Edge, http2: bool) -> Poll<Cut> {
+    /// Ready when the connection must end, or (with `None`) can be parked.
+    fn poll_due<'a>(
+        &self,
+        cx: &mut Context<'_>,
+        timer: &mut Timer<'a>,
+        edge: &'a Edge,
+        http2: bool,
+    ) -> Poll<Option<Cut>> {
         loop {
             let due = match self.pace.due(&edge.limits, http2) {
-                Due::Cut(why) => return Poll::Ready(why),
+                Due::Cut(why) => return Poll::Ready(Some(why)),
                 due => due,
             };
             let mut next = match due {
+                Due::Parked(_) if !http2 => return Poll::Ready(None),
                 Due::Parked(next) => {
                     let parked = timer.parked.get_or_insert_with(|| Box::pin(edge.shed.notified()));
                     if parked.as_mut().poll(cx).is_ready() {
-                        return Poll::Ready(Cut::Pressure);
+                        return Poll::Ready(Some(Cut::Pressure));
                     }
                     next
                 }
@@ -356,13 +405,16 @@ impl Connection {
                     timer.parked = None;
                     next
                 }
-                Due::Cut(why) => return Poll::Ready(why),
+                Due::Cut(why) => return Poll::Ready(Some(why)),
             };
-            if http2 && let Some(look) = self.look(edge) {
-                match look {
-                    Ok(at) => next = next.min(at),
-                    Err(why) => return Poll::Ready(why),
+            if http2 {
+                if timer.look_at.is_none_or(|at| at <= Instant::now()) {
+                    timer.look_at = match self.look(edge) {
+                        Ok(at) => at,
+                        Err(why) => return Poll::Ready(Some(why)),
+                    };
                 }
+                next = timer.look_at.map_or(next, |at| next.min(at));
             }
             if timer.sleep.is_elapsed() || next < timer.sleep.deadline() {
                 timer.sleep.as_mut().reset(next);
@@ -373,19 +425,45 @@ impl Connection {
         }
     }
 
+    /// Waits for the first byte of a next request, with nothing but the socket. `Some` when the connection is over.
+    async fn park(&self, wire: &mut Wire, edge: &Edge) -> Option<Option<Cut>> {
+        let end = match self.pace.due(&edge.limits, false) {
+            // It moved just now, or is due already: back to hyper, which knows how to go on.
+            Due::At(_) | Due::Cut(_) => return None,
+            Due::Parked(end) => end,
+        };
+        let _parked = edge.count_parked();
+        let mut phase = self.phase.clone();
+        let why = tokio::select! {
+            biased;
+            more = wire.wake() => return if more { None } else { Some(None) },
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => None,
+            () = edge.shed.notified() => Some(Cut::Pressure),
+            () = sleep_until(end) => Some(Cut::Idle),
+        };
+        // There is no request whose answer could be lost. TLS says goodbye.
+        let _ = timeout(GOODBYE, wire.shutdown()).await;
+        Some(why)
+    }
+
     /// Looks at answers that nobody takes; says when to look again, if there are answers.
-    fn look(&self, edge: &Edge) -> Option<Result<Instant, Cut>> {
+    fn look(&self, edge: &Edge) -> Result<Option<Instant>, Cut> {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.is_empty() {
-            return None;
+            return Ok(None);
         }
         let look = answer::look(&mut watched, &edge.limits);
         (0..look.released).for_each(|_| edge.count_released());
-        Some(if look.hopeless { Err(Cut::Stalled) } else { Ok(Instant::now() + edge.limits.rate_window / 4) })
+        if look.hopeless { Err(Cut::Stalled) } else { Ok(Some(Instant::now() + edge.limits.rate_window / 4)) }
     }
 
-    fn watch(&self, watched: Watched) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
+    fn watch(&self, watched: Watched, limits: &Limits) {
+        let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        // Between two looks more answers may end than there are streams.
+        if all.len() >= 2 * limits.max_streams as usize {
+            all.retain(Watched::is_alive);
+        }
+        all.push(watched);
     }
 }
 
@@ -403,9 +481,9 @@ async fn respond(
     let mut open = Open::new(connection, record);
     let connect = request.method() == Method::CONNECT;
     let mut response = match turn_away(connection, edge, &request) {
-        Some(response) => {
+        Some((response, why)) => {
             if let Some(record) = &open.record {
-                record.refused(response.status().canonical_reason().unwrap_or("refused"));
+                record.refused(why);
             }
             proxy.sign(response)
         }
@@ -430,26 +508,30 @@ async fn respond(
     let (head, body) = response.into_parts();
     let (body, watched) = Answer::held(body, open);
     if let Some(watched) = watched {
-        connection.watch(watched);
+        connection.watch(watched, &edge.limits);
     }
     Response::from_parts(head, body)
 }
 
-/// What the edge itself says to a request that should not go on.
-fn turn_away(connection: &Connection, edge: &Edge, request: &Request<Incoming>) -> Option<Response<ResponseBody>> {
+/// What the edge itself says to a request that should not go on, and why.
+fn turn_away(
+    connection: &Connection,
+    edge: &Edge,
+    request: &Request<Incoming>,
+) -> Option<(Response<ResponseBody>, &'static str)> {
     if let Err(violation) = strict::check(request, edge.limits.max_headers) {
         let mut response = refuse(violation);
         if request.version() != Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        return Some(response);
+        return Some((response, violation.why));
     }
     if let Some(facts) = &connection.tls {
         if !facts.covers(host_of(request)) {
             // RFC 9110 15.5.20: the client asks again on a connection that is for this host.
             edge.count_misdirected();
             let why = "this connection's certificate is not for this host";
-            return Some(refuse(Violation { status: StatusCode::MISDIRECTED_REQUEST, why }));
+            return Some((refuse(Violation { status: StatusCode::MISDIRECTED_REQUEST, why }), why));
         }
         return None;
     }
@@ -466,7 +548,7 @@ fn turn_away(connection: &Connection, edge: &Edge, request: &Request<Incoming>) 
     let mut response = Response::new(ResponseBody::own(""));
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(header::LOCATION, to);
-    Some(response)
+    Some((response, "redirected to HTTPS"))
 }
 
 /// The host that a request names, without a port; empty if it names none.

@@ -68,6 +68,8 @@ pub(crate) struct Edge {
     /// Where plain HTTP is told to go: the port of HTTPS.
     pub(crate) redirect_to: Option<u16>,
     pub(crate) log: Option<AccessLog>,
+    /// Whether another proxy is in front of all clients; then an address is not one client's.
+    behind_proxy: bool,
     clients: Mutex<HashMap<IpAddr, u32>>,
     /// Told once for each connection that waits for a place: the one that was idle longest leaves.
     pub(crate) shed: Notify,
@@ -76,6 +78,16 @@ pub(crate) struct Edge {
     handshakes: AtomicU64,
     misdirected: AtomicU64,
     released: AtomicU64,
+    parked: AtomicU64,
+}
+
+/// Counts a connection as parked while it lives.
+pub(crate) struct Parked<'a>(&'a AtomicU64);
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Edge {
@@ -88,6 +100,7 @@ impl Edge {
             certificates,
             redirect_to: None,
             log,
+            behind_proxy: config.trust_forwarded,
             clients: Mutex::default(),
             shed: Notify::new(),
             cuts: Default::default(),
@@ -95,11 +108,17 @@ impl Edge {
             handshakes: AtomicU64::new(0),
             misdirected: AtomicU64::new(0),
             released: AtomicU64::new(0),
+            parked: AtomicU64::new(0),
         })
     }
 
     pub(crate) fn count_cut(&self, why: Cut) {
         self.cuts[why as usize].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_parked(&self) -> Parked<'_> {
+        self.parked.fetch_add(1, Relaxed);
+        Parked(&self.parked)
     }
 
     pub(crate) fn count_accept_error(&self) {
@@ -126,7 +145,7 @@ impl Edge {
     /// A place for one more connection of a client, unless it has its share.
     pub(crate) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Admission> {
         let limits = &self.limits;
-        if limits.unbounded_clients.iter().any(|network| network.holds(client)) {
+        if self.behind_proxy || limits.unbounded_clients.iter().any(|network| network.holds(client)) {
             return Some(Admission { edge: None, key: client });
         }
         let key = key_of(client);
@@ -147,6 +166,9 @@ impl Edge {
         for ((_, reason), count) in Cut::ALL.iter().zip(&self.cuts) {
             let _ = writeln!(text, "{CUTS}{{reason=\"{reason}\"}} {}", count.load(Relaxed));
         }
+        const PARKED: &str = "atoll_gateway_connections_parked";
+        let _ = writeln!(text, "# HELP {PARKED} Idle HTTP/1 connections without buffers.\n# TYPE {PARKED} gauge");
+        let _ = writeln!(text, "{PARKED} {}", self.parked.load(Relaxed));
         let log = self.log.as_ref();
         for (name, help, count) in [
             ("accept_errors_total", "Connections that could not be accepted.", self.accept_errors.load(Relaxed)),

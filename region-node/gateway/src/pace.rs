@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::{config::Limits, edge::Cut, strict::framing::Verdict};
 
-/// An idle connection keeps its place for so long even when others wait for one.
-pub(crate) const SETTLE: Duration = Duration::from_secs(1);
+/// For so long an idle connection keeps its buffers, and its place even when others wait for one.
+pub(crate) const SETTLE: Duration = Duration::from_millis(250);
 /// Preface and the head of a first frame.
 const HTTP2_BEGUN_BYTES: u64 = 33;
 
@@ -31,7 +31,9 @@ pub(crate) struct Pace {
     open: AtomicU32,
     requests: AtomicU64,
     idle_since: AtomicU64,
-    /// Since when a piece of a head lies there.
+    /// Whether what came ends in the middle of a message.
+    unfinished: AtomicBool,
+    /// Since when a piece of a message lies there that no request under way waits for.
     head_since: AtomicU64,
     /// Since when what is sent waits for the client, and how much was sent then.
     blocked_since: AtomicU64,
@@ -67,6 +69,7 @@ impl Pace {
             open: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             idle_since: AtomicU64::new(1),
+            unfinished: AtomicBool::new(false),
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
             blocked_sent: AtomicU64::new(0),
@@ -91,6 +94,7 @@ impl Pace {
     /// Bytes came; whether they end in the middle of a message.
     pub(crate) fn received(&self, count: usize, unfinished: bool) {
         self.received.fetch_add(count as u64, Relaxed);
+        self.unfinished.store(unfinished, Relaxed);
         if !unfinished {
             self.head_since.store(0, Relaxed);
         } else if self.open.load(Relaxed) == 0 && self.head_since.load(Relaxed) == 0 {
@@ -128,8 +132,18 @@ impl Pace {
     }
 
     pub(crate) fn request_ends(&self) {
-        self.idle_since.store(self.now(), Relaxed);
+        let now = self.now();
+        self.idle_since.store(now, Relaxed);
+        if self.unfinished.load(Relaxed) {
+            // Its answer came before its body was whole, or the next head has begun.
+            self.head_since.store(now, Relaxed);
+        }
         self.open.fetch_sub(1, Relaxed);
+    }
+
+    /// Counts as idle from now on.
+    pub(crate) fn rest(&self) {
+        self.idle_since.store(self.now(), Relaxed);
     }
 
     /// Whether a request for a tunnel got one.
@@ -208,6 +222,9 @@ impl Pace {
             Due::Cut(Cut::Idle)
         } else if now < settled {
             Due::At(next.min(settled).min(end))
+        } else if self.blocked.load(Relaxed) {
+            // Its last answer is still on its way.
+            Due::At(next.min(now + SETTLE).min(end))
         } else {
             Due::Parked(next.min(end))
         }
@@ -254,6 +271,7 @@ mod tests {
         pass(1).await;
         assert_eq!(is_cut(&pace), Some(Cut::Head), "a further byte does not buy time");
         pace.received(1, true);
+        pace.received(10, false);
         pace.request_begins();
         pass(1000).await;
         assert_eq!(is_cut(&pace), None, "the app may take its time");
@@ -265,6 +283,19 @@ mod tests {
         assert_eq!(is_cut(&pace), None);
         pass(1).await;
         assert_eq!(is_cut(&pace), Some(Cut::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_nobody_waits_for_any_more_has_a_heads_time() {
+        let pace = Pace::start();
+        pace.received(100, true);
+        pace.request_begins();
+        pass(100).await;
+        pace.request_ends();
+        pass(9).await;
+        assert_eq!(is_cut(&pace), None);
+        pass(1).await;
+        assert_eq!(is_cut(&pace), Some(Cut::Head));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 
 use std::{
     ops::Deref,
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -279,31 +280,35 @@ impl Proxy {
             let progress = Progress::start(true).at_least(self.limits().min_rate, self.limits().rate_window);
             call.upload = Some(Upload::new(body, progress, config.limits.replay_bytes, max, call.note.clone()));
         }
+        if call.upgrade.is_some() {
+            // What stands behind a handshake may be meant for the tunnel. The connection that saw it is cut now, before a worker knows.
+            tokio::task::yield_now().await;
+        }
         let before = self.tokens.last_write();
         let limit = config.limits.request_timeout;
         let carried = carried_deadline(&call.outbound);
         let patience = carried.unwrap_or(limit).min(limit);
         let (peer, note) = (connection.peer.ip(), call.note.as_deref());
         let mut sender = Sender::new(self, app, &call.outbound, call.upload.as_ref(), note, peer, patience);
-        let asking = async {
-            let stale = match call.carried {
-                Some(token) => self.hold(token).await,
-                None => None,
-            };
-            (sender.send().await, stale)
-        };
-        let within = async {
-            match &call.upload {
-                Some(upload) => upload.progress.within(limit, asking).await,
-                None => Progress::start(false).within(limit, asking).await,
+        let outcome = {
+            // Pinned here, and lent on: a future that is moved into another one takes its place in both.
+            let asking = pin!(async {
+                let stale = match call.carried {
+                    Some(token) => self.hold(token).await,
+                    None => None,
+                };
+                (sender.send().await, stale)
+            });
+            let without_body = Progress::start(false);
+            let progress = call.upload.as_ref().map_or(&without_body, |upload| &upload.progress);
+            let within = progress.within(limit, asking);
+            match carried.filter(|carried| *carried < limit) {
+                None => within.await,
+                Some(carried) => match tokio::time::timeout(carried, within).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => return Err(Refusal::Deadline),
+                },
             }
-        };
-        let outcome = match carried.filter(|carried| *carried < limit) {
-            Some(carried) => match tokio::time::timeout(carried, within).await {
-                Ok(outcome) => outcome,
-                Err(_) => return Err(Refusal::Deadline),
-            },
-            None => within.await,
         };
         let (answer, stale) = match outcome {
             Ok(done) => done,

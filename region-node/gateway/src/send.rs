@@ -301,6 +301,9 @@ impl<'a> Sender<'a> {
             }
             Err(mut failed) => {
                 let unsent = failed.take_message().is_some();
+                if unsent {
+                    seat.upstream.forget_h2().await;
+                }
                 let error = failed.into_error();
                 let client = self.upload.is_some_and(|upload| upload.was_too_large() || upload.broke());
                 if client {

@@ -137,6 +137,11 @@ impl Upstream {
         Ok(sender)
     }
 
+    /// The connection did not take a request: the next one gets another.
+    pub(crate) async fn forget_h2(&self) {
+        *self.h2.lock().await = None;
+    }
+
     async fn dial(&self, limit: Duration) -> io::Result<TcpStream> {
         let stream = timeout(limit, TcpStream::connect(self.address))
             .await

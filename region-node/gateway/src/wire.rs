@@ -6,7 +6,7 @@
 //! unread bytes resets it, and the client would lose the answer that says why.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     io,
     pin::Pin,
     sync::Arc,
@@ -53,6 +53,8 @@ pub(crate) struct Wire {
     guard: Guard,
     /// Read before the protocol was known.
     sniffed: Bytes,
+    /// Looked at already, and not used.
+    unread: Bytes,
     /// What hyper reads from now on, then nothing more.
     poison: Option<Bytes>,
     closing: Closing,
@@ -116,13 +118,41 @@ impl AsyncWrite for Socket {
 
 impl Wire {
     pub(crate) fn new(socket: Socket, sniffed: Bytes, guard: Guard, connection: Arc<Connection>) -> Self {
-        Self { socket, connection, guard, sniffed, poison: None, closing: Closing::Not }
+        Self { socket, connection, guard, sniffed, unread: Bytes::new(), poison: None, closing: Closing::Not }
+    }
+
+    /// Gives back what hyper read and did not use. It was looked at already.
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
+    }
+
+    /// Waits for bytes, and keeps them for the next reader; `false` if there will be none.
+    pub(crate) async fn wake(&mut self) -> bool {
+        if !self.unread.is_empty() || self.poison.is_some() {
+            return true;
+        }
+        if !matches!(self.closing, Closing::Not) {
+            return false;
+        }
+        poll_fn(|cx| {
+            let mut first = [0; 512];
+            let mut buf = ReadBuf::new(&mut first);
+            let read = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf));
+            self.sniffed = Bytes::copy_from_slice(buf.filled());
+            Poll::Ready(read.is_ok() && !self.sniffed.is_empty())
+        })
+        .await
     }
 
     /// Looks at what was put behind the first `before` bytes of `buf`.
     fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
         let bytes = &buf.filled()[before..];
         if bytes.is_empty() {
+            if let Guard::Http1(framing) = &self.guard
+                && framing.in_body()
+            {
+                self.connection.pace.malformed("the client left in the middle of a body", true);
+            }
             return Ok(());
         }
         match &mut self.guard {
@@ -170,6 +200,10 @@ impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
+        if !this.unread.is_empty() {
+            give(&mut this.unread, buf);
+            return Poll::Ready(Ok(()));
+        }
         if let Some(poison) = &mut this.poison {
             give(poison, buf);
             return Poll::Ready(Ok(()));
@@ -178,6 +212,10 @@ impl AsyncRead for Wire {
             ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
         } else {
             give(&mut this.sniffed, buf);
+            if this.sniffed.is_empty() {
+                // Nothing of it is left, but its memory is.
+                this.sniffed = Bytes::new();
+            }
         }
         Poll::Ready(this.inspect(buf, before))
     }

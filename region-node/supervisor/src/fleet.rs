@@ -510,23 +510,20 @@ impl Fleet {
             let work = move || {
                 let table = proc::table();
                 let figures = |pid: u32| {
-                    let family = proc::family(&table, pid);
+                    let family = proc::family(&table.processes, pid);
                     (proc::memory_bytes(&family, limit), proc::cpu_time(&family))
                 };
-                pids.into_iter().map(figures).collect::<Vec<_>>()
+                (table.when, pids.into_iter().map(figures).collect::<Vec<_>>())
             };
-            let Ok(figures) = tokio::task::spawn_blocking(work).await else { continue };
-            let now = Instant::now();
+            let Ok((now, figures)) = tokio::task::spawn_blocking(work).await else { continue };
             let mut after = BTreeMap::new();
             for ((seat, entry, pid), (memory, cpu)) in entries.iter().zip(figures) {
-                let cpu_permille = before.get(pid).map(|(then, used)| {
-                    let share =
-                        cpu.saturating_sub(*used).as_secs_f64() / now.duration_since(*then).as_secs_f64().max(0.001);
-                    // Fewer than four million cores.
-                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                    let permille = (share * 1000.0) as u32;
-                    permille
-                });
+                let cpu_permille = match before.get(pid) {
+                    Some((then, used)) if now > *then => Some(share(cpu.saturating_sub(*used), now - *then)),
+                    // The same table once more.
+                    Some(_) => entry.cpu_permille,
+                    None => None,
+                };
                 after.insert(*pid, (now, cpu));
                 self.common.board.update(*seat, |e| {
                     if e.life == entry.life && e.pid == Some(*pid) {
@@ -586,6 +583,14 @@ impl Fleet {
             self.state().doing = None;
         }
     }
+}
+
+/// Thousandths of one core.
+fn share(used: Duration, of: Duration) -> u32 {
+    // A float that is too large becomes the largest number.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let permille = (used.as_secs_f64() / of.as_secs_f64() * 1000.0) as u32;
+    permille
 }
 
 /// Why a worker should be replaced by its memory or age.

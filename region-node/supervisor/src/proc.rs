@@ -25,17 +25,19 @@ pub(crate) struct Process {
     rss_pages: u64,
 }
 
-/// Every process of the machine. Read at most once in 900 ms, whoever asks.
-pub(crate) fn table() -> Arc<Vec<Process>> {
-    static LAST: Mutex<Option<(Instant, Arc<Vec<Process>>)>> = Mutex::new(None);
+/// Every process of the machine at one moment.
+pub(crate) struct Table {
+    pub(crate) when: Instant,
+    pub(crate) processes: Vec<Process>,
+}
+
+/// The newest table; read at most once in 900 ms, whoever asks.
+pub(crate) fn table() -> Arc<Table> {
+    static LAST: Mutex<Option<Arc<Table>>> = Mutex::new(None);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     match &*last {
-        Some((when, table)) if when.elapsed() < Duration::from_millis(900) => Arc::clone(table),
-        _ => {
-            let table = Arc::new(fresh_table());
-            *last = Some((Instant::now(), Arc::clone(&table)));
-            table
-        }
+        Some(table) if table.when.elapsed() < Duration::from_millis(900) => Arc::clone(table),
+        _ => Arc::clone(last.insert(Arc::new(Table { when: Instant::now(), processes: fresh_table() }))),
     }
 }
 

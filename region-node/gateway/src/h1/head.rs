@@ -1,15 +1,18 @@
 //! The head of a worker's answer: what it says, how its body ends, whether the connection may serve again.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, sync::LazyLock};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 /// Room for header lines on the stack; no bound of lines is above it.
 const MAX_LINES: usize = 256;
 /// Headers that the gateway adds to an answer, so that the map need not grow for them.
 const ADDED_LINES: usize = 4;
+
+/// Made once: a finder looks at its needle first.
+static BLANK_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -53,7 +56,7 @@ pub(crate) struct Malformed(pub(crate) &'static str);
 /// Takes a head off the front of `buffer`; `None` while it is not complete. `to_head` says that HEAD was asked, whose answer
 /// has the headers of a body and no body.
 pub(crate) fn parse(buffer: &mut BytesMut, to_head: bool, bounds: Bounds) -> Result<Option<Head>, Malformed> {
-    let Some(end) = memmem::find(buffer, b"\r\n\r\n") else {
+    let Some(end) = BLANK_LINE.find(buffer) else {
         return if buffer.len() >= bounds.bytes { Err(Malformed("its head is too large")) } else { Ok(None) };
     };
     if end + 4 > bounds.bytes {
@@ -174,7 +177,7 @@ pub(crate) fn parse_trailers(buffer: &mut BytesMut, bounds: Bounds) -> Result<Op
         let _ = buffer.split_to(2);
         return Ok(Some(HeaderMap::new()));
     }
-    let Some(end) = memmem::find(buffer, b"\r\n\r\n") else {
+    let Some(end) = BLANK_LINE.find(buffer) else {
         return if buffer.len() >= bounds.bytes { Err(Malformed("its trailers are too large")) } else { Ok(None) };
     };
     if end + 4 > bounds.bytes {

@@ -15,3 +15,6 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod exchange;
 pub(crate) mod head;
+
+#[cfg(test)]
+mod tests;

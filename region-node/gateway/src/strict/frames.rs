@@ -25,6 +25,8 @@ pub(crate) enum Excess {
     Resets,
     /// PING, SETTINGS, PRIORITY, empty DATA or WINDOW_UPDATE without a reason.
     Control,
+    /// Something else than SETTINGS behind the preface (RFC 9113 3.4), which h2 lets pass.
+    Preface,
 }
 
 /// A connection's counter.
@@ -35,6 +37,7 @@ pub(crate) struct Frames {
     filled: usize,
     /// Bytes to skip: the rest of the preface or of a frame.
     skip: usize,
+    begun: bool,
     since: Duration,
     sent_before: u64,
     streams: u64,
@@ -50,6 +53,7 @@ impl Frames {
             head: [0; HEAD],
             filled: 0,
             skip: 24,
+            begun: false,
             since: now,
             sent_before: 0,
             streams: 0,
@@ -75,6 +79,9 @@ impl Frames {
             bytes = &bytes[wanted..];
             if self.filled == HEAD {
                 self.filled = 0;
+                if !std::mem::replace(&mut self.begun, true) && (self.head[3] != 4 || self.head[4] & 1 == 1) {
+                    return Err(Excess::Preface);
+                }
                 self.count();
             }
         }
@@ -120,6 +127,7 @@ mod tests {
     fn check(frames: &[Vec<u8>], times: usize, sent: u64, expected: Result<(), Excess>) {
         let mut counter = Frames::new(Duration::ZERO);
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frame(4, 0, 0));
         bytes.extend(frames.concat().repeat(times));
         let got = bytes.chunks(7).try_for_each(|piece| counter.feed(piece, sent, Duration::ZERO));
         assert_eq!(got, expected, "{:?} {times} times", frames.iter().map(|frame| frame[3]).collect::<Vec<_>>());
@@ -150,6 +158,8 @@ mod tests {
     fn a_new_window_forgets() {
         let mut counter = Frames::new(Duration::ZERO);
         counter.feed(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, Duration::ZERO).unwrap();
+        assert_eq!(Frames::new(Duration::ZERO).feed(&[0; 24 + HEAD], 0, Duration::ZERO), Err(Excess::Preface));
+        counter.feed(&frame(4, 0, 6), 0, Duration::ZERO).unwrap();
         for second in 0..100 {
             let some = frame(6, 0, 8).repeat(90);
             counter.feed(&some, 0, Duration::from_secs(second)).unwrap();

@@ -86,6 +86,11 @@ impl Framing {
         matches!(self.state, State::Start { blank: false }) && self.partial.is_empty()
     }
 
+    /// Whether the last byte was in the middle of a message's body.
+    pub(crate) fn in_body(&self) -> bool {
+        !matches!(self.state, State::Start { .. } | State::Fields | State::Asked | State::Blind)
+    }
+
     /// Whether bytes must wait for the answer to the request before them.
     pub(crate) fn asks(&self) -> bool {
         self.state == State::Asked

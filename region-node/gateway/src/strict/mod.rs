@@ -120,6 +120,9 @@ fn target(method: &Method, uri: &Uri) -> Result<(), Violation> {
     if uri.scheme().is_some_and(|scheme| scheme.as_str() != "http" && scheme.as_str() != "https") {
         return Err(bad("only http and https are served here"));
     }
+    if uri.scheme().is_none() && uri.authority().is_some() {
+        return Err(bad("the request's target is a host"));
+    }
     let path = uri.path();
     if path == "*" {
         return if method == Method::OPTIONS { Ok(()) } else { Err(bad("the target * is for OPTIONS only")) };
@@ -223,6 +226,7 @@ mod tests {
         check_head("GET /a%+1 HTTP/1.1\nhost: a", "400 escape");
         check_head("GET /ä HTTP/1.1\nhost: a", "400 bytes");
         check_head("GET ftp://a/ HTTP/1.1\nhost: a", "400 https");
+        check_head("GET a HTTP/1.1\nhost: a", "400 target");
         check_head("GET * HTTP/1.1\nhost: a", "400 OPTIONS");
         check_head("OPTIONS * HTTP/1.1\nhost: a", "-");
     }

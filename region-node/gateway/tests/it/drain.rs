@@ -2,9 +2,16 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use gateway::AppConfig;
+use http_body_util::Empty;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use model::Worker;
-use tokio::{io::AsyncReadExt, net::TcpStream, sync::watch};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+};
 
 use crate::support::{Raw, TestWorker, World, raw_worker, until};
 
@@ -76,4 +83,50 @@ async fn a_frame_is_never_broken_by_it() {
     drop(worker);
     until("nothing is under way", || world.in_flight() == [(0, 0)]).await;
     assert_eq!(world.metric("tunnels_moved_total"), 0.0);
+}
+
+#[tokio::test]
+async fn a_websocket_on_a_stream_of_http2_is_one_to_the_worker_too() {
+    let world = World::start().await;
+    let echo = raw_worker(|stream: TcpStream| async move {
+        let mut raw = Raw::of(stream);
+        let head = raw.head().await.to_lowercase();
+        assert!(head.starts_with("get /live http/1.1\r\nhost: shop.test\r\n"), "{head}");
+        assert!(head.contains("connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: "), "{head}");
+        raw.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nwelcome").await;
+        let (mut from, mut to) = raw.stream.split();
+        let _ = tokio::io::copy(&mut from, &mut to).await;
+    })
+    .await;
+    world.set_workers(&[echo.address]);
+    let stream = TcpStream::connect(world.address()).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let ask = || {
+        let request = http::Request::builder().method("CONNECT").uri("http://shop.test/live");
+        let request = request.header("sec-websocket-version", "13");
+        request.extension(hyper::ext::Protocol::from_static("websocket")).body(Empty::<Bytes>::new()).unwrap()
+    };
+    // The client must have heard first that this is on offer.
+    let mut answer = sender.send_request(ask()).await;
+    for _ in 0..100 {
+        if answer.is_ok() {
+            break;
+        }
+        sender.ready().await.unwrap();
+        answer = sender.send_request(ask()).await;
+    }
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut tunnel = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    let mut seen = [0; 7];
+    tunnel.read_exact(&mut seen).await.unwrap();
+    assert_eq!(&seen, b"welcome");
+    tunnel.write_all(b"ping").await.unwrap();
+    tunnel.read_exact(&mut seen[..4]).await.unwrap();
+    assert_eq!(&seen[..4], b"ping");
+    assert_eq!(world.in_flight(), [(0, 1)]);
+    drop(tunnel);
+    until("nothing is under way", || world.in_flight() == [(0, 0)]).await;
 }

@@ -83,6 +83,10 @@ impl World {
     }
 
     pub(crate) async fn configured(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        Self::try_configured(change).await.unwrap()
+    }
+
+    pub(crate) async fn try_configured(change: impl FnOnce(&mut GatewayConfig)) -> Result<Self, gateway::StartError> {
         let region = RegionName::new("us-east").unwrap();
         let mut config = GatewayConfig::new("127.0.0.1:0".parse().unwrap(), region, Some("shop".to_owned()));
         change(&mut config);
@@ -98,7 +102,7 @@ impl World {
             Arc::clone(&state) as Arc<dyn TokenSource>,
             Arc::clone(&state) as Arc<dyn Readiness>,
         );
-        Self { gateway: gateway.await.unwrap(), state, workers }
+        Ok(Self { gateway: gateway.await?, state, workers })
     }
 
     /// Publishes these addresses as ready workers 0, 1, …

@@ -30,9 +30,9 @@ async fn the_last_lines_are_kept_with_slot_and_stream() {
 async fn a_flood_is_bounded_and_a_slow_listener_is_told_what_it_lost() {
     let scratch = Scratch::new("flood");
     let go = scratch.path().join("go");
-    // 64 MiB without any end of line, then lines for ever.
+    // 16 MiB without any end of line, then lines for ever.
     let script =
-        format!("while ! [ -e {} ]; do sleep 0.05; done; head -c 67108864 /dev/zero | tr '\\0' x; yes", go.display());
+        format!("while ! [ -e {} ]; do sleep 0.05; done; head -c 16777216 /dev/zero | tr '\\0' x; yes", go.display());
     let mut spec = app(&["sh", "-c", &script]);
     spec.log.keep_lines = 100;
     spec.log.forward = false;

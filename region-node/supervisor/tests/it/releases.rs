@@ -292,14 +292,16 @@ impl Clients {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_workers_come_and_go() {
     // Ends at once on SIGTERM, as an app without any handler does; each answer takes a moment.
-    let slow = "
-import http.server, os, random, time
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        time.sleep(0.4 if random.random() < 0.05 else 0.01)
-        self.send_response(200); self.end_headers(); self.wfile.write(b'hello')
-    def log_message(self, *args): pass
-http.server.ThreadingHTTPServer((os.environ['HOST'], int(os.environ['PORT'])), Handler).serve_forever()";
+    let slow = r#"
+import os, random, socket, threading, time
+server = socket.create_server((os.environ["HOST"], int(os.environ["PORT"])), backlog=64)
+def serve(client):
+    client.recv(4096)
+    time.sleep(0.4 if random.random() < 0.05 else 0.01)
+    client.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello")
+    client.close()
+while True:
+    threading.Thread(target=serve, args=server.accept()[:1], daemon=True).start()"#;
     let spec = AppSpec { instances: 2, ..crate::support::app(&["python3", "-c", slow]) };
     let clients = Arc::new(Clients {
         in_flight: Mutex::default(),

@@ -14,19 +14,21 @@ use supervisor::{App, AppSpec, Progress, Timing, Wiring};
 /// Long enough for a loaded machine; reached only by a failing test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server that answers every path with its environment, and ends at once on SIGTERM.
+/// A server that answers every path with its environment, and ends at once on SIGTERM. Its status is `STATUS`, or 503 while there
+/// is a file at `UNWELL`. Bare sockets, since Python takes long to load its own HTTP server. No single quotes: shells quote it.
 pub(crate) const SERVER: &str = r#"
-import http.server, os
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = "\n".join(f"{k}={v}" for k, v in os.environ.items()).encode()
-        self.send_response(int(os.environ.get("STATUS", "200")))
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *args):
+import os, socket
+server = socket.create_server((os.environ["HOST"], int(os.environ["PORT"])), backlog=64)
+while True:
+    client = server.accept()[0]
+    try:
+        client.recv(4096)
+        status = 503 if os.path.exists(os.environ.get("UNWELL", "")) else os.environ.get("STATUS", 200)
+        body = "\n".join(f"{k}={v}" for k, v in os.environ.items())
+        client.sendall(f"HTTP/1.1 {status} X\r\nconnection: close\r\n\r\n{body}".encode())
+        client.close()
+    except OSError:
         pass
-http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
 "#;
 
 pub(crate) fn app(command: &[&str]) -> AppSpec {
@@ -63,11 +65,19 @@ pub(crate) async fn ready(app: &App, count: usize) {
     }
 }
 
-/// Waits until the first worker has a problem that waits for its next start, and says it.
-pub(crate) async fn problem(app: &App) -> String {
-    let problem = || app.status().workers.first().and_then(|worker| worker.problem.clone());
-    until("it says what is wrong", || problem().is_some_and(|told| told.contains("next start in"))).await;
-    problem().unwrap_or_default()
+/// Waits until the first worker has a problem that is told with all these words. It may be that of a later life: on a slow
+/// machine the first one may have been too slow to say anything.
+pub(crate) async fn problem(app: &App, words: &[&str]) -> String {
+    let problem = || app.status().workers.first().and_then(|worker| worker.problem.clone()).unwrap_or_default();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let told = problem();
+        if words.iter().all(|word| told.contains(word)) {
+            return told;
+        }
+        assert!(Instant::now() < deadline, "{words:?} is not told: {told}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 pub(crate) fn pid(app: &App) -> u32 {
