@@ -1,9 +1,6 @@
 //! People who come at their own pace: requests at a fixed rate, whether or not those before them are answered.
 
-use std::{
-    sync::LazyLock,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -26,42 +23,44 @@ pub(crate) struct Answer {
     pub(crate) path: &'static str,
 }
 
-fn client() -> &'static Client<HttpConnector, Empty<Bytes>> {
-    static CLIENT: LazyLock<Client<HttpConnector, Empty<Bytes>>> = LazyLock::new(|| {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        // Each test has a runtime of its own: no connection may wait for the next one.
-        Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector)
-    });
-    &CLIENT
+type People = Client<HttpConnector, Empty<Bytes>>;
+
+/// Connections are kept from one request to the next.
+fn people() -> People {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new()).build(connector)
 }
 
 /// Asks once.
 pub(crate) async fn ask(url: &str) -> anyhow::Result<Answer> {
+    ask_by(&people(), url).await
+}
+
+async fn ask_by(people: &People, url: &str) -> anyhow::Result<Answer> {
     let start = Instant::now();
-    let response = client().get(url.parse()?).await?;
+    let response = people.get(url.parse()?).await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     response.into_body().collect().await?;
     let worker = headers.get("x-worker").and_then(|value| value.to_str().ok()?.parse().ok());
     Ok(Answer { status, worker, took: start.elapsed(), at: Duration::ZERO, path: "" })
 }
 
-/// So many requests a second for so long, over `paths` in turn; comes back when all are answered.
-pub(crate) async fn come(url: &str, paths: &[&'static str], per_second: u32, time: Duration) -> Vec<Answer> {
+/// So many requests, so many of them a second, over `paths` in turn; comes back when all are answered.
+pub(crate) async fn come(url: &str, paths: &[&'static str], per_second: u32, count: usize) -> Vec<Answer> {
     let mut asked = JoinSet::new();
-    let start = Instant::now();
+    let (people, start) = (people(), Instant::now());
     let mut beat = tokio::time::interval(Duration::from_secs(1) / per_second);
     // Whoever could not come while the machine stood still does not come in a crowd afterwards.
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut turns = paths.iter().cycle();
-    while start.elapsed() < time {
+    for path in paths.iter().copied().cycle().take(count) {
         beat.tick().await;
-        let path = *turns.next().unwrap();
-        let url = format!("{url}{path}");
+        let (people, url) = (people.clone(), format!("{url}{path}"));
         let (at, now) = (start.elapsed(), Instant::now());
         asked.spawn(async move {
-            let answer = tokio::time::timeout(Duration::from_secs(30), ask(&url)).await.ok().and_then(Result::ok);
-            let (status, worker) = answer.map_or((0, None), |answer| (answer.status, answer.worker));
+            let answer = tokio::time::timeout(Duration::from_secs(30), ask_by(&people, &url)).await;
+            let (status, worker) =
+                answer.ok().and_then(Result::ok).map_or((0, None), |answer| (answer.status, answer.worker));
             Answer { status, worker, took: now.elapsed(), at, path }
         });
     }
