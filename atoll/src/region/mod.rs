@@ -34,8 +34,7 @@ use model::{Plan, VoteVector, World};
 use plane_client::{ChannelOptions, Credentials, Endpoint, Transport, api::VoteReceipt};
 use plane_follower::{FollowerConfig, FollowerHandle, Timings};
 use plane_server::{Member, PlaneConfig, PlaneHandle, RaftTiming};
-use region_node::{Neighbour, NodeConfig, NodeHandle};
-use supervisor::{AppSpec, PortChoice};
+use region_node::{Neighbour, NodeConfig, NodeHandle, apps::Surroundings};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},
@@ -273,7 +272,7 @@ fn node_config(
         neighbours: neighbours(config, world)?,
         identity: identity(config)?,
         users: Vec::new(),
-        app: Some(app_spec(config)?),
+        apps: config.apps()?.map(|source| (source, surroundings(config))),
         transport,
         probes: probe_tools(config)?,
         heard: Arc::new(move || heard.last()),
@@ -288,20 +287,18 @@ fn probe_tools(config: &RegionConfig) -> anyhow::Result<region_node::ProbeTools>
     Ok(region_node::ProbeTools { tls, programs: checks.programs.clone() })
 }
 
-fn app_spec(config: &RegionConfig) -> anyhow::Result<AppSpec> {
-    let app = &config.app;
-    let instances = u16::try_from(app.instances).context("more workers than ports")?;
-    Ok(AppSpec {
-        instances,
-        env: app.env.clone(),
-        cwd: app.cwd.clone(),
-        host: config.listen.gateway.ip(),
-        ports: PortChoice::From(WORKER_PORTS),
-        health_path: Some(app.health.clone()),
+/// What is around the apps of this region.
+fn surroundings(config: &RegionConfig) -> Surroundings {
+    Surroundings {
         region: config.region.to_string(),
+        primary_region: None,
+        host: config.listen.gateway.ip(),
+        first_port: WORKER_PORTS,
         redis_url: format!("redis://{}", config.listen.redis),
-        ..AppSpec::new(app.name.clone(), app.command.clone())
-    })
+        region_node_url: None,
+        logs: config.data.join("logs"),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+    }
 }
 
 fn plane_config(

@@ -36,7 +36,6 @@ use plane_client::{Endpoint, Transport};
 use replication_link::{LinkConfig, LinkHandle, LinkView, Peer};
 use replication_storage::StateStore;
 use state_api::{PeerLag, StateApiConfig, StateApiHandle, User};
-use supervisor::{App, AppSpec, Wiring};
 use tokio::{sync::watch, task::JoinSet};
 
 pub use demotion::{SILENCE, demoted};
@@ -44,7 +43,7 @@ pub use observer::Sight;
 pub use probe::ProbeTools;
 pub use routes::MoreMetrics;
 
-use crate::{observer::Eyes, readiness::StateReadiness, tokens::Tokens};
+use crate::{apps::Apps, observer::Eyes, readiness::StateReadiness, tokens::Tokens};
 
 /// How long requests may finish when the node stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -84,8 +83,8 @@ pub struct NodeConfig {
     pub identity: pki::Identity,
     /// Who may speak to the Redis port; empty: anyone who can connect.
     pub users: Vec<User>,
-    /// The app. `None`: the region only keeps state.
-    pub app: Option<AppSpec>,
+    /// The apps: where they are said, and what is around them. `None`: the region only keeps state.
+    pub apps: Option<(apps::Source, apps::Surroundings)>,
     /// Carries votes.
     pub transport: Transport,
     /// What probes need beyond a socket.
@@ -125,7 +124,7 @@ pub struct NodeHandle {
     demoted: watch::Receiver<BTreeSet<RegionName>>,
     links: LinkHandle,
     state_api: StateApiHandle,
-    supervisor: Option<App>,
+    apps: Option<Arc<Apps>>,
     tasks: JoinSet<()>,
 }
 
@@ -154,12 +153,12 @@ pub async fn start(
     };
     let state_api = state_api::start(api, store.clone())?;
 
-    let app = config.app.as_ref().map(|app| app.name.clone());
-    let supervisor = config.app.map(|app| supervisor::start(app, Wiring::alone())).transpose()?;
-    let workers = match &supervisor {
-        Some(supervisor) => supervisor.workers(),
-        None => watch::channel(Arc::from([])).1,
+    let (publish, workers) = apps::front();
+    let apps = match config.apps {
+        Some((source, around)) => Some(start_apps(region.clone(), source, around, publish).await?),
+        None => None,
     };
+    let app = apps.as_ref().and_then(|apps| apps.front());
     let tokens = Tokens { store: store.clone(), links: view.clone(), names };
     let readiness = Arc::new(StateReadiness { store: store.clone(), links: view.clone() });
     let gateway = GatewayConfig::new(gateway, region.clone(), app);
@@ -173,7 +172,22 @@ pub async fn start(
     let (out, demoted) = watch::channel(BTreeSet::new());
     let heard = config.heard;
     tasks.spawn(demotion::run(Instant::now(), move || heard(), sight.votes.clone(), out));
-    Ok(NodeHandle { shared, workers, readiness, sight, demoted, links, state_api, supervisor, tasks })
+    Ok(NodeHandle { shared, workers, readiness, sight, demoted, links, state_api, apps, tasks })
+}
+
+/// Starts the apps. Their file is read on a thread: Node may have a part in it.
+async fn start_apps(
+    region: RegionName,
+    source: apps::Source,
+    around: apps::Surroundings,
+    publish: apps::Publish,
+) -> anyhow::Result<Arc<Apps>> {
+    let runtime = tokio::runtime::Handle::current();
+    let starting = tokio::task::spawn_blocking(move || {
+        let _inside = runtime.enter();
+        Apps::start(region, source, around, Arc::new(|_, _| 0), publish)
+    });
+    starting.await.context("starting the apps")?
 }
 
 fn lag_source(links: LinkView) -> state_api::LagSource {
@@ -206,9 +220,13 @@ fn eyes(config: &NodeConfig) -> Eyes {
 }
 
 impl NodeHandle {
-    /// `/v1/state` and `/metrics`, for the admin listener.
+    /// `/v1/state`, `/v1/apps` and `/metrics`, for the admin listener.
     pub fn routes(&self) -> axum::Router {
-        routes::routes(self.shared.clone())
+        let routes = routes::routes(self.shared.clone());
+        match &self.apps {
+            Some(apps) => routes.merge(apps::api::routes(apps.clone())),
+            None => routes,
+        }
     }
 
     /// What the region's own observer sees and hears.
@@ -223,7 +241,8 @@ impl NodeHandle {
 
     /// Whether users can be served: what the gateway's own `/healthz` says.
     pub fn healthy(&self) -> bool {
-        let app_ready = self.supervisor.is_none() || self.workers.borrow().iter().any(|worker| worker.ready);
+        let serves_users = self.apps.as_ref().is_some_and(|apps| apps.front().is_some());
+        let app_ready = !serves_users || self.workers.borrow().iter().any(|worker| worker.ready);
         app_ready && self.readiness.health_problems().is_empty()
     }
 
@@ -241,8 +260,8 @@ impl NodeHandle {
             gateway.shutdown(GRACE).await;
         }
         self.tasks.abort_all();
-        if let Some(supervisor) = self.supervisor.take() {
-            supervisor.shutdown().await;
+        if let Some(apps) = self.apps.take() {
+            apps.shutdown().await;
         }
         self.state_api.shutdown().await;
         self.links.shutdown().await;

@@ -11,6 +11,7 @@
 
 pub mod api;
 mod change;
+mod front;
 mod report;
 mod spec;
 
@@ -28,6 +29,7 @@ use supervisor::{LogQuery, Wiring};
 use tokio::sync::{mpsc, watch};
 
 use self::api::{AppControl, Asked, Later};
+pub(crate) use self::front::front;
 pub use self::spec::Surroundings;
 
 /// Lines that a reader of logs may lag behind here; the supervisor keeps as many again.
@@ -138,6 +140,16 @@ impl Apps {
         all.sort_by_key(|running| running.number);
         let published = |running: Running| Published { workers: running.handle.workers(), config: running.config };
         (self.publish)(all.into_iter().map(published).collect());
+    }
+
+    /// The app that takes what no other has named; else the first that takes anything of users. None: users have nothing here.
+    pub fn front(&self) -> Option<String> {
+        let running = lock(&self.running);
+        let public = || running.values().filter(|running| running.config.public);
+        let first = public()
+            .find(|running| running.config.is_default())
+            .or_else(|| public().min_by_key(|running| running.number));
+        first.map(|running| running.config.name.clone())
     }
 
     /// The workers of an app.
@@ -252,3 +264,6 @@ impl AppControl for Apps {
         Some(lines)
     }
 }
+
+#[cfg(test)]
+mod tests;
