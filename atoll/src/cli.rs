@@ -824,6 +824,19 @@ mod tests {
     }
 
     #[test]
+    fn the_docs_have_every_verb_for_apps() {
+        let docs = include_str!("../../docs/cli.md");
+        let section =
+            docs.split("## `atoll app`").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
+        let cli = Cli::command();
+        let app = cli.find_subcommand("app").unwrap();
+        for verb in app.get_subcommands().map(clap::Command::get_name) {
+            let is_there = section.contains(&format!("`atoll app {verb}")) || section.contains(&format!("`{verb} "));
+            assert!(is_there, "docs/cli.md says nothing of `atoll app {verb}`");
+        }
+    }
+
+    #[test]
     fn a_what_if_names_who_dies() {
         assert_eq!(parse_deaths("down=eu-west, ap-south").map(|d| d.0), Ok(vec!["eu-west".into(), "ap-south".into()]));
         for wrong in ["", "down=", "eu-west", "up=eu-west", "down=,"] {

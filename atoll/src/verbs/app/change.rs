@@ -25,7 +25,7 @@ pub(super) struct Wanted {
 pub(super) async fn run(places: &[Place], wanted: &Wanted, is_json: bool) -> anyhow::Result<Exit> {
     let paint = Paint::for_stdout();
     for (at, place) in places.iter().enumerate() {
-        let ended = one(place, wanted, is_json, paint).await;
+        let ended = one(place, wanted, is_json, at == 0, paint).await;
         let failed = match ended {
             Ok(true) => continue,
             Ok(false) => None,
@@ -69,8 +69,8 @@ fn advice(verb: AppVerb, here: &str, before: &[&str], after: &[&str]) -> String 
     text
 }
 
-/// Whether it went through in a region.
-async fn one(place: &Place, wanted: &Wanted, is_json: bool, paint: Paint) -> anyhow::Result<bool> {
+/// Whether it went through in a region. What is to be known of the file is said once, at the first one.
+async fn one(place: &Place, wanted: &Wanted, is_json: bool, is_first: bool, paint: Paint) -> anyhow::Result<bool> {
     let how = ChangeApp { instances: wanted.instances, env: wanted.env.clone() };
     let opened = match (wanted.verb, &wanted.name) {
         (AppVerb::Reload, None) => place.client.reload_apps(&how).await,
@@ -83,6 +83,10 @@ async fn one(place: &Place, wanted: &Wanted, is_json: bool, paint: Paint) -> any
     while let Some(event) = events.next().await.map_err(|error| at(place, error))? {
         if is_json {
             say_json(place, &event)?;
+        } else if let ChangeEvent::Note { .. } = event
+            && !is_first
+        {
+            continue;
         } else if let Some(line) = in_words(&place.name, &event, paint) {
             output::say(line);
         }

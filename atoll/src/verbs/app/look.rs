@@ -118,15 +118,11 @@ pub(super) async fn describe(places: &[Place], name: Option<String>, is_json: bo
 
 fn described(told: &AppDescription, paint: Paint) -> String {
     let app = &told.app;
-    let mut text = format!(
-        "{} in {}: release {}, {} of {} workers ready, {}",
-        app.name,
-        told.region,
-        app.release,
-        app.ready,
-        app.instances,
-        state(app, paint)
-    );
+    let (name, release, ready, all) = (&app.name, app.release, app.ready, app.instances);
+    let mut text = format!("{name} in {}: release {release}, {ready} of {all} workers ready", told.region);
+    if app.ready < app.instances || app.doing.is_some() || app.stopped {
+        text += &format!(", {}", state(app, paint));
+    }
     if let Some(file) = &told.file {
         text += &format!("\nfile {file}");
     }
