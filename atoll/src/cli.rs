@@ -70,6 +70,8 @@ pub(crate) enum Verb {
     WhatIf(WhatIfArgs),
     /// Stop the automation of single members, even without a quorum, or start it again
     Automation(AutomationArgs),
+    /// Look at apps, reload, scale and roll them back, and read their files
+    App(AppArgs),
     /// Prove that it works, on the live world
     Drill(DrillArgs),
     /// Prove that it works, in a simulated world that a seed decides
@@ -98,7 +100,7 @@ pub(crate) struct UpArgs {
     /// Round trips between the regions
     #[arg(long, value_enum, default_value_t = WanPreset::Lan)]
     pub(crate) wan: WanPreset,
-    /// TOML file that says how to run your app, instead of the demo shop
+    /// File that says which apps run, instead of the demo shop: TOML, or an ecosystem file of PM2's
     #[arg(long, value_name = "FILE")]
     pub(crate) app: Option<PathBuf>,
     /// File that says where clients are, over the built-in countries: NAME.mmdb is a MaxMind database, any other one a prefix file;
@@ -700,6 +702,95 @@ pub(crate) enum StateWhat {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct AppArgs {
+    #[command(subcommand)]
+    pub(crate) what: AppWhat,
+}
+
+/// Which app, and where.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AppAtArgs {
+    /// The app; may be left out where there is one only
+    pub(crate) name: Option<String>,
+    /// Only in this region; in all, one after the other, if left out
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppWhat {
+    /// List apps, with what their workers do and take
+    Ls {
+        /// Only in this region
+        #[arg(long)]
+        region: Option<String>,
+    },
+    /// Show an app's workers, and how it is configured
+    Describe(AppAtArgs),
+    /// Start the workers of a stopped app
+    Start(AppAtArgs),
+    /// Let the workers of an app finish their requests and end
+    Stop(AppAtArgs),
+    /// Replace an app's workers by new ones of the same release, one at a time
+    Restart(AppAtArgs),
+    /// Read the app file again and make it so, one worker at a time; what does not become ready is taken back
+    Reload {
+        #[command(flatten)]
+        at: AppAtArgs,
+        /// Which `env_NAME` of an ecosystem file is taken from now on
+        #[arg(long, value_name = "NAME")]
+        env: Option<String>,
+    },
+    /// Give an app more workers, or fewer, until its next reload
+    Scale {
+        /// The app
+        name: String,
+        /// How many workers in each region
+        #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+        instances: u16,
+        /// Only in this region; in all, one after the other, if left out
+        #[arg(long)]
+        region: Option<String>,
+    },
+    /// Go back to the release before; once more, and it goes forward again
+    Rollback(AppAtArgs),
+    /// Show what workers write
+    Logs {
+        #[command(flatten)]
+        at: AppAtArgs,
+        /// How many lines of each app, of those that were written already
+        #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+        lines: u32,
+        /// Stay, and show what comes
+        #[arg(long, short)]
+        follow: bool,
+        /// Only of the worker in this slot
+        #[arg(long, value_name = "SLOT")]
+        worker: Option<u16>,
+    },
+    /// Watch workers: processor, memory, event loop
+    Monit {
+        /// Only in this region
+        #[arg(long)]
+        region: Option<String>,
+    },
+    /// Read an app file and say what would run, and what is left aside; no world is needed
+    Check(AppFileArgs),
+    /// Print an app file, such as PM2's, as one of ours
+    Convert(AppFileArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AppFileArgs {
+    /// The file: *.toml, *.config.js, *.config.cjs, *.config.mjs, *.json, *.yaml
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Which `env_NAME` of an ecosystem file is taken
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DemoAppArgs {
     /// Port to listen on
     #[arg(long, env = "PORT", default_value_t = 3000)]
@@ -730,6 +821,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_docs_have_every_verb_for_apps() {
+        let docs = include_str!("../../docs/cli.md");
+        let section =
+            docs.split("## `atoll app`").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
+        let cli = Cli::command();
+        let app = cli.find_subcommand("app").unwrap();
+        for verb in app.get_subcommands().map(clap::Command::get_name) {
+            let is_there = section.contains(&format!("`atoll app {verb}")) || section.contains(&format!("`{verb} "));
+            assert!(is_there, "docs/cli.md says nothing of `atoll app {verb}`");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! ```text
 //! main ─ parse ─┬─ up            three or five regions on this machine, WAN emulator between them
 //!               ├─ region        all roles of one region in this process (what `up` starts, what production runs)
-//!               ├─ status, explain, drain, undrain, override, gate, damping, home, what-if, automation, apply, plan, drill
-//!               │                verbs that speak to a running world
+//!               ├─ status, explain, drain, undrain, override, gate, damping, home, what-if, automation, apply, plan, app,
+//!               │                drill: verbs that speak to a running world
 //!               ├─ world, state  files, without a running world
 //!               ├─ sim           seeds of the simulated world: no sockets, no real time
 //!               └─ demo-app      the small shop that `up` serves when no app is given
@@ -58,6 +58,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Home(args) => output::block_on(verbs::by_hand::home(args, world)),
         Verb::WhatIf(args) => output::block_on(verbs::what_if::run(args, world)),
         Verb::Automation(args) => output::block_on(verbs::automation::run(args, world)),
+        Verb::App(args) => verbs::app::run(args, world),
         Verb::Drill(args) => output::block_on(verbs::drill::run(args, world)),
         Verb::State(args) => verbs::state::run(&args, &world),
         Verb::Sim(args) => verbs::sim::run_verb(&args, &world),

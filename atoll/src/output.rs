@@ -30,6 +30,12 @@ pub(crate) fn complain(error: &anyhow::Error) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// Prints a remark to stderr, beside what a verb has to say.
+pub(crate) fn remark(text: &str) {
+    // A closed stderr is nobody's fault.
+    let _ = writeln!(std::io::stderr(), "atoll: {text}");
+}
+
 /// Prints one line to stdout. A closed pipe is the reader's way of saying "enough".
 pub(crate) fn say(line: impl AsRef<str>) {
     let mut out = std::io::stdout().lock();
@@ -51,6 +57,18 @@ pub(crate) struct Paint(bool);
 impl Paint {
     pub(crate) fn for_stdout() -> Self {
         Self(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+    }
+
+    /// No colours.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(false)
+    }
+
+    /// A colour of one's own for each of many.
+    pub(crate) fn nth(self, n: usize, text: &str) -> String {
+        const COLOURS: [&str; 6] = ["36", "35", "34", "32", "33", "96"];
+        self.paint(COLOURS[n % COLOURS.len()], text)
     }
 
     pub(crate) fn good(self, text: &str) -> String {

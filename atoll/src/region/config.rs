@@ -13,8 +13,10 @@ use std::{
 use anyhow::Context;
 use dns_server::{DnsConfig, LogTo, Network, QueryLogConfig};
 use model::RegionName;
+use region_node::apps::Source;
 use serde::{Deserialize, Serialize};
 
+use super::gateway_options::GatewayOptions;
 use crate::exit::Misuse;
 
 /// Everything a region's process needs to start. Relative paths are relative to the file.
@@ -56,8 +58,12 @@ pub(crate) struct RegionConfig {
     /// other one a prefix file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) locations: Vec<PathBuf>,
-    /// The app to run.
-    pub(crate) app: AppConfig,
+    /// The file that says which apps run: our own TOML, or an ecosystem file of PM2's. It is read again on each reload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) apps: Option<PathBuf>,
+    /// The app to run, where there is no such file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) app: Option<AppConfig>,
 }
 
 /// How DNS is served. Where is said in [`Listen`].
@@ -89,7 +95,7 @@ pub(crate) struct QueryLogOptions {
     pub(crate) max_bytes: u64,
 }
 
-fn default_log_bytes() -> u64 {
+pub(super) fn default_log_bytes() -> u64 {
     64 << 20
 }
 
@@ -163,7 +169,7 @@ pub(crate) struct Peer {
     pub(crate) link: SocketAddr,
 }
 
-/// How the user's app is run: also the whole content of an `--app` file.
+/// How the one app of a region is run, said in the region's own configuration. An app file says more: `docs/app.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AppConfig {
@@ -214,30 +220,45 @@ impl RegionConfig {
         for path in files.into_iter().chain(checks.into_iter().flatten()).chain(log).chain(&mut config.locations) {
             *path = base.join(&*path);
         }
+        config.gateway.rebase(&base);
+        if let Some(apps) = &mut config.apps {
+            *apps = base.join(&*apps);
+        }
+        if config.apps.is_some() && config.app.is_some() {
+            let what = "has both `apps` and [app]; a file says all apps, or [app] says the only one";
+            return Err(Misuse(format!("{}: {what}", file.display())).into());
+        }
         Ok(config)
+    }
+
+    /// Where the apps of this region are said. None: it keeps state only.
+    pub(crate) fn apps(&self) -> anyhow::Result<Option<Source>> {
+        match (&self.apps, &self.app) {
+            (Some(path), _) => Ok(Some(Source::File { path: path.clone(), env: None })),
+            (None, Some(app)) => Ok(Some(Source::Inline(Box::new(app.checked(&self.region)?)))),
+            (None, None) => Ok(None),
+        }
     }
 }
 
 impl AppConfig {
-    /// Reads an `--app` file. `cwd` is relative to the file and is the file's folder if left out.
-    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
-        let mut app: Self = parse_toml(file)?;
-        let file = file.canonicalize().with_context(|| format!("{}: no such file", file.display()))?;
-        let base = file.parent().unwrap_or(Path::new("/"));
-        app.cwd = Some(base.join(app.cwd.as_deref().unwrap_or(Path::new("."))));
-        if app.command.is_empty() {
-            return Err(Misuse(format!(
-                "{}: `command` is empty; write command = [\"node\", \"server.js\"]",
-                file.display()
-            ))
-            .into());
-        }
-        if !(1..=64).contains(&app.instances) {
-            return Err(
-                Misuse(format!("{}: `instances` is {}; 1 to 64 are possible", file.display(), app.instances)).into()
-            );
-        }
-        Ok(app)
+    /// The same as app files say it, checked like them. A relative `cwd` is that of the region's process.
+    fn checked(&self, region: &RegionName) -> anyhow::Result<app_config::App> {
+        let here = std::env::current_dir().context("the working directory")?;
+        let instances = u16::try_from(self.instances).unwrap_or(u16::MAX);
+        let app = app_config::App {
+            name: self.name.clone(),
+            internal: self.name.clone(),
+            command: self.command.clone(),
+            instances: app_config::Instances::Count(instances),
+            env: self.env.clone(),
+            cwd: self.cwd.clone().unwrap_or_default(),
+            health: self.health.clone(),
+            ..app_config::App::default()
+        };
+        let of_what = format!("[app] of region {region}");
+        app_config::check_one(app, &here, &of_what, &app_config::Options::default())
+            .map_err(|problems| Misuse(problems.to_string()).into())
     }
 }
 
@@ -256,19 +277,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_app_file_with_an_unknown_key_names_file_and_line() {
-        let dir = std::env::temp_dir().join(format!("atoll-app-{}", std::process::id()));
+    fn apps_are_in_a_file_or_inline_and_checked_either_way() {
+        let text = |more: &str| {
+            format!(
+                "region = \"eu\"\nworld = \"w\"\ndata = \"d\"\nadmin_token_hash = \"h\"\n{more}\n[pki]\nca = \"c\"\ncert = \"c\"\nkey = \"k\"\n[listen]\n\
+                 gateway = \"127.0.0.1:1\"\nredis = \"127.0.0.1:2\"\ndns = \"127.0.0.1:3\"\nadmin = \"127.0.0.1:4\"\nlink = \"127.0.0.1:5\"\n"
+            )
+        };
+        let dir = std::env::temp_dir().join(format!("atoll-region-config-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let file = dir.join("app.toml");
-        std::fs::write(&file, "command = [\"node\", \"server.js\"]\ninstanses = 2\n").unwrap();
-        let error = AppConfig::read(&file).unwrap_err().to_string();
-        assert!(error.contains("app.toml:2: unknown field `instanses`"), "{error}");
-        std::fs::write(&file, "command = []\n").unwrap();
-        let error = AppConfig::read(&file).unwrap_err().to_string();
-        assert!(error.contains("`command` is empty"), "{error}");
-        std::fs::write(&file, "command = [\"true\"]\n").unwrap();
-        let app = AppConfig::read(&file).unwrap();
-        assert_eq!(app.cwd.unwrap().canonicalize().unwrap(), dir.canonicalize().unwrap());
+        let file = dir.join("region.toml");
+        let read = |more: &str, below: &str| {
+            std::fs::write(&file, text(more) + below).unwrap();
+            RegionConfig::read(&file).and_then(|config| config.apps()).map_err(|error| error.to_string())
+        };
+        let of_file = read("apps = \"app.toml\"", "");
+        assert!(
+            matches!(&of_file, Ok(Some(Source::File { path, env: None })) if *path == dir.join("app.toml")),
+            "{of_file:?}"
+        );
+        let inline = read("", "[app]\ncommand = [\"true\"]\nhealth = \"/up\"\n");
+        assert!(
+            matches!(&inline, Ok(Some(Source::Inline(app))) if app.health == "/up" && app.name == "app"),
+            "{inline:?}"
+        );
+        assert!(matches!(read("", ""), Ok(None)));
+        for (more, below, why) in [
+            ("apps = \"a.toml\"", "[app]\ncommand = [\"true\"]\n", "has both `apps` and [app]"),
+            ("", "[app]\ncommand = []\n", "`command` is empty"),
+            ("", "[app]\ncommand = [\"true\"]\ninstances = 0\n", "instances"),
+            ("", "[app]\ncommand = [\"true\"]\ninstanses = 2\n", "unknown field `instanses`"),
+        ] {
+            let error = read(more, below).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

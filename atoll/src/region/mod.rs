@@ -12,6 +12,7 @@
 
 pub(crate) mod config;
 mod explain;
+mod gateway_options;
 mod metrics;
 mod state;
 
@@ -34,8 +35,7 @@ use model::{Plan, VoteVector, World};
 use plane_client::{ChannelOptions, Credentials, Endpoint, Transport, api::VoteReceipt};
 use plane_follower::{FollowerConfig, FollowerHandle, Timings};
 use plane_server::{Member, PlaneConfig, PlaneHandle, RaftTiming};
-use region_node::{Neighbour, NodeConfig, NodeHandle};
-use supervisor::{AppSpec, PortChoice};
+use region_node::{Neighbour, NodeApps, NodeConfig, NodeHandle, apps::Surroundings};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},
@@ -267,13 +267,17 @@ fn node_config(
         region: config.region.clone(),
         id: own_id(world, config)?,
         version: env!("CARGO_PKG_VERSION").into(),
-        gateway: config.listen.gateway,
+        gateway: config.gateway.config(config.listen.gateway, config.region.clone()),
         redis: config.listen.redis,
         link: config.listen.link,
         neighbours: neighbours(config, world)?,
         identity: identity(config)?,
         users: Vec::new(),
-        app: Some(app_spec(config)?),
+        apps: config.apps()?.map(|source| NodeApps {
+            source,
+            around: surroundings(config),
+            secret: config.data.join("sticky.key"),
+        }),
         transport,
         probes: probe_tools(config)?,
         heard: Arc::new(move || heard.last()),
@@ -288,20 +292,18 @@ fn probe_tools(config: &RegionConfig) -> anyhow::Result<region_node::ProbeTools>
     Ok(region_node::ProbeTools { tls, programs: checks.programs.clone() })
 }
 
-fn app_spec(config: &RegionConfig) -> anyhow::Result<AppSpec> {
-    let app = &config.app;
-    let instances = u16::try_from(app.instances).context("more workers than ports")?;
-    Ok(AppSpec {
-        instances,
-        env: app.env.clone(),
-        cwd: app.cwd.clone(),
-        host: config.listen.gateway.ip(),
-        ports: PortChoice::From(WORKER_PORTS),
-        health_path: Some(app.health.clone()),
+/// What is around the apps of this region.
+fn surroundings(config: &RegionConfig) -> Surroundings {
+    Surroundings {
         region: config.region.to_string(),
+        primary_region: None,
+        host: config.listen.gateway.ip(),
+        first_port: WORKER_PORTS,
         redis_url: format!("redis://{}", config.listen.redis),
-        ..AppSpec::new(app.name.clone(), app.command.clone())
-    })
+        region_node_url: config.gateway.internal.map(|address| format!("http://{address}")),
+        logs: config.data.join("logs"),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+    }
 }
 
 fn plane_config(

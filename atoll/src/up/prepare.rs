@@ -21,6 +21,7 @@ use super::{layout::Layout, ports, wan};
 use crate::{
     cli::UpArgs,
     exit::Misuse,
+    output,
     region::config::{AppConfig, DnsOptions, PkiFiles, RegionConfig},
     verbs::world_files,
 };
@@ -65,7 +66,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
         if token_file.exists() { pki::AdminToken::load(&token_file)? } else { pki::AdminToken::create(&token_file)? };
     token.hash().save(&hash_file)?;
 
-    let app = app(args)?;
+    let (apps, app) = app(args)?;
     let locations = locations(args)?;
     let round_trip_ms = wan::longest_round_trip_ms(&world, args.wan);
     for name in layout.names() {
@@ -88,6 +89,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
             listen,
             peers: layout.peers(name).into_iter().collect(),
             locations: locations.clone(),
+            apps: apps.clone(),
             app: app.clone(),
         };
         let text = toml::to_string(&config).context("region configuration as TOML")?;
@@ -149,18 +151,26 @@ fn read_world(text: &str, file: &Path, args: &UpArgs) -> Result<World, Misuse> {
     Ok(world)
 }
 
-/// The user's app, or the demo shop of this very binary.
-fn app(args: &UpArgs) -> anyhow::Result<AppConfig> {
+/// The user's apps, or the demo shop of this very binary. An app file is read here only to find its errors before anything starts:
+/// each region reads it again, then and on each reload.
+fn app(args: &UpArgs) -> anyhow::Result<(Option<PathBuf>, Option<AppConfig>)> {
     if let Some(file) = &args.app {
-        return AppConfig::read(file);
+        let read = app_config::read(file, &app_config::Options::default());
+        let notes = read.map_err(|problems| Misuse(problems.to_string()))?.notes;
+        for note in notes {
+            output::remark(&format!("{}: {note}", file.display()));
+        }
+        let path = file.canonicalize().with_context(|| format!("{}: no such file", file.display()))?;
+        return Ok((Some(path), None));
     }
     let binary = std::env::current_exe().context("the path of this program")?;
-    Ok(AppConfig {
+    let shop = AppConfig {
         name: "demo-shop".into(),
         command: vec![binary.to_string_lossy().into_owned(), "demo-app".into()],
         instances: 1,
         env: Default::default(),
         cwd: None,
         health: "/healthz".into(),
-    })
+    };
+    Ok((None, Some(shop)))
 }

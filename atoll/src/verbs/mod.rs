@@ -1,5 +1,6 @@
 //! The verbs that speak to a running world, or look at its files.
 
+pub(crate) mod app;
 pub(crate) mod apply;
 pub(crate) mod automation;
 pub(crate) mod by_hand;

@@ -6,8 +6,10 @@ use crate::{
     app::App,
     pm2::{Fate, KEYS, Known},
     print::show,
+    read::Options,
     schema::{Key, Kind, TABLES, Table},
-    units,
+    tests::Folder,
+    toml_file, units,
 };
 
 #[test]
@@ -20,6 +22,27 @@ fn the_tables_of_the_docs_are_those_of_the_schema() {
     }
     fresh = renew(&fresh, "pm2", &pm2());
     expect_file!["../../../docs/app.md"].assert_eq(&fresh);
+}
+
+#[test]
+fn the_examples_of_the_docs_are_read_as_the_docs_say() {
+    let docs = include_str!("../../../docs/app.md");
+    let block = |kind: &str| {
+        let (_, after) = docs.split_once(&format!("```{kind}\n")).unwrap_or_else(|| panic!("no block of {kind}"));
+        after.split_once("```").unwrap_or_else(|| panic!("a block of {kind} is not closed")).0
+    };
+    let said = toml_file::parse(block("toml"));
+    assert!(said.problems.is_empty() && said.apps.len() == 2, "{:?}", said.problems);
+
+    let folder = Folder::with(&[("ecosystem.config.js", block("js")), ("server.js", "")]).unwrap();
+    let file = folder.read("ecosystem.config.js", &Options { env: Some("production"), cores: 2 });
+    let file = file.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(file.apps.len(), 1);
+    for note in &file.notes {
+        let head = if note.is_warning { "warning" } else { "note" };
+        assert!(docs.contains(&format!("\n{head} {note}\n")), "the docs do not show: {head} {note}");
+    }
+    assert_eq!(file.notes.len(), 2);
 }
 
 /// Puts rows between the marks of a table.

@@ -14,11 +14,11 @@ mod pm2;
 mod toml;
 
 /// A folder that goes away with the test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// With these files; `!` before a name makes it executable.
-    fn with(files: &[(&str, &str)]) -> anyhow::Result<Self> {
+    pub(crate) fn with(files: &[(&str, &str)]) -> anyhow::Result<Self> {
         use std::os::unix::fs::PermissionsExt;
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -36,7 +36,7 @@ impl Folder {
         Ok(folder)
     }
 
-    fn read(&self, file: &str, options: &Options<'_>) -> Result<AppFile, Problems> {
+    pub(crate) fn read(&self, file: &str, options: &Options<'_>) -> Result<AppFile, Problems> {
         read(&self.0.join(file), options)
     }
 

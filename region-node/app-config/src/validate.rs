@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    app::{App, LiveCheck, Policy, Ready},
+    app::{App, Instances, LiveCheck, Policy, Ready},
     problem::Problem,
     toml_file::join,
     value::is_path,
@@ -28,6 +28,9 @@ fn alone(app: &App, at: &str, cores: usize, problems: &mut Vec<Problem>) {
     let mut wrong = |name: &str, what: String, hint: &str| problems.push(Problem::new(join(at, name), what).hint(hint));
     if app.command.first().is_some_and(|program| program.trim().is_empty()) || app.command.is_empty() {
         wrong("command", "`command` is empty".into(), "write command = [\"node\", \"server.js\"]");
+    }
+    if app.instances == Instances::Count(0) {
+        wrong("instances", "0 workers run nothing".into(), "write 1 or more, or \"max\" for one per core");
     }
     let most = (cores * PER_CORE).max(IN_ANY_CASE);
     let instances = app.instances.on(cores);

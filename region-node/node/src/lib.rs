@@ -169,10 +169,10 @@ pub async fn start(
         })?),
         None => Joint::new(Arc::from([])),
     };
-    let apps = config.apps.map(|NodeApps { source, around, .. }| {
-        Apps::start(region.clone(), source, around, joint.in_flight(), joint.publish())
-    });
-    let apps = apps.transpose()?;
+    let apps = match config.apps {
+        Some(NodeApps { source, around, .. }) => Some(start_apps(region.clone(), source, around, &joint).await?),
+        None => None,
+    };
     let tokens = Tokens { store: store.clone(), links: view.clone(), names };
     let readiness = Arc::new(StateReadiness { store: store.clone(), links: view.clone() });
     let nobody = watch::channel(Arc::from([])).1;
@@ -186,6 +186,21 @@ pub async fn start(
     let heard = config.heard;
     tasks.spawn(demotion::run(Instant::now(), move || heard(), sight.votes.clone(), out));
     Ok(NodeHandle { shared, readiness, sight, demoted, links, state_api, tasks })
+}
+
+/// Starts the apps. Their file is read on a thread: Node may have a part in it.
+async fn start_apps(
+    region: RegionName,
+    source: apps::Source,
+    around: apps::Surroundings,
+    joint: &Arc<Joint>,
+) -> anyhow::Result<Arc<Apps>> {
+    let (runtime, in_flight, publish) = (tokio::runtime::Handle::current(), joint.in_flight(), joint.publish());
+    let starting = tokio::task::spawn_blocking(move || {
+        let _inside = runtime.enter();
+        Apps::start(region, source, around, in_flight, publish)
+    });
+    starting.await.context("starting the apps")?
 }
 
 fn lag_source(links: LinkView) -> state_api::LagSource {

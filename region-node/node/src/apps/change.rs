@@ -45,7 +45,10 @@ pub(super) async fn carry_out(apps: &Arc<Apps>, asked: Asked, tell: mpsc::Sender
 fn in_words(verb: AppVerb, done: &[AppDone]) -> String {
     let each = done.iter().map(|app| match verb {
         AppVerb::Stop => format!("{} is stopped", app.name),
-        _ => format!("{} runs release {} with {} workers", app.name, app.release, app.instances),
+        _ => {
+            let workers = if app.instances == 1 { "worker" } else { "workers" };
+            format!("{} runs release {} with {} {workers}", app.name, app.release, app.instances)
+        }
     });
     let each: Vec<String> = each.collect();
     if each.is_empty() { "there is nothing to do".into() } else { each.join("; ") }

@@ -262,3 +262,6 @@ impl AppControl for Apps {
         Some(lines)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,11 +80,10 @@ pub(super) fn failed(app: &str, failed: ReloadFailed) -> ChangeEvent {
         FailKind::Stopped => "stopped",
         FailKind::NoPrevious => "no_previous",
     };
-    ChangeEvent::Failed {
-        kind: kind.to_owned(),
-        why: format!("app {app}: {}", failed.why),
-        last_lines: failed.last_lines,
-    }
+    let ReloadFailed { why, last_lines, .. } = failed;
+    let head = format!("app {app}: ");
+    let why = if why.starts_with(&head) { why } else { head + &why };
+    ChangeEvent::Failed { kind: kind.to_owned(), why, last_lines }
 }
 
 pub(super) fn refused(why: impl Into<String>) -> ChangeEvent {

@@ -47,7 +47,8 @@ pub(super) fn spec(app: &App, number: usize, around: &Surroundings) -> AppSpec {
             // App files have no pattern that every line would match.
             Ready::Log(text) => Pattern::new(text).map_or(supervisor::Ready::Tcp, supervisor::Ready::Log),
             Ready::SdNotify => supervisor::Ready::SdNotify,
-            Ready::Ipc | Ready::Started => supervisor::Ready::Ipc,
+            Ready::Started => Pattern::new(STARTED).map_or(supervisor::Ready::Tcp, supervisor::Ready::Log),
+            Ready::Ipc => supervisor::Ready::Ipc,
         },
         health_path: health.then(|| app.health.clone()),
         region: around.region.clone(),
@@ -94,6 +95,8 @@ fn log_file(app: &App, around: &Surroundings) -> LogFile {
     }
 }
 
+/// The first line of a worker that listens nowhere: that it runs is all that can be known.
+const STARTED: &str = "atoll: started";
 /// What a worker inherits even where an app asks for nothing: programs are found by it, and written to.
 const KEPT: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "USER"];
 /// What the supervisor sets; the region's own of these names never come through.
@@ -133,8 +136,8 @@ fn command(app: &App, inherited: &[String]) -> Vec<String> {
         before += &format!("export {name}=\"$NODE_APP_INSTANCE\"; ");
     }
     if app.ready == Ready::Started {
-        // In the program's place, since it has nobody to tell.
-        before += "eval \"printf '\\\"ready\\\"\\n' >&$NODE_CHANNEL_FD\"; ";
+        // In the program's place, which has nobody to tell.
+        before += &format!("echo '{STARTED}'; ");
     }
     if before.is_empty() {
         return app.command.clone();

@@ -50,7 +50,11 @@ impl AppControl for Played {
         Box::pin(async move {
             let _ = tell.send(ChangeEvent::Note { text: "begun".into() }).await;
             if fails {
-                return ChangeEvent::Failed { kind: "not_ready".into(), why: "it ends".into(), last_lines: vec!["oh".into()] };
+                return ChangeEvent::Failed {
+                    kind: "not_ready".into(),
+                    why: "it ends".into(),
+                    last_lines: vec!["oh".into()],
+                };
             }
             let apps = vec![AppDone { name: "web".into(), release: 2, instances: 2 }];
             ChangeEvent::Done { text: "done".into(), apps, took_ms: 1 }
@@ -131,7 +135,8 @@ async fn what_makes_no_sense_is_refused_before_anything_happens() {
     }
     assert!(played.asked.lock().expect("unpoisoned").is_empty());
     let long = " ".repeat(BODY_MOST + 1);
-    let request = Request::builder().method(Method::POST).uri("/v1/apps/web/stop").body(Body::from(long)).expect("a request");
+    let request =
+        Request::builder().method(Method::POST).uri("/v1/apps/web/stop").body(Body::from(long)).expect("a request");
     let control: Arc<dyn AppControl> = played.clone();
     assert_eq!(routes(control).oneshot(request).await.expect("never fails").status(), 413);
 }
@@ -150,7 +155,10 @@ async fn logs_are_the_past_and_what_follows_each_line_once() {
         .iter()
         .map(|line| line["text"].as_str().map_or_else(|| format!("lost {}", line["lines"]), str::to_owned))
         .collect();
-    assert_eq!((status, texts), (200, ["line 0", "line 1", "line 2", "line 3", "lost 7", "line 2"].map(str::to_owned).into()));
+    assert_eq!(
+        (status, texts),
+        (200, ["line 0", "line 1", "line 2", "line 3", "lost 7", "line 2"].map(str::to_owned).into())
+    );
     let (_, none) = ask(&played, Method::GET, "/v1/apps/web/logs?lines=0", "").await;
     assert!(none.is_empty());
 }
