@@ -1,18 +1,19 @@
-//! The data path: HTTP/1.1 and HTTP/2 in, the app's workers out.
+//! The data path: HTTP/1.1 and HTTP/2 in, the apps' workers out.
 //!
-//! In: connections of users, the list of workers, the region's last acknowledged write. Out: the app's answers, with the
-//! region's name on them and, when the region acknowledged a write meanwhile, the token cookie.
+//! In: connections of users, the list of apps and of their workers, the region's last acknowledged write. Out: the apps' answers, with
+//! the region's name on them and, when the region acknowledged a write meanwhile, the token cookie.
 //!
 //! ```text
-//! socket ─ accept (bounded, timed) ─ proxy ─┬─ /healthz /readyz            health
-//!                                           ├─ hold until the token is here token
-//!                                           ├─ pick the least loaded worker fleet, balance
-//!                                           ├─ a kept or a new connection   upstream
-//!                                           └─ head in, head out            headers; bodies are streamed, body
+//! socket ─ accept, connection (bounded, timed, strict) ─ proxy ─┬─ /healthz /readyz              health
+//!                                                               ├─ whose request is it           routes, app
+//!                                                               ├─ hold until the token is here  token
+//!                                                               └─ send ─┬─ which worker         fleet, crate traffic
+//!                                                                        ├─ a kept or new wire   upstream, h1, h2c
+//!                                                                        └─ again, if harmless
+//! head in, head out: headers, ids     bodies are streamed: body     no answer: refusal     WebSocket: tunnel
 //! ```
 //!
-//! A request is repeated only when that cannot be noticed: nothing was sent yet (any method), or a safe method without a
-//! body met a connection that died before it answered (once).
+//! A request is repeated only when that cannot be noticed; `send` has the laws.
 
 mod accept;
 mod access_log;

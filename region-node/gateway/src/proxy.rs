@@ -294,7 +294,7 @@ impl Proxy {
             // Pinned here, and lent on: a future that is moved into another one takes its place in both.
             let asking = pin!(async {
                 let stale = match call.carried {
-                    Some(token) => self.hold(token).await,
+                    Some(token) => Box::pin(self.hold(token)).await,
                     None => None,
                 };
                 (sender.send().await, stale)

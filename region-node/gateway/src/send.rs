@@ -227,7 +227,8 @@ impl<'a> Sender<'a> {
     async fn attempt(&self) -> Tried {
         match self.app.config.protocol {
             Protocol::Http1 => self.attempt_h1().await,
-            Protocol::H2c => self.attempt_h2().await,
+            // Rare beside the other, and large: in a box, so that not every request's task has room for it.
+            Protocol::H2c => Box::pin(self.attempt_h2()).await,
         }
     }
 

@@ -99,7 +99,9 @@ impl Upstream {
         if may_be_used && let Some(wire) = self.kept(keeping.max_idle) {
             return Ok(wire);
         }
-        self.dial(keeping.connect_timeout).await.map(Wire::new).map_err(|source| self.failed(source))
+        // In a box, as most requests find a connection and should not have room in their tasks for opening one.
+        let dialled = Box::pin(self.dial(keeping.connect_timeout)).await;
+        dialled.map(Wire::new).map_err(|source| self.failed(source))
     }
 
     fn kept(&self, max_idle: Duration) -> Option<Wire> {
