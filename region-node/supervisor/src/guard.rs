@@ -30,7 +30,7 @@ while read -r word id; do
 done
 for one in $live; do kill -s KILL -- "-$one" 2>/dev/null; done
 tries=0
-while [ $tries -lt 5 ]; do
+while [ $tries -lt 40 ]; do
     found=
     for file in $(grep -ls "ATOLL_LIFE=$2-" /proc/[0-9]*/environ 2>/dev/null); do
         one=${file#/proc/}
@@ -41,6 +41,8 @@ while [ $tries -lt 5 ]; do
     done
     [ -z "$3" ] || rmdir "$3"/*/ 2>/dev/null
     [ -n "$found" ] || break
+    # What was killed takes a moment to be gone, and its control group as long to be removable.
+    sleep 0.05
     tries=$((tries + 1))
 done
 rm -rf -- "$1"

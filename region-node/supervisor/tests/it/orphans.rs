@@ -48,10 +48,19 @@ async fn all_end_with_a_supervisor_that_was_killed(name: &str, cgroup: bool) {
     assert!(pids.len() == 4 && pids.iter().all(|pid| runs(*pid)), "{pids:?}");
     let preload = Path::new(words.next().unwrap().trim_matches('"')).to_owned();
     assert!(preload.exists(), "{preload:?}");
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", pids[0])).unwrap();
     region.kill().unwrap();
     region.wait().unwrap();
     until("all are gone", || !pids.iter().any(|pid| runs(*pid))).await;
     until("the app's directory is gone", || !preload.parent().unwrap().exists()).await;
+    // Of control groups, where there are any, nothing stays either.
+    if let Some(group) =
+        groups.lines().find_map(|line| line.strip_prefix("0::/")).filter(|path| path.contains("atoll-"))
+    {
+        let at = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(|mount| Path::new(mount).join(group));
+        let app = at.map(|path| path.parent().unwrap().to_owned());
+        until("the app's control groups are gone", || !app.iter().any(|path| path.exists())).await;
+    }
 }
 
 #[tokio::test]
