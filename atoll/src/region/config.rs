@@ -48,6 +48,9 @@ pub(crate) struct RegionConfig {
     /// How to reach the other regions. Every other region of the World has an entry.
     #[serde(default)]
     pub(crate) peers: BTreeMap<RegionName, Peer>,
+    /// How the gateway serves. Where is said in [`Listen`].
+    #[serde(default, skip_serializing_if = "GatewayOptions::is_empty")]
+    pub(crate) gateway: GatewayOptions,
     /// How DNS is served.
     #[serde(default, skip_serializing_if = "DnsOptions::is_empty")]
     pub(crate) dns: DnsOptions,

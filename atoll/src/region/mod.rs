@@ -12,7 +12,7 @@
 
 pub(crate) mod config;
 mod explain;
-mod gateway_options;
+pub(crate) mod gateway_options;
 mod metrics;
 mod state;
 

@@ -22,7 +22,10 @@ use crate::{
     cli::UpArgs,
     exit::Misuse,
     output,
-    region::config::{AppConfig, DnsOptions, PkiFiles, RegionConfig},
+    region::{
+        config::{AppConfig, DnsOptions, PkiFiles, RegionConfig},
+        gateway_options::GatewayOptions,
+    },
     verbs::world_files,
 };
 
@@ -75,6 +78,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let issued = ca.issue(&pki::Principal::Region(name.to_string()), &[listen.admin.ip()])?;
         let config = RegionConfig {
+            gateway: GatewayOptions::default(),
             region: name.clone(),
             world: world_file.clone(),
             data: folder.clone(),
