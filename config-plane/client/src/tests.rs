@@ -1,5 +1,6 @@
 //! The client against a real server of its own: axum over TLS and HTTP/2 on a port of the loopback.
 
+mod apps;
 mod calls;
 mod events;
 mod frames;
