@@ -82,6 +82,10 @@ impl World<'_> {
                 let by_hand = [own, other].iter().any(|region| plan.override_on(&about(*region)).is_some());
                 // The first one's own decision is the only thing that may have happened.
                 let quiet = self.truth.upset.last_ms(self.now_ms) < at_ms.min(other_ms);
+                // A third one that was down itself could not say what it saw: a quorum saw the fall when that one came back.
+                let third = |region: &usize| *region != own && *region != other;
+                let failed = |region: usize| self.truth.fails[region].last_ms(self.now_ms) >= at_ms.min(other_ms);
+                let quiet = quiet && !(0..self.lives.len()).filter(third).any(failed);
                 if is_out && !by_hand && quiet {
                     let what = format!("{subject} was taken out beside {}, which fell with it", about(other));
                     return Err(Violation::new(Rule::CommonMode, what));
