@@ -160,10 +160,8 @@ impl GatewayOptions {
 
     /// What the gateway is told.
     pub(crate) fn config(&self, listen: SocketAddr, region: RegionName) -> GatewayConfig {
-        let pair = |pair: &Certificate| CertificateFiles {
-            certificate: pair.certificate.clone(),
-            key: pair.key.clone(),
-        };
+        let pair =
+            |pair: &Certificate| CertificateFiles { certificate: pair.certificate.clone(), key: pair.key.clone() };
         let tls = self.tls.as_ref().map(|tls| TlsConfig {
             redirect: tls.redirect,
             ..TlsConfig::new(tls.listen, tls.certificates.iter().map(pair).collect())

@@ -53,6 +53,8 @@ pub struct App {
     pub public: bool,
     /// Under which name other apps of the region reach it: `http://NAME.internal`. Empty: under none.
     pub internal: String,
+    /// What its workers speak.
+    pub protocol: Protocol,
     /// The path that answers 2xx when a worker is well. Where it answers 404, listening is enough.
     pub health: String,
     /// How it is known that a worker can take requests.
@@ -135,6 +137,16 @@ pub enum Ready {
     Ipc,
     /// It runs. For programs that listen nowhere; no requests go there.
     Started,
+}
+
+words! {
+    /// What workers speak.
+    Protocol {
+        /// HTTP/1.1.
+        Http1 = "http1",
+        /// HTTP/2 without TLS, from the first byte on; gRPC needs it.
+        H2c = "h2c",
+    }
 }
 
 words! {
@@ -293,6 +305,7 @@ impl Default for App {
             paths: Vec::new(),
             public: true,
             internal: String::new(),
+            protocol: Protocol::Http1,
             health: "/healthz".into(),
             ready: Ready::Http,
             ready_timeout: Duration::from_secs(30),

@@ -30,7 +30,7 @@ mod docs;
 mod tests;
 
 pub use app::{
-    App, Balance, Instances, KillSignal, LiveCheck, Liveness, Log, LogFormat, Policy, Protect, Ready, Sticky,
+    App, Balance, Instances, KillSignal, LiveCheck, Liveness, Log, LogFormat, Policy, Protect, Protocol, Ready, Sticky,
 };
 pub use problem::{Note, Place, Problem, Problems};
 pub use read::{AppFile, Form, Options, check_one, read};

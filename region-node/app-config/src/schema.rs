@@ -12,7 +12,7 @@
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use crate::{
-    app::{App, Instances, KillSignal, LiveCheck, LogFormat, Policy, Ready, Sticky},
+    app::{App, Instances, KillSignal, LiveCheck, LogFormat, Policy, Protocol, Ready, Sticky},
     units,
 };
 
@@ -262,6 +262,12 @@ static APP: Table = Table {
             Text,
             health,
             "Path that answers 2xx when a worker is well. Where it answers 404, listening is enough"
+        ),
+        word!(
+            "protocol",
+            Protocol,
+            protocol,
+            "What workers speak: HTTP/1.1, or HTTP/2 without TLS (gRPC). Workers that speak `h2c` are not asked for `health`"
         ),
         key!(
             "ready",

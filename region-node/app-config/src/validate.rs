@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    app::{App, Instances, LiveCheck, Policy, Ready},
+    app::{App, Instances, LiveCheck, Policy, Protocol, Ready},
     problem::Problem,
     toml_file::join,
     value::is_path,
@@ -63,6 +63,10 @@ fn alone(app: &App, at: &str, cores: usize, problems: &mut Vec<Problem>) {
     }
     if app.protect.breaker_open > app.protect.breaker_open_max {
         wrong("protect.breaker_open_max", "it is shorter than `breaker_open`".into(), "make it longer");
+    }
+    if app.ready == Ready::Http && app.protocol == Protocol::H2c {
+        let what = "workers that speak `h2c` cannot be asked over HTTP/1.1".into();
+        wrong("ready", what, "write ready = \"tcp\", or have them tell: \"log: …\", \"sd_notify\", \"ipc\"");
     }
     if app.ready == Ready::Started && app.public {
         let what = "`started` is for programs that listen nowhere, and this one takes requests".into();

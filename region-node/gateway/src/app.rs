@@ -83,8 +83,12 @@ pub enum Protocol {
 pub enum HashOn {
     /// The client's address.
     Address,
+    /// The path, without its query.
+    Path,
     /// The value of a header; the address where it is missing.
     Header(HeaderName),
+    /// The value of a cookie; the address where it is missing.
+    Cookie(String),
 }
 
 /// A cookie that names, signed, the slot of a client's first worker.

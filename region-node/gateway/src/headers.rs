@@ -296,6 +296,13 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
     lines.flat_map(|line| line.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
+/// A cookie's value.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line: &HeaderValue| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
 /// HTTP/2 may split `Cookie` into many fields; HTTP/1.1 knows one (RFC 9113, 8.2.3).
 fn joined_cookies(headers: &HeaderMap) -> Option<Vec<u8>> {
     let mut lines = headers.get_all(header::COOKIE).iter();

@@ -501,11 +501,11 @@ fn carried_deadline(outbound: &Outbound) -> Option<Duration> {
 
 /// What a hash policy goes by.
 pub(crate) fn hash_of(on: &HashOn, outbound: &Outbound, peer: std::net::IpAddr) -> u64 {
-    match on {
-        HashOn::Header(name) => match outbound.headers.get(name) {
-            Some(value) => traffic::hash::bytes(value.as_bytes()),
-            None => traffic::hash::address(peer),
-        },
-        HashOn::Address => traffic::hash::address(peer),
-    }
+    let value = match on {
+        HashOn::Address => None,
+        HashOn::Path => Some(outbound.target.path().as_bytes()),
+        HashOn::Header(name) => outbound.headers.get(name).map(HeaderValue::as_bytes),
+        HashOn::Cookie(name) => headers::cookie(&outbound.headers, name).map(str::as_bytes),
+    };
+    value.map_or_else(|| traffic::hash::address(peer), traffic::hash::bytes)
 }

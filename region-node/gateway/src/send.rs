@@ -10,7 +10,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use traffic::{Ask, Attempt, NoPick, Outcome, Policy, may_repeat};
@@ -108,7 +108,8 @@ impl<'a> Sender<'a> {
             Policy::Ewma | Policy::RoundRobin | Policy::LeastConnections => 0,
         };
         let sticky = app.config.sticky.as_ref();
-        let sticky_slot = sticky.and_then(|sticky| sticky.key.decode(cookie(&outbound.headers, &sticky.cookie)?));
+        let sticky_slot =
+            sticky.and_then(|sticky| sticky.key.decode(crate::headers::cookie(&outbound.headers, &sticky.cookie)?));
         Self {
             proxy,
             app,
@@ -357,11 +358,4 @@ impl<'a> Sender<'a> {
             note.retried();
         }
     }
-}
-
-/// A cookie's value.
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line: &HeaderValue| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
 }

@@ -1,9 +1,9 @@
 //! From what an app file says to what the gateway is told. Pure, but for the fallback's file.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use app_config::{App, Policy, Protect};
-use gateway::{AppConfig, AppLimits, Fallback, HashOn, Route, Sticky};
+use gateway::{AppConfig, AppLimits, Fallback, HashOn, Protocol, Route, Sticky};
 use traffic::{BoundedLoad, Budget, Ejection, InFlight, PoolConfig, SlowStart, StickyKey};
 
 use super::Published;
@@ -18,6 +18,10 @@ pub(super) fn app(published: &Published, secret: &[u8]) -> AppConfig {
         routes: routes(app),
         default: app.is_default(),
         internal: (!app.internal.is_empty()).then(|| format!("{}.internal", app.internal)),
+        protocol: match app.protocol {
+            app_config::Protocol::Http1 => Protocol::Http1,
+            app_config::Protocol::H2c => Protocol::H2c,
+        },
         pool: pool(app),
         hash_on: hash_on(&app.balance.hash),
         sticky: (app.balance.sticky == app_config::Sticky::Cookie).then(|| Sticky {
@@ -36,6 +40,18 @@ pub(super) fn app(published: &Published, secret: &[u8]) -> AppConfig {
     }
 }
 
+/// No route, no internal name and no default twice: while a reload puts one app in another one's place both are listed, and the
+/// first one, which has them already, keeps them until it goes.
+pub(super) fn each_once(mut apps: Vec<AppConfig>) -> Vec<AppConfig> {
+    let (mut routes, mut names, mut default) = (HashSet::new(), HashSet::new(), false);
+    for app in &mut apps {
+        app.routes.retain(|route| routes.insert((route.host.clone(), route.path.clone())));
+        app.internal.take_if(|name| !names.insert(name.clone()));
+        app.default &= !std::mem::replace(&mut default, default || app.default);
+    }
+    apps
+}
+
 /// Every path of every host; of an app that nobody reaches from outside, none.
 fn routes(app: &App) -> Vec<Route> {
     if !app.public || app.is_default() {
@@ -52,9 +68,14 @@ fn routes(app: &App) -> Vec<Route> {
 }
 
 fn hash_on(word: &str) -> HashOn {
-    let header = word.strip_prefix("header:").and_then(|name| name.parse().ok());
-    // What else there is was refused when the file was read.
-    header.map_or(HashOn::Address, HashOn::Header)
+    let (kind, name) = word.split_once(':').unwrap_or((word, ""));
+    match (kind, name, name.parse()) {
+        ("path", ..) => HashOn::Path,
+        ("cookie", name, _) => HashOn::Cookie(name.to_owned()),
+        ("header", _, Ok(name)) => HashOn::Header(name),
+        // What else there is was refused when the file was read.
+        _ => HashOn::Address,
+    }
 }
 
 fn pool(app: &App) -> PoolConfig {
@@ -184,6 +205,20 @@ mod tests {
     }
 
     #[test]
+    fn what_two_apps_claim_the_first_one_has() {
+        let app = |name: &str, hosts: &[&str]| AppConfig {
+            name: name.into(),
+            internal: Some("x.internal".into()),
+            ..told(|app| app.hosts = hosts.iter().map(|host| (*host).to_owned()).collect())
+        };
+        let left =
+            each_once(vec![app("a", &["a.test"]), app("b", &["a.test", "b.test"]), app("c", &[]), app("d", &[])]);
+        let seen: Vec<(usize, bool, bool)> =
+            left.iter().map(|app| (app.routes.len(), app.default, app.internal.is_some())).collect();
+        assert_eq!(seen, [(1, false, true), (1, false, false), (0, true, false), (0, false, false)]);
+    }
+
+    #[test]
     fn balance_and_protection_are_what_the_file_says() {
         let usual = told(|_| {});
         assert_eq!(usual.pool, PoolConfig::default(), "both sides have the same defaults");
@@ -206,6 +241,7 @@ mod tests {
         assert_eq!(told.pool.in_flight.per_member, Some(5));
         assert_eq!(told.limits.request_timeout, Duration::from_secs(3));
         assert!(told.hash_on == HashOn::Header("x-user".parse().unwrap()) && told.fallback.is_none());
+        assert!(hash_on("path") == HashOn::Path && hash_on("cookie:sid") == HashOn::Cookie("sid".into()));
         let value = told.sticky.unwrap().key.encode(3);
         assert_eq!(StickyKey::new(b"secret", "shop").decode(&value), Some(3));
         assert_eq!(StickyKey::new(b"secret", "other").decode(&value), None);

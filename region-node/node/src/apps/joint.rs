@@ -61,7 +61,7 @@ impl Joint {
     fn tell(&self, published: &[Published]) {
         let gateway = self.gateway();
         let Some(gateway) = gateway.as_ref() else { return };
-        let apps = published.iter().map(|app| behind::app(app, &self.secret)).collect();
+        let apps = behind::each_once(published.iter().map(|app| behind::app(app, &self.secret)).collect());
         if let Err(error) = gateway.set_apps(apps) {
             tracing::error!("the gateway does not take the list of apps: {error}; it serves the one before");
         }

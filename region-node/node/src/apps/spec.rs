@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use app_config::{App, LiveCheck, LogFormat, Ready};
+use app_config::{App, LiveCheck, LogFormat, Protocol, Ready};
 use supervisor::{AppSpec, Limits, LogFile, LogSpec, Pattern, PortChoice, StopSignal, StopSpec, Timing};
 
 /// What a region has around its apps.
@@ -33,7 +33,8 @@ const PORTS_APART: usize = 100;
 pub(super) fn spec(app: &App, number: usize, around: &Surroundings) -> AppSpec {
     let apart = u16::try_from(number * PORTS_APART).unwrap_or(u16::MAX);
     let inherited: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
-    let health = app.liveness.check == LiveCheck::Health || app.ready == Ready::Http;
+    let asked = app.protocol == Protocol::Http1 && app.ready != Ready::Started;
+    let health = asked && (app.liveness.check == LiveCheck::Health || app.ready == Ready::Http);
     AppSpec {
         instances: app.instances.on(around.cores),
         env: app.environment(),
