@@ -108,6 +108,12 @@ impl Outcomes {
         took.get(index.min(took.len().saturating_sub(1))).copied().unwrap_or(0)
     }
 
+    /// How many took longer than that, and how many there were.
+    pub(crate) fn longer_than(&self, from_ms: u64, to_ms: u64, us: u64) -> (usize, usize) {
+        let within = || self.within(from_ms, to_ms);
+        (within().filter(|(_, took, _)| *took > us).count(), within().count())
+    }
+
     fn mean_secs(&self) -> f64 {
         let sum: u64 = self.0.iter().map(|(_, took, _)| took).sum();
         sum as f64 / 1e6 / self.0.len().max(1) as f64

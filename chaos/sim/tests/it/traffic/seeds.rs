@@ -59,3 +59,13 @@ fn a_seed_replays_exactly() {
         assert_eq!(first.hash, again.hash, "seed {seed}");
     }
 }
+
+/// Found by long runs: sound workers that were ejected when a route broke; new workers with a whole share; worlds of so few
+/// requests that a percentile is luck.
+#[test]
+fn seeds_that_once_broke_a_promise_keep_it() {
+    let sim = TrafficSim::default();
+    for seed in [635, 645, 677, 762, 961, 1129, 2238, 2754, 2864, 2931, 3077, 3664, 4745] {
+        assert_eq!(sim.run(&sim.scenario(seed), false).violation, None, "seed {seed}");
+    }
+}
