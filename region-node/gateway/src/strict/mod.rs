@@ -50,7 +50,8 @@ pub(crate) fn check<B>(request: &Request<B>, max_headers: u16) -> Result<(), Vio
         return Err(Violation { status: StatusCode::METHOD_NOT_ALLOWED, why: "TRACE is not served here" });
     }
     host(request)?;
-    if request.method() != Method::CONNECT {
+    // A CONNECT that has more than an authority is WebSocket on a stream of HTTP/2 (RFC 8441), whose path is a path.
+    if request.method() != Method::CONNECT || uri.scheme().is_some() {
         target(request.method(), uri)?;
     }
     if named_by_connection(headers).any(|name| NOT_HOP_BY_HOP.iter().any(|kept| name.eq_ignore_ascii_case(kept))) {
@@ -225,6 +226,8 @@ mod tests {
         check_head("GET /a% HTTP/1.1\nhost: a", "400 escape");
         check_head("GET /a%+1 HTTP/1.1\nhost: a", "400 escape");
         check_head("GET /ä HTTP/1.1\nhost: a", "400 bytes");
+        check_head("CONNECT http://a/../b HTTP/2", "400 ..");
+        check_head("CONNECT a:443 HTTP/2", "-");
         check_head("GET ftp://a/ HTTP/1.1\nhost: a", "400 https");
         check_head("GET a HTTP/1.1\nhost: a", "400 target");
         check_head("GET * HTTP/1.1\nhost: a", "400 OPTIONS");

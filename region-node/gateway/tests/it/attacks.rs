@@ -47,6 +47,24 @@ fn memory() -> u64 {
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
+/// Runs a test in a process where nothing else runs, with so many file descriptors; `false` if this is that process.
+async fn elsewhere(test: &'static str, descriptors: u32) -> bool {
+    const ALONE: &str = "ATOLL_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return false;
+    }
+    let limited = format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"");
+    let mut again = std::process::Command::new("sh");
+    again
+        .args(["-c", &limited])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, "1");
+    let output = tokio::task::spawn_blocking(move || again.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    true
+}
+
 /// Sends the same bytes again and again until the gateway hangs up; the most that is sent is bounded.
 async fn flood(client: &mut Raw, mut piece: impl FnMut(u32) -> Vec<u8>, pieces: u32) -> bool {
     for turn in 0..pieces {
@@ -374,13 +392,8 @@ async fn a_client_has_a_share_of_all_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection_costs_little() {
-    // Memory is the process's: it is measured in one where nothing else runs.
-    const ALONE: &str = "ATOLL_TEST_ALONE";
-    if std::env::var_os(ALONE).is_none() {
-        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-        again.args(["--exact", "attacks::an_idle_connection_costs_little", "--nocapture"]).env(ALONE, "1");
-        let output = tokio::task::spawn_blocking(move || again.output().unwrap()).await.unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Memory is the process's.
+    if elsewhere("attacks::an_idle_connection_costs_little", 4096).await {
         return;
     }
     const CONNECTIONS: usize = 1000;
@@ -408,4 +421,30 @@ async fn an_idle_connection_costs_little() {
     let each = memory().saturating_sub(before) / CONNECTIONS as u64;
     eprintln!("{each} bytes for an idle connection, the client's end included");
     assert!(each < 16_000, "{each} bytes");
+}
+
+#[tokio::test]
+async fn without_file_descriptors_it_waits_for_better_times() {
+    if elsewhere("attacks::without_file_descriptors_it_waits_for_better_times", 100).await {
+        return;
+    }
+    let world = World::start().await;
+    let _shop = shop(&world).await;
+    let spare = std::fs::File::open("/dev/null").unwrap();
+    let mut held = Vec::new();
+    // Both ends are in this process: each connection takes two.
+    while let Ok(client) = TcpStream::connect(world.address()).await {
+        held.push(client);
+        let taken = held.len() as f64;
+        until("it is accepted, or cannot be", || {
+            world.metric("connections_open") >= taken || world.metric("accept_errors_total") > 0.0
+        })
+        .await;
+    }
+    // Room for one end, not for the other.
+    drop(spare);
+    held.extend(TcpStream::connect(world.address()).await);
+    until("it cannot be accepted", || world.metric("accept_errors_total") > 0.0).await;
+    drop(held);
+    others_are_served(&world).await;
 }
