@@ -51,7 +51,6 @@ const TOOLS: &[Tool] = &[
     Tool { program: "node", package: "nodejs" },
     Tool { program: "npm", package: "npm" },
     Tool { program: "wrk", package: "wrk" },
-    Tool { program: "h2load", package: "nghttp2-client" },
 ];
 
 /// Debian keeps Python's `venv` in a package of its own.
