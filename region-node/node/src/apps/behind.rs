@@ -47,7 +47,8 @@ pub(super) fn each_once(mut apps: Vec<AppConfig>) -> Vec<AppConfig> {
     for app in &mut apps {
         app.routes.retain(|route| routes.insert((route.host.clone(), route.path.clone())));
         app.internal.take_if(|name| !names.insert(name.clone()));
-        app.default &= !std::mem::replace(&mut default, default || app.default);
+        app.default &= !default;
+        default |= app.default;
     }
     apps
 }
