@@ -85,6 +85,13 @@ pub(crate) struct App {
     pub(crate) keeping: Keeping,
 }
 
+impl App {
+    /// Whether users reach it.
+    fn is_public(&self) -> bool {
+        self.config.default || !self.config.routes.is_empty()
+    }
+}
+
 /// What was found out about a request before its app is asked.
 struct Call {
     outbound: Outbound,
@@ -446,8 +453,10 @@ impl Inner {
 
     fn health(&self, method: &Method, readiness: bool) -> Response<ResponseBody> {
         let mut problems = self.readiness.health_problems();
-        let lacking = self.fleets().into_iter().filter(|fleet| !fleet.has_ready_worker());
-        problems.extend(lacking.map(|fleet| format!("no worker of app {} is ready", fleet.name)));
+        // An app that users do not reach keeps nobody away.
+        let apps = self.apps.load();
+        let lacking = apps.all.iter().filter(|app| app.is_public() && !app.fleet.has_ready_worker());
+        problems.extend(lacking.map(|app| format!("no worker of app {} is ready", app.config.name)));
         if self.stopping.load(Ordering::Relaxed) {
             problems.push("the region is stopping".to_owned());
         }

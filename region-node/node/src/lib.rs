@@ -254,7 +254,7 @@ impl NodeHandle {
 
     /// Whether users can be served: what the gateway's own `/healthz` says.
     pub fn healthy(&self) -> bool {
-        let app_ready = self.shared.apps.as_ref().is_none_or(|apps| apps.some_ready());
+        let app_ready = self.shared.apps.as_ref().is_none_or(|apps| apps.serve_users());
         app_ready && self.readiness.health_problems().is_empty()
     }
 

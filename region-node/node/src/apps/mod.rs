@@ -148,11 +148,11 @@ impl Apps {
         self.app(app).map(|running| running.handle.workers())
     }
 
-    /// Whether some worker of some app can take requests, or there is nothing that should.
-    pub fn some_ready(&self) -> bool {
+    /// Whether each app that users reach has a worker that can take requests: what the gateway's own `/healthz` goes by.
+    pub fn serve_users(&self) -> bool {
         let running = lock(&self.running);
         let ready = |running: &Running| running.handle.workers().borrow().iter().any(Worker::takes_requests);
-        running.is_empty() || running.values().any(ready)
+        running.values().filter(|running| running.config.public).all(ready)
     }
 
     /// The workers' own metrics, of all apps.
