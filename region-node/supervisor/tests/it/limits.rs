@@ -96,12 +96,18 @@ async fn an_exit_status_may_mean_that_the_work_is_done() {
 async fn the_signal_to_end_is_the_specs() {
     let scratch = Scratch::new("signal");
     let (up, file) = (scratch.path().join("up"), scratch.path().join("signal"));
+    // No shell: one that is told while it starts a program may end of it without a word.
     let script = format!(
-        "trap 'echo int > {1}; exit' INT; trap '' TERM; touch {0}; while :; do sleep 0.05; done",
+        "import signal, sys\n\
+         def told(*_):\n  open('{1}', 'w').write('int\\n')\n  sys.exit()\n\
+         signal.signal(signal.SIGINT, told)\n\
+         signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+         open('{0}', 'w').close()\n\
+         while True: signal.pause()",
         up.display(),
         file.display()
     );
-    let mut spec = app(&["sh", "-c", &script]);
+    let mut spec = app(&["python3", "-c", &script]);
     spec.stop.signal = StopSignal::Int;
     let app = start(spec);
     until("it runs", || up.exists()).await;
