@@ -46,6 +46,8 @@ pub use words::{expirable, openable};
 
 /// The generation of guards that takes out as much as the others can carry, where all of it is too much.
 pub(crate) const CUTS_TO_FIT: u32 = 2;
+/// The generation of guards that holds several cuts at once against what was asked before the first of them.
+pub(crate) const CUTS_TOGETHER: u32 = 3;
 
 /// What automation wishes, and what it sees besides.
 #[derive(Debug, Clone, Copy)]

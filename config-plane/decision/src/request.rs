@@ -77,8 +77,9 @@ fn is_unsaid(ms: &u64) -> bool {
 
 impl Request {
     /// The generation of guards that this program knows: 0 has the fence, the quorum and never-the-last by pool; 1 has all that
-    /// `guards` describes, flap damping and ramps; 2 takes out as much as the others can carry where all of it is too much.
-    pub const GENERATION: u32 = 2;
+    /// `guards` describes, flap damping and ramps; 2 takes out as much as the others can carry where all of it is too much; 3
+    /// does not let several regions at once hand the same room to what each of them kept.
+    pub const GENERATION: u32 = 3;
 
     /// A request to be judged by all guards that this program knows.
     pub fn new(id: RequestId, proposed_at_ms: u64, proposed_by: RegionName, command: Command) -> Self {

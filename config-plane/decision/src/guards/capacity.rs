@@ -134,15 +134,16 @@ pub(super) fn kept(before: &Plan, after: &Plan, subject: &Subject, demand_rps: &
     })
 }
 
-/// To which part, per mille, what a subject keeps can be cut by now; none if to no less than it is.
+/// To which part, per mille, what a subject keeps can be cut by now; none if to no less than it is. `asked_by` is the Plan that
+/// demand was heard under: whom an earlier cut of the same step lets go is not with the others yet, and will be.
 ///
 /// Where demand is not known for a moment it stays as it is; where capacity is no longer known at all, nothing is kept.
-pub(super) fn cut(plan: &Plan, subject: &Subject, demand_rps: &Demand) -> Option<u32> {
+pub(super) fn cut(asked_by: &Plan, plan: &Plan, subject: &Subject, demand_rps: &Demand) -> Option<u32> {
     let kept = plan.verdicts.get(subject)?.kept?;
     if Capacity::of(plan).is_none() {
         return Some(0);
     }
-    let (demand, mut trial) = (asked_for(plan, demand_rps)?, plan.clone());
+    let (demand, mut trial) = (asked_for(asked_by, demand_rps)?, plan.clone());
     let percent = least_percent(0..kept.permille / 10, |percent| {
         keep(&mut trial, subject, Some(Kept { permille: percent * 10, ..kept }));
         room_rps(&trial).is_some_and(|room| room >= demand)

@@ -58,8 +58,14 @@ pub(crate) fn due_steps(plan: &Plan, now_ms: u64, demand_rps: &Demand, generatio
     };
     for (subject, _) in cuts {
         let may = gates::check_automation(plan, subject, now_ms).is_ok();
-        if let Some(permille) = capacity::cut(&now, subject, demand_rps).filter(|_| may) {
+        let asked_by = if generation >= super::CUTS_TOGETHER { plan } else { &now };
+        if let Some(permille) = capacity::cut(asked_by, &now, subject, demand_rps).filter(|_| may) {
             take(&mut now, DueStep::Cut(subject.clone(), permille));
+        }
+    }
+    if generation >= super::CUTS_TOGETHER {
+        for wait in others_wait(plan, &now) {
+            take(&mut now, wait);
         }
     }
     for drain in drains {
@@ -68,6 +74,18 @@ pub(crate) fn due_steps(plan: &Plan, now_ms: u64, demand_rps: &Demand, generatio
         }
     }
     steps
+}
+
+/// After a cut of one subject the others keep what they keep for a whole step: those whom the first one let go are not heard in the
+/// loads yet, and the room that they need seems free.
+fn others_wait(before: &Plan, after: &Plan) -> Vec<DueStep> {
+    let kept = |plan: &Plan, subject: &Subject| plan.verdicts.get(subject).and_then(kept_by);
+    let was_cut = |subject: &Subject| kept(before, subject) != kept(after, subject);
+    if !before.verdicts.keys().any(was_cut) {
+        return Vec::new();
+    }
+    let others = after.verdicts.iter().filter(|(subject, _)| !was_cut(subject));
+    others.filter_map(|(subject, state)| Some(DueStep::Cut(subject.clone(), kept_by(state)?.permille))).collect()
 }
 
 /// As much of a drain's next stage as may be taken; none if it is halted.

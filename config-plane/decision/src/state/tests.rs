@@ -338,7 +338,7 @@ fn refused_requests_and_decisions_are_kept_in_bounded_number() {
 fn requests_and_outcomes_keep_their_form_in_the_log() {
     let state = founded(&TRIO);
     let entry = request(7, decide(&state, "eu", Verdict::Down));
-    expect![[r#"{"id":"00000000000000000000000000000007","proposed_at_ms":4200000,"proposed_by":"us","command":{"decide":{"based_on":{"lineage":684049,"version":1},"changes":[{"subject":"region/eu","from":"up","to":"down","evidence":{"votes":{"ap":"down","us":"down"},"needed":2,"qualified":2,"first_probe_ms":null,"quorum_at_ms":0}}]}},"generation":2}"#]].assert_eq(&serde_json::to_string(&entry).unwrap());
+    expect![[r#"{"id":"00000000000000000000000000000007","proposed_at_ms":4200000,"proposed_by":"us","command":{"decide":{"based_on":{"lineage":684049,"version":1},"changes":[{"subject":"region/eu","from":"up","to":"down","evidence":{"votes":{"ap":"down","us":"down"},"needed":2,"qualified":2,"first_probe_ms":null,"quorum_at_ms":0}}]}},"generation":3}"#]].assert_eq(&serde_json::to_string(&entry).unwrap());
     let refusal = Outcome::Refused(Refusal::LastMember { pool: "web".into(), members: vec![name("eu")] });
     expect![[r#"{"refused":{"rule":"last_member","pool":"web","members":["eu"]}}"#]]
         .assert_eq(&serde_json::to_string(&refusal).unwrap());
