@@ -1,7 +1,7 @@
 //! Addresses of a world on one machine: all of them follow from the gateways in the World.
 //!
 //! ```text
-//! region i of N       127.NET.i.1         gateway 8080, Redis protocol 6379, DNS 5300, admin 9700, region link 9701
+//! region i of N       127.NET.i.1         gateway 8080, internal names 8081, Redis protocol 6379, DNS 5300, admin 9700, region link 9701
 //! its way to region j 127.NET.i.(100+j)   the same ports; the WAN emulator listens there and forwards to region j
 //! ```
 
@@ -15,6 +15,7 @@ use crate::{
     region::config::{Listen, Peer},
 };
 
+const INTERNAL: u16 = 8081;
 const REDIS: u16 = 6379;
 const DNS: u16 = 5300;
 const ADMIN: u16 = 9700;
@@ -52,6 +53,11 @@ impl Layout {
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &RegionName> {
         self.places.iter().map(|place| &place.name)
+    }
+
+    /// Where apps of a region that listens there call each other.
+    pub(crate) fn internal(listen: &Listen) -> SocketAddr {
+        SocketAddr::new(listen.gateway.ip(), INTERNAL)
     }
 
     /// Where a region listens.

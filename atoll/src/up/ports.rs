@@ -18,6 +18,7 @@ pub(crate) fn check(layout: &Layout) -> Result<(), Misuse> {
         let Some(listen) = layout.listen(name) else { continue };
         let wanted = [
             ("gateway", Carries::Tcp, listen.gateway),
+            ("gateway's internal names", Carries::Tcp, Layout::internal(&listen)),
             ("Redis protocol", Carries::Tcp, listen.redis),
             ("DNS", Carries::Tcp, listen.dns),
             ("DNS", Carries::Udp, listen.dns),

@@ -78,7 +78,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let issued = ca.issue(&pki::Principal::Region(name.to_string()), &[listen.admin.ip()])?;
         let config = RegionConfig {
-            gateway: GatewayOptions::default(),
+            gateway: GatewayOptions { internal: Some(Layout::internal(&listen)), ..GatewayOptions::default() },
             region: name.clone(),
             world: world_file.clone(),
             data: folder.clone(),
