@@ -21,12 +21,20 @@ fn served(dns: SocketAddr) -> Option<PlanId> {
     Some(PlanId { lineage: u64::from_str_radix(lineage, 16).ok()?, version: version.parse().ok()? })
 }
 
-/// The Plan in a follower's file. It is replaced as a whole, so that whoever reads it finds the one or the other.
-fn on_disk(file: &Path) -> PlanId {
-    let text = std::fs::read_to_string(file).expect("a Plan on disk");
-    let (_, json) = text.split_once('\n').expect("a head and a Plan");
-    let plan: serde_json::Value = serde_json::from_str(json).expect("the Plan is whole");
-    serde_json::from_value(plan["id"].clone()).expect("its number")
+/// The newest Plan in a follower's two files, which are written in turns: whoever reads while one is written finds the other whole.
+fn on_disk(folder: &Path) -> PlanId {
+    let whole = |name: &str| {
+        let bytes = std::fs::read(folder.join(name)).ok()?;
+        let head_end = bytes.iter().position(|&byte| byte == b'\n')?;
+        let mut words = std::str::from_utf8(&bytes[..head_end]).ok()?.strip_prefix("atoll-plan 2 ")?.split(' ');
+        let (turn, length): (u64, usize) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let plan: serde_json::Value = serde_json::from_slice(bytes.get(head_end + 1..)?.get(..length)?).ok()?;
+        Some((turn, serde_json::from_value(plan["id"].clone()).ok()?))
+    };
+    let newest = || ["plan", "plan.2"].into_iter().filter_map(whole).max_by_key(|(turn, _)| *turn);
+    // A reader that is held up between the two files may find each of them in the middle of a write.
+    let found = (0..100).find_map(|_| newest());
+    found.map(|(_, id)| id).expect("a whole Plan on disk")
 }
 
 /// The version in `… (plan LINEAGE:VERSION)`, which ends what a verb says of a change.
@@ -56,7 +64,7 @@ impl Drop for Stopped {
 /// What one server told and kept, as often as one can look, and the proof that none of it ever went back.
 struct Watched {
     dns: SocketAddr,
-    file: PathBuf,
+    folder: PathBuf,
     told: PlanId,
     kept: PlanId,
     answers: u32,
@@ -68,7 +76,7 @@ impl Watched {
             assert!(now >= self.told, "it served {now} after it had served {}", self.told);
             (self.told, self.answers) = (now, self.answers + 1);
         }
-        let now = on_disk(&self.file);
+        let now = on_disk(&self.folder);
         assert!(now >= self.kept, "it wrote {now} over {}", self.kept);
         self.kept = now;
     }
@@ -90,9 +98,9 @@ fn a_dns_server_that_is_stopped_across_two_changes_never_goes_back() {
     let data = scratch.0.join("w");
     let up = Up::start(&data, &["--net", &free_net().to_string()]);
     let (us, eu) = (up.region("us-east").clone(), up.region("eu-west").clone());
-    let file = data.join("regions/eu-west/follower/plan");
+    let folder = data.join("regions/eu-west/follower");
     let start = served(eu.dns).expect("it serves");
-    let mut eu_now = Watched { dns: eu.dns, kept: on_disk(&file), file, told: start, answers: 0 };
+    let mut eu_now = Watched { dns: eu.dns, kept: on_disk(&folder), folder, told: start, answers: 0 };
     for round in 0..3 {
         // A change that is just on its way to it when it is stopped.
         up.ok(&["gate", "close", "--pool", "web", "--reason", "a round begins", "--for", "1h"]);
