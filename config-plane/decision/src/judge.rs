@@ -12,8 +12,8 @@
 //!   together.
 //! - A member of a pool is not judged while its region is Down or about to be: it died with it, and one decision takes it out of
 //!   every pool.
-//! - Views that began apart are not one event. While somebody vouches for a subject, a quorum that one observer had waited for alone
-//!   must stand for longer: its path may be bad for hours, and any chance failure of another one would complete it.
+//! - Views that began apart are not one event. A quorum that observers had waited for with lasting views of their own, and that one
+//!   new view completes, must stand for longer: a path may be bad for hours, and any chance failure of another one would do.
 //! - Three speeds: out after a hold, to less weight after a longer one, back after the longest, which doubles with each flap.
 //! - Every plane member runs a judge on the same votes; only the leader's proposes. A new leader has seen what the old one saw.
 //! - One proposal is under way at a time. After a lost answer the judge waits for a moment, after a refusal twice as long each time, or
@@ -250,7 +250,7 @@ impl Judge {
         let mut dying = BTreeSet::new();
         for (subject, state) in &plan.verdicts {
             let tally = counting.tally(subject);
-            let began_apart = note_blame(&mut self.blamed_ms, now, subject, &tally) > timing.apart_ms;
+            let rests_on_one = note_blame(&mut self.blamed_ms, now, timing.apart_ms, subject, &tally);
             let dies_with_region = subject.pool().is_some() && dying.contains(subject.region());
             let wanted = tally.wants(state.verdict).filter(|_| !dies_with_region);
             if subject.pool().is_none() && (wanted.unwrap_or(state.verdict)) == Verdict::Down {
@@ -269,7 +269,7 @@ impl Judge {
             };
             let since = self.leanings.get(subject).filter(|leaning| leaning.to == to).map_or(now, |l| l.since);
             let hold_ms = match to {
-                Verdict::Down if began_apart && tally.up + tally.degraded > 0 => timing.split_hold_ms,
+                Verdict::Down if rests_on_one => timing.split_hold_ms,
                 _ => hold_ms(timing, state, to, now),
             };
             let leaning = Leaning { to, since, hold_ms, tally };
@@ -280,25 +280,23 @@ impl Judge {
     }
 }
 
-/// Notes who calls a subject Down, and returns how long after the first of them the last one began to, milliseconds. Who has no
-/// opinion for a moment has not changed it.
+/// Notes who calls a subject Down. Whether only one of those who do began to within `apart_ms`, and others long before: what the
+/// old views are of is no event of now, and the new one stands alone. Who has no opinion for a moment has not changed it.
 fn note_blame(
     blamed_ms: &mut BTreeMap<Subject, BTreeMap<RegionName, u64>>,
     now: Now,
+    apart_ms: u64,
     subject: &Subject,
     tally: &Tally,
-) -> u64 {
+) -> bool {
     if tally.down == 0 && !blamed_ms.contains_key(subject) {
-        return 0;
+        return false;
     }
     let blamers = blamed_ms.entry(subject.clone()).or_default();
-    let (mut first_ms, mut last_ms) = (u64::MAX, 0);
+    let mut since_ms = Vec::with_capacity(tally.down);
     for (observer, vote) in &tally.votes {
         match vote {
-            Vote::Down => {
-                let since_ms = *blamers.entry(observer.clone()).or_insert(now.mono_ms);
-                (first_ms, last_ms) = (first_ms.min(since_ms), last_ms.max(since_ms));
-            }
+            Vote::Down => since_ms.push(*blamers.entry(observer.clone()).or_insert(now.mono_ms)),
             Vote::Unknown => {}
             Vote::Up | Vote::Degraded => _ = blamers.remove(observer),
         }
@@ -306,7 +304,9 @@ fn note_blame(
     if blamers.is_empty() {
         blamed_ms.remove(subject);
     }
-    last_ms.saturating_sub(first_ms)
+    let last_ms = since_ms.iter().copied().max().unwrap_or(0);
+    let new = since_ms.iter().filter(|since_ms| last_ms - **since_ms <= apart_ms).count();
+    new == 1 && since_ms.len() > 1
 }
 
 /// How long a quorum must stand before it is acted on.

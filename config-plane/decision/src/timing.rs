@@ -42,9 +42,9 @@ pub struct Timing {
     /// said it twice.
     /// Also how long a decision that is due waits for another one that is brewing.
     pub hold_ms: u64,
-    /// How long a quorum for Down must stand that rests on views which began apart, while somebody still vouches: twelve rounds of
-    /// probing. Who has blamed a subject alone for long tells of its own path there; the first chance failure of one more observer
-    /// would make a quorum with it, and passes within a few rounds.
+    /// How long a quorum for Down must stand that lasting views had waited for and one new view completes: twelve rounds of probing.
+    /// Who has blamed a subject alone for long tells of its own path there; a chance failure of one more observer passes within a
+    /// few rounds.
     pub split_hold_ms: u64,
     /// Views began apart if this lies between the first and the last of them: twenty rounds of probing. All who can see a death see
     /// it within three.

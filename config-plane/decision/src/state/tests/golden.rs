@@ -47,3 +47,8 @@ fn the_same_log_gives_bit_equal_state_log_of_generation_1() {
 fn the_same_log_gives_bit_equal_state_log_of_generation_2() {
     replay(include_str!("../../../testdata/log-2.txt"), &expect_file!["../../../testdata/log-2.txt"]);
 }
+
+#[test]
+fn the_same_log_gives_bit_equal_state_log_of_generation_3() {
+    replay(include_str!("../../../testdata/log-3.txt"), &expect_file!["../../../testdata/log-3.txt"]);
+}
