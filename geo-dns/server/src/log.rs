@@ -10,20 +10,20 @@
 //! before it, so that the log takes twice the limit at most.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, Write},
+    io,
     net::IpAddr,
     num::NonZeroU32,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use rotating_log::RotatingLog;
 use serde::Serialize;
 use steering::{Outcome, Transport, question_of};
 
@@ -31,9 +31,6 @@ use crate::Network;
 
 /// Lines that wait to be written, at most.
 const QUEUE: usize = 1024;
-
-/// After a file could not be written, how long until it is tried again.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Where the query log goes, and how much of it there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +76,7 @@ impl QueryLog {
     pub(crate) fn start(config: &QueryLogConfig) -> io::Result<(Self, JoinHandle<()>)> {
         let mut target = match &config.to {
             LogTo::Tracing => Target::Tracing,
-            LogTo::File { path, max_bytes } => Target::File(LogFile::open(path, *max_bytes)?),
+            LogTo::File { path, max_bytes } => Target::File(RotatingLog::open(path, *max_bytes, 1)?),
         };
         let (queue, entries) = sync_channel(QUEUE);
         let stats = Arc::new(Stats::default());
@@ -196,7 +193,8 @@ fn write_all(entries: &Receiver<Entry>, target: &mut Target, stats: &Stats) {
             }
         };
         // Nothing in an entry could fail to be JSON.
-        let line = serde_json::to_string(&entry).unwrap_or_default();
+        let mut line = serde_json::to_string(&entry).unwrap_or_default();
+        line.push('\n');
         note(target.write(&line), stats);
     }
     note(target.flush(), stats);
@@ -212,13 +210,13 @@ fn note(written: io::Result<()>, stats: &Stats) {
 
 enum Target {
     Tracing,
-    File(LogFile),
+    File(RotatingLog),
 }
 
 impl Target {
     fn write(&mut self, line: &str) -> io::Result<()> {
         match self {
-            Self::Tracing => tracing::info!(target: "dns_query", "{line}"),
+            Self::Tracing => tracing::info!(target: "dns_query", "{}", line.trim_end()),
             Self::File(file) => file.write(line)?,
         }
         Ok(())
@@ -232,140 +230,9 @@ impl Target {
     }
 }
 
-/// A file that is begun anew when it has grown to its limit.
-struct LogFile {
-    path: PathBuf,
-    max_bytes: u64,
-    /// None after a failure, with the time of the next attempt.
-    open: Result<Open, Instant>,
-}
-
-struct Open {
-    file: BufWriter<File>,
-    bytes: u64,
-}
-
-impl LogFile {
-    fn open(path: &Path, max_bytes: u64) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), max_bytes, open: Ok(Open::at(path)?) })
-    }
-
-    fn write(&mut self, line: &str) -> io::Result<()> {
-        let written = self.try_write(line);
-        self.after(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.open.as_mut().map_or(Ok(()), |open| open.file.flush());
-        self.after(flushed)
-    }
-
-    fn after(&mut self, result: io::Result<()>) -> io::Result<()> {
-        if result.is_err() && self.open.is_ok() {
-            self.open = Err(Instant::now() + RETRY);
-        }
-        result
-    }
-
-    fn try_write(&mut self, line: &str) -> io::Result<()> {
-        let open = match &mut self.open {
-            Ok(open) if open.bytes > 0 && open.bytes + line.len() as u64 + 1 > self.max_bytes => {
-                open.file.flush()?;
-                std::fs::rename(&self.path, before(&self.path))?;
-                *open = Open::at(&self.path)?;
-                open
-            }
-            Ok(open) => open,
-            Err(next) if Instant::now() < *next => return Err(io::Error::other("it could not be written just now")),
-            failed @ Err(_) => {
-                *failed = Ok(Open::at(&self.path)?);
-                return self.try_write(line);
-            }
-        };
-        open.file.write_all(line.as_bytes())?;
-        open.file.write_all(b"\n")?;
-        open.bytes += line.len() as u64 + 1;
-        Ok(())
-    }
-}
-
-impl Open {
-    fn at(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Self { file: BufWriter::new(file), bytes })
-    }
-}
-
-/// Where the file before this one is.
-fn before(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".1");
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-
-    /// A directory that goes with its test.
-    struct Dir(PathBuf);
-
-    impl Dir {
-        fn new(name: &str) -> Self {
-            let dir = std::env::temp_dir().join(format!("atoll-query-log-{}-{name}", std::process::id()));
-            fs::create_dir_all(&dir).expect("a directory");
-            Self(dir)
-        }
-    }
-
-    impl Drop for Dir {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    #[test]
-    fn a_file_is_bounded_and_the_one_before_it_is_kept() {
-        let dir = Dir::new("rotation");
-        let path = dir.0.join("queries.jsonl");
-        let mut file = LogFile::open(&path, 100).unwrap();
-        for i in 0..33 {
-            file.write(&format!("line number {i:07}")).unwrap();
-        }
-        file.flush().unwrap();
-        let read = |path: &Path| fs::read_to_string(path).unwrap();
-        // Five lines of 20 bytes are 100.
-        assert_eq!(read(&path).lines().count(), 3);
-        assert_eq!(read(&before(&path)).lines().count(), 5);
-        assert!(read(&path).ends_with("line number 0000032\n"));
-        assert!(read(&before(&path)).ends_with("line number 0000029\n"));
-        // What is there already counts.
-        let mut again = LogFile::open(&path, 100).unwrap();
-        for i in 33..36 {
-            again.write(&format!("line number {i:07}")).unwrap();
-        }
-        again.flush().unwrap();
-        assert_eq!(read(&path), "line number 0000035\n");
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_written_is_tried_again() {
-        let dir = Dir::new("retry");
-        let path = dir.0.join("gone/queries.jsonl");
-        assert!(LogFile::open(&path, 1000).is_err(), "at the start it is an error");
-        let mut file = LogFile { path: path.clone(), max_bytes: 1000, open: Err(Instant::now()) };
-        assert!(file.write("a").is_err());
-        fs::create_dir(dir.0.join("gone")).unwrap();
-        file.open = Err(Instant::now() + Duration::from_secs(3600));
-        assert!(file.write("b").is_err(), "not yet");
-        file.open = Err(Instant::now());
-        file.write("c").unwrap();
-        file.flush().unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "c\n");
-    }
 
     #[test]
     fn a_full_queue_drops_and_counts() {

@@ -10,27 +10,25 @@
 //! knows of a request (its app, worker, retries) it tells through a [`Note`] in the request's extensions.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     num::NonZeroU32,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
         mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use http::{Extensions, HeaderMap, HeaderValue, Request, StatusCode, Version, header};
+use rotating_log::RotatingLog;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Lines that wait to be written, at most. One is some 500 bytes.
 const QUEUE: usize = 4096;
-/// After a file could not be written, how long until it is tried again.
-const RETRY: Duration = Duration::from_secs(1);
 /// Of a host or a path, so much is told at most, bytes.
 const TEXT_MAX: usize = 2048;
 
@@ -180,7 +178,7 @@ impl AccessLog {
     pub(crate) fn start(config: &AccessLogConfig) -> io::Result<Self> {
         let mut target = match &config.to {
             AccessLogTo::Stdout => Target::Stdout,
-            AccessLogTo::File { path, max_bytes } => Target::File(LogFile::open(path, *max_bytes)?),
+            AccessLogTo::File { path, max_bytes } => Target::File(RotatingLog::open(path, *max_bytes, 1)?),
         };
         let (queue, entries) = sync_channel(QUEUE);
         let stats = Arc::new(Stats::default());
@@ -317,7 +315,7 @@ fn note(written: io::Result<()>, stats: &Stats) {
 
 enum Target {
     Stdout,
-    File(LogFile),
+    File(RotatingLog),
 }
 
 impl Target {
@@ -336,81 +334,8 @@ impl Target {
     }
 }
 
-/// A file that is begun anew when it has grown to its limit.
-struct LogFile {
-    path: PathBuf,
-    max_bytes: u64,
-    /// None after a failure, with the time of the next attempt.
-    open: Result<Open, Instant>,
-}
-
-struct Open {
-    file: BufWriter<File>,
-    bytes: u64,
-}
-
-impl LogFile {
-    fn open(path: &Path, max_bytes: u64) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), max_bytes, open: Ok(Open::at(path)?) })
-    }
-
-    fn write(&mut self, line: &str) -> io::Result<()> {
-        let written = self.try_write(line);
-        self.after(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.open.as_mut().map_or(Ok(()), |open| open.file.flush());
-        self.after(flushed)
-    }
-
-    fn after(&mut self, result: io::Result<()>) -> io::Result<()> {
-        if result.is_err() && self.open.is_ok() {
-            self.open = Err(Instant::now() + RETRY);
-        }
-        result
-    }
-
-    fn try_write(&mut self, line: &str) -> io::Result<()> {
-        let open = match &mut self.open {
-            Ok(open) if open.bytes > 0 && open.bytes + line.len() as u64 > self.max_bytes => {
-                open.file.flush()?;
-                std::fs::rename(&self.path, before(&self.path))?;
-                *open = Open::at(&self.path)?;
-                open
-            }
-            Ok(open) => open,
-            Err(next) if Instant::now() < *next => return Err(io::Error::other("it could not be written just now")),
-            failed @ Err(_) => {
-                *failed = Ok(Open::at(&self.path)?);
-                return self.try_write(line);
-            }
-        };
-        open.file.write_all(line.as_bytes())?;
-        open.bytes += line.len() as u64;
-        Ok(())
-    }
-}
-
-impl Open {
-    fn at(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Self { file: BufWriter::new(file), bytes })
-    }
-}
-
-/// Where the file before this one is.
-fn before(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".1");
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn log(sample: u32, queue: SyncSender<Box<Entry>>) -> AccessLog {
@@ -418,28 +343,6 @@ mod tests {
     }
 
     const FROM: From<'_> = From { client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), tls: Some("TLSv1.3") };
-
-    #[test]
-    fn a_file_is_bounded_and_the_one_before_it_is_kept() {
-        let dir = std::env::temp_dir().join(format!("atoll-access-log-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let path = dir.join("access.jsonl");
-        let mut file = LogFile::open(&path, 100).unwrap();
-        for i in 0..33 {
-            file.write(&format!("line number {i:07}\n")).unwrap();
-        }
-        file.flush().unwrap();
-        let read = |path: &Path| fs::read_to_string(path).unwrap();
-        // Five lines of 20 bytes are 100.
-        assert_eq!(read(&path).lines().count(), 3);
-        assert_eq!(read(&before(&path)).lines().count(), 5);
-        assert!(read(&before(&path)).ends_with("line number 0000029\n"));
-        file.open = Err(Instant::now() + Duration::from_secs(3600));
-        assert!(file.write("x\n").is_err(), "not yet");
-        file.open = Err(Instant::now());
-        file.write("x\n").unwrap();
-        fs::remove_dir_all(dir).unwrap();
-    }
 
     #[test]
     fn a_full_queue_drops_and_counts() {

@@ -2,14 +2,13 @@
 //! workers wait at their pipes, never the runtime.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    fs, io,
     sync::Arc,
     thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use rotating_log::RotatingLog;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -45,8 +44,7 @@ pub(crate) fn start(app: &str, file: &LogFile) -> io::Result<mpsc::Sender<Arc<Lo
 struct Writer {
     app: String,
     spec: LogFile,
-    file: BufWriter<File>,
-    size: u64,
+    file: RotatingLog,
 }
 
 impl Writer {
@@ -54,8 +52,8 @@ impl Writer {
         if let Some(folder) = spec.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let (file, size) = append(&spec.path)?;
-        Ok(Self { app: app.to_owned(), spec: spec.clone(), file, size })
+        let file = RotatingLog::open(&spec.path, spec.max_bytes, spec.keep)?;
+        Ok(Self { app: app.to_owned(), spec: spec.clone(), file })
     }
 
     fn write(&mut self, line: &LogLine) -> io::Result<()> {
@@ -63,46 +61,12 @@ impl Writer {
         if self.spec.json || !line.partial {
             text.push('\n');
         }
-        let bytes = text.len() as u64;
-        if self.size > 0 && self.size + bytes > self.spec.max_bytes {
-            self.rotate()?;
-        }
-        self.size += bytes;
-        self.file.write_all(text.as_bytes())
+        self.file.write(&text)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        self.file.flush()?;
-        for number in (1..self.spec.keep).rev() {
-            let from = numbered(&self.spec.path, number);
-            if from.exists() {
-                fs::rename(from, numbered(&self.spec.path, number + 1))?;
-            }
-        }
-        if self.spec.keep == 0 {
-            fs::remove_file(&self.spec.path)?;
-        } else {
-            fs::rename(&self.spec.path, numbered(&self.spec.path, 1))?;
-        }
-        (self.file, self.size) = append(&self.spec.path)?;
-        Ok(())
-    }
-}
-
-fn append(path: &Path) -> io::Result<(BufWriter<File>, u64)> {
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
-    let size = file.metadata()?.len();
-    Ok((BufWriter::with_capacity(64 * 1024, file), size))
-}
-
-fn numbered(path: &Path, number: u16) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    name.into()
 }
 
 fn json(app: &str, line: &LogLine) -> String {
@@ -135,20 +99,16 @@ mod tests {
     }
 
     #[test]
-    fn files_rotate_by_size_and_the_oldest_go() {
+    fn a_file_is_made_with_its_folder_and_pieces_of_a_line_stay_one_line() {
         let folder = std::env::temp_dir().join(format!("atoll-log-file-{}", std::process::id()));
         let path = folder.join("deep/out.log");
-        let spec = LogFile { path: path.clone(), max_bytes: 10, keep: 2, json: false };
+        let spec = LogFile { path: path.clone(), max_bytes: 1000, keep: 2, json: false };
         let mut writer = Writer::open("shop", &spec).unwrap();
-        for text in ["one", "two", "three", "four", "fifteen letters", "six"] {
-            writer.write(&line(text, false)).unwrap();
+        for (text, partial) in [("one", false), ("tw", true), ("o", false)] {
+            writer.write(&line(text, partial)).unwrap();
         }
         writer.flush().unwrap();
-        let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
-        assert_eq!(read(&path), "six\n");
-        assert_eq!(read(&numbered(&path, 1)), "fifteen letters\n");
-        assert_eq!(read(&numbered(&path, 2)), "four\n");
-        assert!(!numbered(&path, 3).exists());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
         fs::remove_dir_all(folder).unwrap();
     }
 
