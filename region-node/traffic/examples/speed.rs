@@ -1,29 +1,25 @@
-//! What a request costs, printed: `cargo test --release -p traffic -- --ignored --nocapture speed`.
+//! What a request costs, printed: `cargo run --release -p traffic --example speed`.
 
-use std::hint::black_box;
+use std::{hint::black_box, time::Duration};
 
-use traffic::{Outcome, Policy};
-
-use crate::support::{Luck, ask, ms, pool};
+use traffic::{Ask, Member, Outcome, Policy, Pool, PoolConfig};
 
 const ROUNDS: u64 = 1_000_000;
 
-#[test]
-#[ignore = "a measurement"]
-fn speed() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     for policy in [Policy::Ewma, Policy::RoundRobin, Policy::LeastConnections, Policy::IpHash, Policy::Rendezvous] {
         for count in [1, 2, 4, 8, 64] {
-            let mut pool = pool(policy, count);
-            let mut luck = Luck(1);
+            let mut pool = Pool::new(PoolConfig { policy, ..PoolConfig::default() });
+            pool.set_members(Duration::ZERO, &(0..count).map(Member::ready).collect::<Vec<_>>());
             let mut held = Vec::new();
-            for _ in 0..4 * count {
-                held.push(pool.pick(ms(0), &ask(luck.draw()))?);
+            for number in 0..u64::from(4 * count) {
+                held.push(pool.pick(Duration::ZERO, &ask(number))?);
             }
             let began = on_processor_nanos()?;
             for step in 0..ROUNDS {
-                let now = ms(1) + std::time::Duration::from_micros(step * 50);
+                let now = Duration::from_millis(1) + Duration::from_micros(step * 50);
                 pool.deposit(now);
-                let ticket = pool.pick(now, &black_box(ask(luck.draw())))?;
+                let ticket = pool.pick(now, &black_box(ask(step)))?;
                 let old = std::mem::replace(&mut held[(step % u64::from(4 * count)) as usize], ticket);
                 pool.first_byte(now, &old, Outcome::Ok);
                 pool.finish(now, old, Outcome::Ok);
@@ -33,6 +29,12 @@ fn speed() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A request with a draw and a hash of its own: Knuth's multiplicative hash of its number.
+fn ask(number: u64) -> Ask<'static> {
+    let draw = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    Ask { draw, hash: draw, repeatable: true, ..Ask::default() }
 }
 
 /// How long this thread has been on a processor: others may be busy too.

@@ -3,5 +3,4 @@
 mod balance;
 mod laws;
 mod protect;
-mod speed;
 mod support;
