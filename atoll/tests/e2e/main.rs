@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected is to panic")]
 
 mod apply;
+mod apps;
 mod bad_input;
 mod clients;
 mod failover;
