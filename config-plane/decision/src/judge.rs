@@ -55,7 +55,7 @@ pub struct Judge {
     plan: Option<Arc<Plan>>,
     leading: bool,
     leanings: BTreeMap<Subject, Leaning>,
-    /// Since when each observer has called each subject Down, monotonic milliseconds.
+    /// Since when each observer has seen each subject fail that it calls Down, monotonic milliseconds.
     blamed_ms: BTreeMap<Subject, BTreeMap<RegionName, u64>>,
     /// When a quorum first saw each subject fall that has not been seen to stand since, Unix milliseconds. What nobody has an
     /// opinion of for a moment has not risen: common mode asks when regions fell, not since when they are seen.
@@ -250,7 +250,8 @@ impl Judge {
         let mut dying = BTreeSet::new();
         for (subject, state) in &plan.verdicts {
             let tally = counting.tally(subject);
-            let rests_on_one = note_blame(&mut self.blamed_ms, now, timing.apart_ms, subject, &tally);
+            let failing_ms = |observer: &RegionName| counting.failing_since_ms(observer, subject);
+            let rests_on_one = note_blame(&mut self.blamed_ms, now, timing.apart_ms, subject, &tally, failing_ms);
             let dies_with_region = subject.pool().is_some() && dying.contains(subject.region());
             let wanted = tally.wants(state.verdict).filter(|_| !dies_with_region);
             if subject.pool().is_none() && (wanted.unwrap_or(state.verdict)) == Verdict::Down {
@@ -282,12 +283,15 @@ impl Judge {
 
 /// Notes who calls a subject Down. Whether only one of those who do began to within `apart_ms`, and others long before: what the
 /// old views are of is no event of now, and the new one stands alone. Who has no opinion for a moment has not changed it.
+///
+/// A view is as old as its observer says, by `failing_ms`: behind a cut it may have been held for minutes before it was heard here.
 fn note_blame(
     blamed_ms: &mut BTreeMap<Subject, BTreeMap<RegionName, u64>>,
     now: Now,
     apart_ms: u64,
     subject: &Subject,
     tally: &Tally,
+    failing_ms: impl Fn(&RegionName) -> Option<u64>,
 ) -> bool {
     if tally.down == 0 && !blamed_ms.contains_key(subject) {
         return false;
@@ -296,7 +300,10 @@ fn note_blame(
     let mut since_ms = Vec::with_capacity(tally.down);
     for (observer, vote) in &tally.votes {
         match vote {
-            Vote::Down => since_ms.push(*blamers.entry(observer.clone()).or_insert(now.mono_ms)),
+            Vote::Down => since_ms.push(*blamers.entry(observer.clone()).or_insert_with(|| {
+                let age_ms = failing_ms(observer).map_or(0, |failing_ms| now.wall_ms.saturating_sub(failing_ms));
+                now.mono_ms.saturating_sub(age_ms)
+            })),
             Vote::Unknown => {}
             Vote::Up | Vote::Degraded => _ = blamers.remove(observer),
         }

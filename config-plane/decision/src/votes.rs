@@ -194,6 +194,11 @@ impl Counting<'_> {
         }
     }
 
+    /// Since when an observer has seen a subject fail that it calls Down, Unix milliseconds of its own clock.
+    pub fn failing_since_ms(&self, observer: &RegionName, subject: &Subject) -> Option<u64> {
+        self.fresh.get(observer)?.failing_since_ms.get(subject).copied()
+    }
+
     fn is_believed(&self, observer: &RegionName, subject: &Subject) -> bool {
         let contradicted = |group: Group<'_>| self.contradicted.contains(&(observer, group));
         !contradicted(None) && (subject.pool().is_none() || !contradicted(subject.pool()))
