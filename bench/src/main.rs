@@ -59,7 +59,7 @@ enum Bench {
     ServeProxy(proxy::ServeArgs),
     /// The load of `proxy` at a fixed rate
     #[command(hide = true)]
-    Offer(proxy::OfferArgs),
+    Offer,
     /// The Atoll side of `redis-protocol`: serves until its stdin ends
     #[command(hide = true)]
     ServeRedisProtocol {
@@ -261,7 +261,7 @@ fn main() -> ExitCode {
         Bench::Dns(args) => dns::run(&args),
         Bench::Proxy(args) => proxy::run(&args),
         Bench::ServeProxy(args) => proxy::serve(&args),
-        Bench::Offer(args) => proxy::offer(&args),
+        Bench::Offer => proxy::offer(),
         Bench::ServeDns(args) => dns::serve(&args),
         Bench::ServePlane(args) => plane::serve(&args),
         Bench::ServeRedisProtocol { dir } => redis_protocol::serve(&dir),

@@ -87,6 +87,29 @@ pub(crate) fn on_core(core: Option<usize>, program: &std::ffi::OsStr) -> Command
     }
 }
 
+/// Whether programs may be given a core before all others (`SCHED_FIFO`), for which one has to be root or have `CAP_SYS_NICE`.
+pub(crate) fn may_go_first() -> bool {
+    Command::new("chrt").args(["-f", "1", "true"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// As [`on_core`], and it gets that core whenever it wants it: a hundredth of a second that another process of the machine takes once a
+/// second is a 99th percentile. `chrt` and `taskset` become the program.
+pub(crate) fn first_on_core(core: usize, program: &std::ffi::OsStr) -> Command {
+    let mut command = Command::new("chrt");
+    command.args(["-f", "1", "taskset", "-c"]).arg(core.to_string()).arg(program);
+    command
+}
+
+/// A program that keeps a core from sleeping and gives way to everything else (`SCHED_IDLE`). The first instruction after a sleep costs a
+/// virtual machine tens of microseconds, at the host's leisure, which is nobody's latency that is measured. `taskset` and `chrt` become
+/// the shell, so the process id is its own.
+pub(crate) fn awake(core: usize) -> Command {
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg(core.to_string()).args(["chrt", "--idle", "0", "sh", "-c", "while :; do :; done"]);
+    command.stdin(Stdio::null());
+    command
+}
+
 /// How often a child is asked whether it has ended.
 const POLL: Duration = Duration::from_millis(10);
 

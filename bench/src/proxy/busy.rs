@@ -81,11 +81,11 @@ fn drive(
 ) -> anyhow::Result<Sample> {
     let name = kind.as_str();
     let command = wrk(server.addr(), body, seconds, pins);
-    let before = Clocks::read(server.pid(), upstream.pid())?;
+    let before = Clocks::read(server.pid(), upstream.pid(), &[])?;
     let start = Instant::now();
     let printed = tools::output(command, Duration::from_secs(30 + seconds)).with_context(|| name.to_owned())?;
     let passed = start.elapsed().as_secs_f64();
-    let after = Clocks::read(server.pid(), upstream.pid())?;
+    let after = Clocks::read(server.pid(), upstream.pid(), &[])?;
 
     let Some(said) = Said::parse(&printed) else { bail!("wrk's output has no figures: {printed:?}") };
     if said.failed > 0 {
@@ -111,17 +111,22 @@ fn wrk(addr: SocketAddr, body: Body, seconds: u64, pins: Option<Pins>) -> std::p
 pub(super) struct Clocks {
     proxy: ProcessTicks,
     upstream: u64,
-    /// The bench's own children that have ended: load generators, as servers live on.
+    /// The bench's own children that have ended: load generators, as servers live on; and who is named.
     load: u64,
     machine: u64,
 }
 
 impl Clocks {
-    pub(super) fn read(proxy: u32, upstream: u32) -> anyhow::Result<Self> {
+    /// `beside`: who else is part of the measurement.
+    pub(super) fn read(proxy: u32, upstream: u32, beside: &[u32]) -> anyhow::Result<Self> {
+        let mut load = ProcessTicks::of(std::process::id())?.reaped;
+        for pid in beside {
+            load += ProcessTicks::of(*pid)?.own;
+        }
         Ok(Self {
             proxy: ProcessTicks::of(proxy)?,
             upstream: ProcessTicks::of(upstream)?.own,
-            load: ProcessTicks::of(std::process::id())?.reaped,
+            load,
             machine: proc::busy_ticks()?,
         })
     }

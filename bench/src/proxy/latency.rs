@@ -2,20 +2,23 @@
 
 use std::{
     ffi::OsStr,
+    io::{BufRead, BufReader, Write},
     net::SocketAddr,
-    time::{Duration, Instant},
+    process::{ChildStdin, ChildStdout, Stdio},
+    time::Instant,
 };
 
 use anyhow::Context;
 
 use super::{
-    Body, Effort, Others, P50_BAR_US, P99_BAR_US,
+    Effort, Others, P50_BAR_US, P99_BAR_US,
     busy::Clocks,
-    offer::Offered,
+    offer::{Load, Offered},
     report::Delay,
-    servers::{Kind, Server, Upstream},
+    servers::{Kind, Place, Server, Upstream},
 };
 use crate::{
+    redis_protocol::Process,
     stats::Spread,
     tools::{self, Pins},
 };
@@ -37,10 +40,22 @@ pub(super) struct Latencies {
 }
 
 /// Measures the straight way and each proxy, in turn.
-pub(super) fn measure(upstream: &Upstream, rate: u32, effort: Effort, pins: Option<Pins>) -> anyhow::Result<Latencies> {
+pub(super) fn measure(rate: u32, effort: Effort, pins: Option<Pins>) -> anyhow::Result<Latencies> {
+    let mut ends = Ends::start(pins)?;
+    let upstream = Upstream::At { addr: ends.addr, pid: ends.process.0.id() };
+    let place = match pins {
+        Some(pins) if tools::may_go_first() => Place::FirstOn(pins.server),
+        Some(pins) => {
+            eprintln!("warning: without CAP_SYS_NICE a 99th percentile shows whatever else runs on the proxies' core");
+            Place::Core(pins.server)
+        }
+        None => Place::Anywhere,
+    };
+    let awake = pins.map(|pins| stay_awake(pins.server)).transpose()?;
+    let beside: Vec<u32> = awake.iter().map(|process| process.0.id()).collect();
     let mut servers = Vec::new();
     for kind in Kind::ALL {
-        servers.push(Server::proxy(kind, upstream, pins)?);
+        servers.push(Server::proxy_in(kind, &upstream, place)?);
     }
     let ways = [None].into_iter().chain(Kind::ALL.map(Some));
     let mut latencies = Latencies {
@@ -58,11 +73,13 @@ pub(super) fn measure(upstream: &Upstream, rate: u32, effort: Effort, pins: Opti
                 None => (upstream.addr(), upstream.pid()),
                 Some(i) => (servers[i].addr(), servers[i].pid()),
             };
-            let before = Clocks::read(pid, upstream.pid())?;
+            let before = Clocks::read(pid, upstream.pid(), &beside)?;
             let start = Instant::now();
-            let sample = drive(addr, rate, effort.seconds, pins)
-                .with_context(|| latencies.ways[which].through.map_or("straight", Kind::as_str))?;
-            let (_, _, others) = Clocks::read(pid, upstream.pid())?.since(&before, start.elapsed().as_secs_f64());
+            let load = Load { addr, rate, seconds: effort.seconds, connections: CONNECTIONS };
+            let sample =
+                ends.offer(&load).with_context(|| latencies.ways[which].through.map_or("straight", Kind::as_str))?;
+            let (_, _, others) =
+                Clocks::read(pid, upstream.pid(), &beside)?.since(&before, start.elapsed().as_secs_f64());
             latencies.others.push(others);
             latencies.ways[which].samples.push(sample);
         }
@@ -70,14 +87,41 @@ pub(super) fn measure(upstream: &Upstream, rate: u32, effort: Effort, pins: Opti
     Ok(latencies)
 }
 
-fn drive(addr: SocketAddr, rate: u32, seconds: u64, pins: Option<Pins>) -> anyhow::Result<Offered> {
-    let binary = std::env::current_exe().context("cannot find this binary")?;
-    let mut command = tools::on_core(pins.map(|pins| pins.load), OsStr::new(&binary));
-    command.args(["offer", "--addr", &addr.to_string(), "--path", Body::Small.path()]);
-    command.args(["--rate", &rate.to_string(), "--seconds", &seconds.to_string()]);
-    command.args(["--connections", &CONNECTIONS.to_string()]);
-    let printed = tools::output(command, Duration::from_secs(30 + seconds))?;
-    serde_json::from_str(&printed).with_context(|| format!("the generator said {printed:?}"))
+/// Keeps a core awake until it is dropped; the load's core never sleeps.
+fn stay_awake(core: usize) -> anyhow::Result<Process> {
+    Ok(Process(tools::awake(core).spawn().context("cannot run taskset, of the package util-linux")?))
+}
+
+/// `offer.rs` on the load's core.
+struct Ends {
+    process: Process,
+    orders: ChildStdin,
+    said: BufReader<ChildStdout>,
+    /// Of the upstream.
+    addr: SocketAddr,
+}
+
+impl Ends {
+    fn start(pins: Option<Pins>) -> anyhow::Result<Self> {
+        let binary = std::env::current_exe().context("cannot find this binary")?;
+        let mut command = tools::on_core(pins.map(|pins| pins.load), OsStr::new(&binary));
+        command.arg("offer").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process(command.spawn().context("cannot start the generator")?);
+        let orders = process.0.stdin.take().context("the generator has no stdin")?;
+        let mut said = BufReader::new(process.0.stdout.take().context("the generator has no stdout")?);
+        let mut line = String::new();
+        said.read_line(&mut line).context("the generator does not tell its address")?;
+        let addr = line.trim().parse().context("the generator ended before it served; its reason is above")?;
+        Ok(Self { process, orders, said, addr })
+    }
+
+    /// It ends itself where answers do not come.
+    fn offer(&mut self, load: &Load) -> anyhow::Result<Offered> {
+        writeln!(self.orders, "{}", serde_json::to_string(load)?).context("the generator takes no orders")?;
+        let mut line = String::new();
+        self.said.read_line(&mut line).context("the generator does not tell what came of it")?;
+        serde_json::from_str(&line).with_context(|| format!("the generator said {line:?}"))
+    }
 }
 
 impl Latencies {
@@ -105,6 +149,7 @@ impl Latencies {
             p99_us: of(p99_us)?,
             added_p50_us,
             added_p99_us,
+            whole_p99_us: of(|o| o.whole_p99_us)?.median,
             late_p99_us: of(|o| o.late_p99_us)?.median,
             met: (way.through == Some(Kind::Atoll)).then_some(met),
         })
@@ -117,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_a_way_adds_is_by_the_straight_way_of_the_same_run() {
-        let sample = |p50_us, p99_us| Offered { requests: 1, p50_us, p99_us, late_p99_us: 5.0 };
+        let sample = |p50_us, p99_us| Offered { requests: 1, p50_us, p99_us, whole_p99_us: p99_us, late_p99_us: 5.0 };
         let way = |through, samples: &[(f64, f64)]| Way {
             through,
             samples: samples.iter().map(|(p50, p99)| sample(*p50, *p99)).collect(),

@@ -1,10 +1,10 @@
 //! The gateway beside HAProxy and nginx: what a proxied request costs, how much later its answer comes, what an idle connection keeps.
 //!
 //! ```text
-//! wrk, or offer.rs ──┬──→ nginx, 1 worker                     ──┐
-//!                    ├──→ HAProxy, nbthread 1                   ├──→ nginx, the upstream
-//! one core, which    └──→ this binary, one gateway (serve.rs) ──┘
-//! the upstream shares          the other core
+//! wrk ──────────┬──→ nginx, 1 worker                     ──┐
+//!               ├──→ HAProxy, nbthread 1                   ├──→ nginx, the upstream; for latencies the generator
+//! or offer.rs ──┴──→ this binary, one gateway (serve.rs) ──┘    itself (offer.rs says why)
+//! one core, which the upstream shares     the other core
 //! ```
 //! Each measurement is made of all of them in turn, who begins changes from run to run. Connections are kept on both sides.
 
@@ -19,7 +19,7 @@ mod servers;
 use anyhow::Context;
 
 pub(crate) use self::{
-    offer::{OfferArgs, offer},
+    offer::offer,
     serve::{ServeArgs, serve},
 };
 use self::{
@@ -139,14 +139,14 @@ fn report(args: &ProxyArgs) -> anyhow::Result<Report> {
     idle::allow_descriptors(effort.idle_connections)?;
 
     let upstream = Upstream::start(effort.idle_connections, pins.ok())?;
-    let busy = match args.has(ProxyPart::Requests) || args.has(ProxyPart::Latency) {
+    let busy = match args.has(ProxyPart::Requests) || args.has(ProxyPart::Latency) && args.rate.is_none() {
         true => busy::measure(&upstream, effort, pins.ok()).context("requests, as many as can be")?,
         false => busy::Rounds::default(),
     };
     let latency = match args.has(ProxyPart::Latency) {
         true => {
             let rate = args.rate.map_or_else(|| busy.half_load(), Ok)?;
-            Some(latency::measure(&upstream, rate, effort, pins.ok()).context("latency")?)
+            Some(latency::measure(rate, effort, pins.ok()).context("latency")?)
         }
         false => None,
     };

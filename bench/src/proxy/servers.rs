@@ -51,27 +51,65 @@ impl Kind {
     }
 }
 
-/// The server that gives the answers.
-pub(super) struct Upstream {
-    server: Server,
-    /// Connections that each server has room for.
-    room: u32,
+/// Who gives the answers.
+pub(super) enum Upstream {
+    /// nginx, on the generator's core.
+    Nginx { server: Server, room: u32 },
+    /// A program that is there already.
+    At { addr: SocketAddr, pid: u32 },
 }
 
 impl Upstream {
     /// nginx on the generator's core. It and the proxies have room for so many connections that do nothing.
     pub(super) fn start(idle: u32, pins: Option<Pins>) -> anyhow::Result<Self> {
         let room = room(idle);
-        let server = Server::nginx("upstream", pins.map(|pins| pins.load), &upstream_locations(), room)?;
-        Ok(Self { server, room })
+        let server = Server::nginx("upstream", Place::of(pins.map(|pins| pins.load)), &upstream_locations(), room)?;
+        Ok(Self::Nginx { server, room })
     }
 
     pub(super) fn addr(&self) -> SocketAddr {
-        self.server.addr
+        match self {
+            Self::Nginx { server, .. } => server.addr,
+            Self::At { addr, .. } => *addr,
+        }
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.server.pid
+        match self {
+            Self::Nginx { server, .. } => server.pid,
+            Self::At { pid, .. } => *pid,
+        }
+    }
+
+    /// Connections that each server has room for.
+    fn room(&self) -> u32 {
+        match self {
+            Self::Nginx { room, .. } => *room,
+            Self::At { .. } => SPARE,
+        }
+    }
+}
+
+/// Where a server runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    Anywhere,
+    Core(usize),
+    /// Before everything else that wants that core.
+    FirstOn(usize),
+}
+
+impl Place {
+    fn of(core: Option<usize>) -> Self {
+        core.map_or(Self::Anywhere, Self::Core)
+    }
+
+    fn command(self, program: &OsStr) -> Command {
+        match self {
+            Self::Anywhere => tools::on_core(None, program),
+            Self::Core(core) => tools::on_core(Some(core), program),
+            Self::FirstOn(core) => tools::first_on_core(core, program),
+        }
     }
 }
 
@@ -88,11 +126,15 @@ pub(super) struct Server {
 impl Server {
     /// A proxy before the upstream, on the servers' core.
     pub(super) fn proxy(kind: Kind, upstream: &Upstream, pins: Option<Pins>) -> anyhow::Result<Self> {
-        let core = pins.map(|pins| pins.server);
+        Self::proxy_in(kind, upstream, Place::of(pins.map(|pins| pins.server)))
+    }
+
+    /// A proxy before the upstream.
+    pub(super) fn proxy_in(kind: Kind, upstream: &Upstream, place: Place) -> anyhow::Result<Self> {
         match kind {
-            Kind::Nginx => Self::nginx("nginx", core, &nginx_proxy(upstream.addr()), upstream.room),
-            Kind::HaProxy => Self::haproxy(core, upstream),
-            Kind::Atoll => Self::atoll(core, upstream),
+            Kind::Nginx => Self::nginx("nginx", place, &nginx_proxy(upstream.addr()), upstream.room()),
+            Kind::HaProxy => Self::haproxy(place, upstream),
+            Kind::Atoll => Self::atoll(place, upstream),
         }
     }
 
@@ -105,11 +147,11 @@ impl Server {
     }
 
     /// This program, serving one gateway; its first line is its address.
-    fn atoll(core: Option<usize>, upstream: &Upstream) -> anyhow::Result<Self> {
+    fn atoll(place: Place, upstream: &Upstream) -> anyhow::Result<Self> {
         let binary = std::env::current_exe().context("cannot find this binary")?;
-        let mut command = tools::on_core(core, binary.as_os_str());
+        let mut command = place.command(binary.as_os_str());
         command.args(["serve-proxy", "--upstream", &upstream.addr().to_string()]);
-        command.args(["--max-connections", &upstream.room.to_string()]);
+        command.args(["--max-connections", &upstream.room().to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process(command.spawn().context("cannot start Atoll's side")?);
         let said = process.0.stdout.take().context("Atoll's side has no stdout")?;
@@ -121,23 +163,23 @@ impl Server {
         Ok(Self { addr, pid, _process: process, _dir: None })
     }
 
-    fn nginx(name: &'static str, core: Option<usize>, http: &str, room: u32) -> anyhow::Result<Self> {
+    fn nginx(name: &'static str, place: Place, http: &str, room: u32) -> anyhow::Result<Self> {
         let args = |dir: &Path| vec!["-p".into(), dir.into(), "-c".into(), dir.join("config").into()];
-        let mut server = Self::peer(name, "nginx", core, |addr| nginx_config(addr, http, room), args)?;
+        let mut server = Self::peer(name, "nginx", place, |addr| nginx_config(addr, http, room), args)?;
         // The master does nothing but watch its worker.
         server.pid = only_child(server.pid)?;
         Ok(server)
     }
 
-    fn haproxy(core: Option<usize>, upstream: &Upstream) -> anyhow::Result<Self> {
+    fn haproxy(place: Place, upstream: &Upstream) -> anyhow::Result<Self> {
         let args = |dir: &Path| vec!["-db".into(), "-f".into(), dir.join("config").into()];
-        Self::peer("haproxy", "haproxy", core, |addr| haproxy_config(addr, upstream.addr(), upstream.room), args)
+        Self::peer("haproxy", "haproxy", place, |addr| haproxy_config(addr, upstream.addr(), upstream.room()), args)
     }
 
     fn peer(
         name: &'static str,
         program: &str,
-        core: Option<usize>,
+        place: Place,
         config: impl Fn(SocketAddr) -> String,
         args: impl Fn(&Path) -> Vec<OsString>,
     ) -> anyhow::Result<Self> {
@@ -150,7 +192,7 @@ impl Server {
             // Debian keeps both programs where only root looks for them.
             let sbin = Path::new("/usr/sbin").join(program);
             let program = if sbin.is_file() { sbin.as_os_str() } else { OsStr::new(program) };
-            let mut command = tools::on_core(core, program);
+            let mut command = place.command(program);
             command.args(args(dir.path())).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             let mut process = Process(command.spawn().with_context(|| format!("cannot start {name}"))?);
             let deadline = Instant::now() + PATIENCE;
