@@ -138,7 +138,11 @@ async fn what_makes_no_sense_is_refused_before_anything_happens() {
     let request =
         Request::builder().method(Method::POST).uri("/v1/apps/web/stop").body(Body::from(long)).expect("a request");
     let control: Arc<dyn AppControl> = played.clone();
-    assert_eq!(routes(control).oneshot(request).await.expect("never fails").status(), 413);
+    let response = routes(control).oneshot(request).await.expect("never fails");
+    assert_eq!(response.status(), 413);
+    let said = response.into_body().collect().await.expect("a body").to_bytes();
+    let said: Value = serde_json::from_slice(&said).expect("a problem is JSON");
+    assert_eq!(said["error"], "too_large");
 }
 
 #[tokio::test]
@@ -169,7 +173,19 @@ async fn answers_that_go_on_are_bounded() {
     let first = stream(&shared).ok();
     assert!(first.is_some());
     let second = stream(&shared).err();
-    assert!(second.is_some_and(|no| no.0.error == ProblemKind::Busy));
+    let second = second.expect("there is room for one").into_response();
+    assert_eq!((second.status().as_u16(), second.headers()["retry-after"].as_bytes()), (503, &b"1"[..]));
     drop(first);
     assert!(stream(&shared).is_ok());
+}
+
+#[tokio::test]
+async fn every_route_that_is_described_is_served() {
+    let played = Arc::new(Played::default());
+    for route in AppRoute::all() {
+        let path = route.path().replace("{app}", "web");
+        let body = if route == AppRoute::Change(AppVerb::Scale) { r#"{"instances":1}"# } else { "" };
+        let (status, _) = ask(&played, route.method(), &path, body).await;
+        assert_eq!(status, 200, "{} {path}", route.method());
+    }
 }
