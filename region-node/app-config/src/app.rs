@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use crate::cron::Cron;
+
 /// Words that a key may have, as an enum.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -81,6 +83,8 @@ pub struct App {
     pub restart_delay_max: Duration,
     /// A worker that ran so long starts again with the first pause.
     pub min_uptime: Duration,
+    /// When all workers are replaced by the clock, the new ones first.
+    pub restart_at: Vec<Cron>,
     /// Whether workers are given a socket that listens already, as systemd does (`LISTEN_FDS`).
     pub listen_fds: bool,
     /// Whether Node workers load the preload.
@@ -319,6 +323,7 @@ impl Default for App {
             restart_delay: Duration::from_millis(100),
             restart_delay_max: Duration::from_secs(15),
             min_uptime: Duration::from_secs(30),
+            restart_at: Vec::new(),
             listen_fds: false,
             preload: true,
             instance_var: None,

@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use crate::{
     app::{App, Instances, KillSignal, LiveCheck, LogFormat, Policy, Protocol, Ready, Sticky},
+    cron::Cron,
     units,
 };
 
@@ -47,6 +48,8 @@ pub(crate) enum Kind {
     Env,
     /// Exit codes.
     Codes,
+    /// Times of the clock as cron writes them; one text, or a list.
+    Crons,
     /// The name of an app inside of a region; empty for none.
     Name,
     /// What rendezvous hashing goes by.
@@ -67,6 +70,7 @@ pub(crate) enum Value {
     Ready(Ready),
     Env(BTreeMap<String, String>),
     Codes(Vec<u8>),
+    Crons(Vec<Cron>),
 }
 
 /// A table of an app.
@@ -337,6 +341,21 @@ static APP: Table = Table {
             min_uptime,
             "A worker that ran so long starts again with the first pause"
         ),
+        Key {
+            key: "restart_at",
+            kind: Kind::Crons,
+            unsaid: Some("never"),
+            get: |app| (!app.restart_at.is_empty()).then(|| Value::Crons(app.restart_at.clone())),
+            set: |app, value| match value {
+                Value::Crons(times) => {
+                    app.restart_at = times;
+                    true
+                }
+                _ => false,
+            },
+            clear: Some(|app| app.restart_at = Vec::new()),
+            doc: "[When](#restarts-by-the-clock) all workers are replaced, one after another, the new one first",
+        },
         key!(
             "listen_fds",
             Kind::Switch,
@@ -585,6 +604,7 @@ impl Kind {
                 "\"http\", \"tcp\", \"ipc\", \"sd_notify\", \"started\", or \"log:\" and a part of a line".into()
             }
             Self::Env => "a table of variables: texts, numbers, true and false".into(),
+            Self::Crons => "a time as cron writes it, like \"0 3 * * *\", or a list of such".into(),
             Self::Codes => "a list of exit codes, 0 to 255".into(),
             Self::Hash => "\"ip\", \"path\", \"header:NAME\" or \"cookie:NAME\"".into(),
         }
@@ -608,6 +628,7 @@ mod tests {
             max_memory: Some(1 << 30),
             instance_var: Some("I".into()),
             increment_var: Some("N".into()),
+            restart_at: vec!["0 3 * * *".parse().unwrap()],
             ..App::default()
         };
         let mut all = 0;

@@ -8,6 +8,7 @@ use serde_json::Value as Raw;
 
 use crate::{
     app::{Instances, Ready},
+    cron::Cron,
     env_file,
     problem::did_you_mean,
     schema::{Kind, Value},
@@ -96,6 +97,14 @@ pub(crate) fn read(kind: &Kind, raw: &Raw) -> Result<Value, Wrong> {
             let codes = items.iter().map(|item| item.as_u64().and_then(|code| u8::try_from(code).ok()));
             codes.collect::<Option<Vec<u8>>>().map(Value::Codes).ok_or_else(other)
         }
+        (Kind::Crons, Raw::String(text)) => Ok(Value::Crons(vec![cron(text)?])),
+        (Kind::Crons, Raw::Array(items)) if (1..=CRONS_MOST).contains(&items.len()) => {
+            let times = items.iter().map(|item| item.as_str().ok_or_else(other).and_then(cron));
+            times.collect::<Result<_, _>>().map(Value::Crons)
+        }
+        (Kind::Crons, Raw::Array(items)) => {
+            Err(Wrong::new(format!("there are {} times; write 1 to {CRONS_MOST}", items.len())))
+        }
         (Kind::Hash, Raw::String(by)) => {
             let named = |prefix: &str| by.strip_prefix(prefix).is_some_and(is_token);
             let is_one = by == "ip" || by == "path" || named("header:") || named("cookie:");
@@ -103,6 +112,14 @@ pub(crate) fn read(kind: &Kind, raw: &Raw) -> Result<Value, Wrong> {
         }
         _ => Err(other()),
     }
+}
+
+/// Times of the clock that one key may have.
+const CRONS_MOST: usize = 16;
+
+fn cron(text: &str) -> Result<Cron, Wrong> {
+    let hint = || Some("\"0 3 * * *\" is 3 o'clock each day".to_owned());
+    text.parse().map_err(|why| Wrong { what: format!("`{text}` {why}"), hint: hint() })
 }
 
 /// What names of apps are made of.

@@ -3,7 +3,8 @@
 //! ```text
 //! app file ─ app-config ─▶ App ─ spec.rs ─▶ supervisor::App ─ workers ─┐
 //!    ▲ read again on each reload                                       ├─▶ publish(…): the gateway's routes and pools
-//! admin API ─ api.rs ─▶ change.rs: one change at a time ───────────────┘
+//! admin API ─ api.rs ──┬▶ change.rs: one change at a time ──────────────┘
+//! time ─ clock.rs ─────┘
 //! ```
 //!
 //! In: where the file is, what is around the region's apps. Out: a list of apps with their workers, published whole at each change.
@@ -12,6 +13,7 @@
 pub mod api;
 mod behind;
 mod change;
+mod clock;
 mod joint;
 mod report;
 mod spec;
@@ -117,7 +119,10 @@ impl Apps {
             tracing::warn!("app file: {note}");
         }
         apps.tell();
-        Ok(Arc::new(apps))
+        let apps = Arc::new(apps);
+        // Ends by itself when there are no apps any more.
+        tokio::spawn(clock::run(Arc::downgrade(&apps), clock::now, clock::Here));
+        Ok(apps)
     }
 
     /// Starts an app without telling anybody.

@@ -4,10 +4,11 @@ use std::{
     fs,
     net::Ipv4Addr,
     path::Path,
-    sync::atomic::{AtomicU16, Ordering},
+    sync::atomic::{AtomicI64, AtomicU16, Ordering},
     time::Duration,
 };
 
+use chrono::{Datelike, Timelike};
 use plane_client::api::apps::{AppVerb, ChangeApp};
 use tokio::time::timeout;
 
@@ -178,6 +179,72 @@ async fn what_differs_from_worker_to_worker_and_what_is_not_inherited() -> anyho
         }
     };
     timeout(WITHIN, has_all).await.with_context(|| log_of(&path))?;
+    region.apps.shutdown().await;
+    Ok(())
+}
+
+/// Clocks that show UTC.
+struct Utc;
+
+impl clock::Zone for Utc {
+    fn shown(&self, at: clock::UnixMs) -> Option<app_config::Minute> {
+        let at = chrono::DateTime::from_timestamp_millis(at)?;
+        let small = |number: u32| u8::try_from(number).ok();
+        let (month, day) = (small(at.month())?, small(at.day())?);
+        Some(app_config::Minute { year: at.year(), month, day, hour: small(at.hour())?, minute: small(at.minute())? })
+    }
+
+    fn begins(&self, at: app_config::Minute) -> Option<clock::UnixMs> {
+        let day = chrono::NaiveDate::from_ymd_opt(at.year, at.month.into(), at.day.into())?;
+        Some(day.and_hms_opt(at.hour.into(), at.minute.into(), 0)?.and_utc().timestamp_millis())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_its_time_an_app_is_replaced_the_new_worker_first() -> anyhow::Result<()> {
+    // The region's own clock rings once in four years.
+    let file = app("web", "env = { V = \"1\" }\nrestart_at = \"0 0 29 2 *\"") + &app("two", "paths = \"/two\"");
+    let region = Region::start("clock", &file).await?;
+    let late = clock::lateness("eu-west");
+    let midnight = 1_835_395_200_000 + late;
+    let (shows, looks) = (Arc::new(AtomicI64::new(midnight - 500)), Arc::new(AtomicI64::new(0)));
+    let (theirs, looked) = (shows.clone(), looks.clone());
+    let now = move || {
+        looked.fetch_add(1, Ordering::SeqCst);
+        theirs.load(Ordering::SeqCst)
+    };
+    let clock = tokio::spawn(clock::run(Arc::downgrade(&region.apps), now, Utc));
+    let seen = |least: i64| {
+        let looks = looks.clone();
+        async move {
+            let more = async {
+                while looks.load(Ordering::SeqCst) < least {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            timeout(WITHIN, more).await
+        }
+    };
+    seen(2).await?;
+    assert_eq!(region.running(), of(&[("two", 1), ("web", 1)]), "it is not midnight yet");
+
+    let mut workers = region.apps.workers("web").context("it runs")?;
+    let fewest = tokio::spawn(async move {
+        let mut fewest = usize::MAX;
+        loop {
+            let now = workers.borrow_and_update().clone();
+            fewest = fewest.min(now.iter().filter(|worker| worker.takes_requests()).count());
+            // The second life alone is left: it is over.
+            if now.iter().all(|worker| worker.release == 2) || workers.changed().await.is_err() {
+                return fewest;
+            }
+        }
+    });
+    shows.store(midnight, Ordering::SeqCst);
+    assert_eq!(timeout(WITHIN, fewest).await??, 1, "there is always one that takes requests");
+    seen(looks.load(Ordering::SeqCst) + 2).await?;
+    assert_eq!(region.running(), of(&[("two", 1), ("web", 2)]), "once, and nobody else");
+    clock.abort();
     region.apps.shutdown().await;
     Ok(())
 }

@@ -156,6 +156,10 @@ async fn a_reload_may_change_the_number_of_workers_and_roll_back_undoes_it() {
     assert_eq!(versions(&app), all(2, "one"));
     app.rollback(nobody()).await.unwrap();
     assert_eq!(versions(&app), all(3, "two"));
+    // A restart is no step that could be taken back.
+    app.restart(nobody()).await.unwrap();
+    app.rollback(nobody()).await.unwrap();
+    assert_eq!(versions(&app), all(2, "one"));
     app.shutdown().await;
 }
 
