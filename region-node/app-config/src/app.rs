@@ -190,6 +190,12 @@ pub struct Liveness {
     pub check: LiveCheck,
     /// How soon it must answer.
     pub timeout: Duration,
+    /// How often it is asked while it is well; in doubt four times as often, and each half second at least.
+    pub interval: Duration,
+    /// So many checks that fail in a row take a worker out of use.
+    pub failures: u16,
+    /// So many that pass in a row bring it back.
+    pub successes: u16,
     /// A Node worker whose event loop gave no sign for so long is ended: it is blocked.
     pub max_silence: Option<Duration>,
     /// A worker that is so old is replaced, give or take a tenth.
@@ -331,6 +337,9 @@ impl Default for App {
             liveness: Liveness {
                 check: LiveCheck::Health,
                 timeout: Duration::from_secs(1),
+                interval: Duration::from_secs(2),
+                failures: 3,
+                successes: 2,
                 max_silence: Some(Duration::from_secs(10)),
                 max_age: None,
                 watchdog: None,

@@ -394,6 +394,27 @@ static LIVENESS: Table = Table {
             "What is looked at while a worker runs: its health path, or nothing but whether it runs and gives signs"
         ),
         key!("timeout", Kind::Time(10..=60_000), Time, liveness.timeout, "How soon the health path must answer"),
+        key!(
+            "interval",
+            Kind::Time(100..=HOUR_MS),
+            Time,
+            liveness.interval,
+            "Pause between checks of a worker that is well. Of one in doubt it is a quarter of that, half a second at most"
+        ),
+        key!(
+            "failures",
+            Kind::Whole(1..=100),
+            Whole,
+            liveness.failures,
+            "So many checks that fail in a row take a worker out of use; one that stays so for `ready_timeout` is started anew"
+        ),
+        key!(
+            "successes",
+            Kind::Whole(1..=100),
+            Whole,
+            liveness.successes,
+            "So many that pass in a row bring it back. A new worker is ready with the first one"
+        ),
         maybe!(
             "max_silence",
             Kind::Time(1000..=HOUR_MS),

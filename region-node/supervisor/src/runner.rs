@@ -338,7 +338,7 @@ impl Runner {
         let limits = &self.spec.limits;
         let mut exit = pin!(child.wait());
         let mut order = pin!(self.ordered(Order::Drain));
-        let mut health = Health::new();
+        let mut health = Health::new(&self.spec.timing);
         let mut pulse = Pulse::new(limits.event_loop_lag, limits.heartbeat_timeout, limits.watchdog);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -428,7 +428,11 @@ impl Runner {
             entry.problem = if ready {
                 None
             } else {
-                Some("fails its health checks; it gets no requests until it passes two in a row".to_owned())
+                let needed = match self.spec.timing.probe_successes {
+                    0 | 1 => "passes one".to_owned(),
+                    more => format!("passes {more} in a row"),
+                };
+                Some(format!("fails its health checks; it gets no requests until it {needed}"))
             };
         });
         if ready {

@@ -75,6 +75,9 @@ pub(super) fn spec(app: &App, number: usize, around: &Surroundings) -> AppSpec {
         log: LogSpec { file: Some(log_file(app, around)), ..LogSpec::default() },
         timing: Timing {
             probe_timeout: app.liveness.timeout,
+            probe_interval: app.liveness.interval,
+            probe_failures: app.liveness.failures,
+            probe_successes: app.liveness.successes,
             ready_timeout: app.ready_timeout,
             drain_timeout: app.drain_timeout,
             kill_timeout: app.kill_timeout,
@@ -154,7 +157,32 @@ fn is_shell_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{net::Ipv4Addr, time::Duration};
+
     use super::*;
+
+    fn around() -> Surroundings {
+        Surroundings {
+            region: "eu-west".into(),
+            primary_region: None,
+            host: Ipv4Addr::LOCALHOST.into(),
+            first_port: 20_000,
+            redis_url: String::new(),
+            region_node_url: None,
+            logs: PathBuf::new(),
+            cores: 2,
+        }
+    }
+
+    #[test]
+    fn checks_are_made_as_the_file_says() {
+        let mut app = App { command: vec!["node".into()], ..App::default() };
+        let usual = spec(&app, 0, &around()).timing;
+        assert_eq!((usual.probe_interval, usual.probe_failures, usual.probe_successes), (Duration::from_secs(2), 3, 2));
+        (app.liveness.interval, app.liveness.failures, app.liveness.successes) = (Duration::from_secs(7), 5, 4);
+        let said = spec(&app, 0, &around()).timing;
+        assert_eq!((said.probe_interval, said.probe_failures, said.probe_successes), (Duration::from_secs(7), 5, 4));
+    }
 
     #[test]
     fn a_shell_stands_before_a_program_only_where_it_must() {
