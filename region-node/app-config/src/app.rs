@@ -47,6 +47,8 @@ pub struct App {
     pub env_of_files: BTreeMap<String, String>,
     /// Variables of the region's own environment that workers do not inherit: parts of their names. `*`: all.
     pub without_env: Vec<String>,
+    /// The region that owns what has one home, told to workers as `PRIMARY_REGION`.
+    pub primary_region: Option<String>,
     /// Hosts whose requests go there; all that no other app has named if this and `paths` are empty. `*.shop.test`: one label more.
     pub hosts: Vec<String>,
     /// Path prefixes whose requests go there; whole segments.
@@ -311,6 +313,7 @@ impl Default for App {
             env_file: Vec::new(),
             env_of_files: BTreeMap::new(),
             without_env: Vec::new(),
+            primary_region: None,
             hosts: Vec::new(),
             paths: Vec::new(),
             public: true,

@@ -95,6 +95,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Codes => "list of 0 to 255".into(),
         Kind::Crons => "cron expression, or list of such".into(),
         Kind::Name => "name".into(),
+        Kind::Region => "name of a region".into(),
         Kind::Hash => "text".into(),
     }
 }

@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     Crons,
     /// The name of an app inside of a region; empty for none.
     Name,
+    /// The name of a region.
+    Region,
     /// What rendezvous hashing goes by.
     Hash,
 }
@@ -228,6 +230,14 @@ static APP: Table = Table {
             Texts,
             without_env,
             "Parts of names of variables that workers do not inherit from the region's process; `\"*\"`: they inherit none but `PATH` and `HOME`"
+        ),
+        maybe!(
+            "primary_region",
+            Kind::Region,
+            Text,
+            primary_region,
+            "–",
+            "The region that owns what has one home, such as a database that takes writes in one place: `PRIMARY_REGION` of the workers"
         ),
         key!(
             "hosts",
@@ -602,6 +612,7 @@ impl Kind {
     pub(crate) fn wanted(&self) -> String {
         match self {
             Self::Text | Self::Name => "a text".into(),
+            Self::Region => "the name of a region".into(),
             Self::Texts { or_one: true } => "a text, or a list of texts".into(),
             Self::Texts { or_one: false } => "a list of texts, like [\"node\", \"server.js\"]".into(),
             Self::Whole(limits) => format!("a whole number from {} to {}", limits.start(), limits.end()),

@@ -36,6 +36,10 @@ pub(crate) fn read(kind: &Kind, raw: &Raw) -> Result<Value, Wrong> {
         (Kind::Text, Raw::String(text)) if !text.trim().is_empty() => Ok(Value::Text(text.clone())),
         (Kind::Name, Raw::String(text)) if text.is_empty() || is_name(text) => Ok(Value::Text(text.clone())),
         (Kind::Name, Raw::String(text)) => Err(Wrong::new(format!("`{text}` is not a name: {NAME_RULE}"))),
+        (Kind::Region, Raw::String(text)) if is_name(text) => Ok(Value::Text(text.clone())),
+        (Kind::Region, Raw::String(text)) => {
+            Err(Wrong::new(format!("`{text}` is not the name of a region: {NAME_RULE}")))
+        }
         (Kind::Texts { or_one: true }, Raw::String(text)) if !text.trim().is_empty() => {
             Ok(Value::Texts(vec![text.clone()]))
         }
@@ -122,7 +126,7 @@ fn cron(text: &str) -> Result<Cron, Wrong> {
     text.parse().map_err(|why| Wrong { what: format!("`{text}` {why}"), hint: hint() })
 }
 
-/// What names of apps are made of.
+/// What names of apps and of regions are made of.
 pub(crate) const NAME_RULE: &str = "1 to 32 lower case letters, digits and `-`, a letter first and no `-` last";
 
 /// Whether an app can have this name: it becomes a part of host names, metrics and files.

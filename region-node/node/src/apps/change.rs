@@ -108,8 +108,8 @@ impl Change<'_> {
         if let (Source::File { env: known, .. }, Some(env)) = (&mut source, env) {
             *known = Some(env);
         }
-        let (said, cores) = (source.clone(), self.apps.around.cores);
-        let file = tokio::task::spawn_blocking(move || read(&said, cores)).await;
+        let (said, around) = (source.clone(), self.apps.around.clone());
+        let file = tokio::task::spawn_blocking(move || read(&said, &around)).await;
         let file = match file {
             Ok(Ok(file)) => file,
             Ok(Err(error)) => return Err(report::refused(format!("{error:#}\nnothing was changed; what ran runs on"))),

@@ -101,7 +101,7 @@ impl Apps {
         in_flight: InFlight,
         publish: Publish,
     ) -> anyhow::Result<Arc<Self>> {
-        let file = read(&source, around.cores)?;
+        let file = read(&source, &around)?;
         let apps = Self {
             region,
             around,
@@ -206,14 +206,14 @@ async fn end(handle: Arc<supervisor::App>) {
     }
 }
 
-/// What a source says now.
-fn read(source: &Source, cores: usize) -> anyhow::Result<AppFile> {
-    match source {
-        Source::File { path, env } => Ok(app_config::read(path, &Options { env: env.as_deref(), cores })?),
-        Source::Inline(app) => {
-            Ok(AppFile { form: app_config::Form::Toml, apps: vec![App::clone(app)], notes: Vec::new() })
-        }
-    }
+/// What a source says now, and what is to be told of it here.
+fn read(source: &Source, around: &Surroundings) -> anyhow::Result<AppFile> {
+    let mut file = match source {
+        Source::File { path, env } => app_config::read(path, &Options { env: env.as_deref(), cores: around.cores })?,
+        Source::Inline(app) => AppFile { form: app_config::Form::Toml, apps: vec![App::clone(app)], notes: Vec::new() },
+    };
+    file.notes.extend(file.apps.iter().filter_map(|app| spec::note(app, around)));
+    Ok(file)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

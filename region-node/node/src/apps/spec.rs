@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use app_config::{App, LiveCheck, LogFormat, Protocol, Ready};
+use app_config::{App, LiveCheck, LogFormat, Note, Protocol, Ready};
 use supervisor::{AppSpec, Limits, LogFile, LogSpec, Pattern, PortChoice, StopSignal, StopSpec, Timing};
 
 /// What a region has around its apps.
@@ -10,8 +10,8 @@ use supervisor::{AppSpec, Limits, LogFile, LogSpec, Pattern, PortChoice, StopSig
 pub struct Surroundings {
     /// The region's name.
     pub region: String,
-    /// The region that owns what has one home.
-    pub primary_region: Option<String>,
+    /// The regions of the world, as it was when this one was started.
+    pub regions: Vec<String>,
     /// The address that workers listen on.
     pub host: IpAddr,
     /// Workers get the first free ports from here on, a hundred further on for each app.
@@ -24,6 +24,15 @@ pub struct Surroundings {
     pub logs: PathBuf,
     /// Cores of this machine.
     pub cores: usize,
+}
+
+/// What whoever wrote an app's file should know of it here: nothing that hinders it from running.
+pub(super) fn note(app: &App, around: &Surroundings) -> Option<Note> {
+    let primary = app.primary_region.as_ref().filter(|primary| !around.regions.contains(primary))?;
+    let regions = around.regions.join(", ");
+    let what =
+        format!("this world has no region `{primary}`: its regions are {regions}; workers are told it all the same");
+    Some(Note { app: app.name.clone(), key: "primary_region".into(), what, is_warning: true })
 }
 
 /// Ports between the first ones of two apps.
@@ -53,7 +62,7 @@ pub(super) fn spec(app: &App, number: usize, around: &Surroundings) -> AppSpec {
         },
         health_path: health.then(|| app.health.clone()),
         region: around.region.clone(),
-        primary_region: around.primary_region.clone(),
+        primary_region: app.primary_region.clone(),
         redis_url: around.redis_url.clone(),
         region_node_url: around.region_node_url.clone(),
         preload: app.preload,
@@ -164,7 +173,7 @@ mod tests {
     fn around() -> Surroundings {
         Surroundings {
             region: "eu-west".into(),
-            primary_region: None,
+            regions: vec!["eu-west".into(), "us-east".into()],
             host: Ipv4Addr::LOCALHOST.into(),
             first_port: 20_000,
             redis_url: String::new(),
@@ -172,6 +181,23 @@ mod tests {
             logs: PathBuf::new(),
             cores: 2,
         }
+    }
+
+    #[test]
+    fn workers_are_told_the_primary_region_and_whoever_wrote_it_if_there_is_none() {
+        let mut app = App { name: "web".into(), command: vec!["node".into()], ..App::default() };
+        assert_eq!((spec(&app, 0, &around()).primary_region, note(&app, &around())), (None, None));
+        app.primary_region = Some("us-east".into());
+        assert_eq!(spec(&app, 0, &around()).primary_region.as_deref(), Some("us-east"));
+        assert_eq!(note(&app, &around()), None);
+        app.primary_region = Some("us-west".into());
+        let told = note(&app, &around()).map(|note| note.to_string()).unwrap_or_default();
+        assert!(
+            told.starts_with(
+                "web: `primary_region`: this world has no region `us-west`: its regions are eu-west, us-east"
+            ),
+            "{told}"
+        );
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Region {
         fs::write(&path, file)?;
         let around = Surroundings {
             region: "eu-west".into(),
-            primary_region: None,
+            regions: vec!["eu-west".into()],
             host: Ipv4Addr::LOCALHOST.into(),
             first_port: PORTS.fetch_add(1000, Ordering::Relaxed),
             redis_url: "redis://127.0.0.1:1".into(),
