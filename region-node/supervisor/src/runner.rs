@@ -270,7 +270,7 @@ impl Runner {
             command.current_dir(cwd);
         }
         environment::apply(&mut command, spec, &place);
-        let mut child = self.common.spawner.spawn(command, gifts).await.map_err(|error| {
+        let mut child = self.common.spawner.spawn(command, gifts, run_dir.limit_mark(number)).await.map_err(|error| {
             let program = self.program.display();
             format!(
                 "could not be started: {error}; is {program} a program, and the interpreter that it names installed?"
@@ -582,8 +582,9 @@ impl Runner {
             let _ = life.child.wait().await;
         }
         let mark = self.common.run_dir.mark(life.number);
+        let limit_mark = self.common.run_dir.limit_mark(life.number);
         let cell = life.cell.take();
-        let kill = move || cell.map_or_else(|| proc::kill_strays(&mark, &known), Cell::kill);
+        let kill = move || cell.map_or_else(|| proc::kill_strays(&mark, limit_mark, &known), Cell::kill);
         let strays = blocking(kill).await.unwrap_or_default();
         if strays > 0 {
             tracing::warn!(app = %self.spec.name, worker = self.slot, "worker left {strays} processes behind: killed");

@@ -218,7 +218,7 @@ impl Fields<'_> {
             "treekill" if value == false => {
                 self.told(
                     name,
-                    "a worker's whole process group is ended, always: detach what shall live on with setsid",
+                    "whatever a worker started ends with it, always: make an app of its own of what shall live on",
                     true,
                 );
             }

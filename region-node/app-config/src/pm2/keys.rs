@@ -117,7 +117,7 @@ pub(crate) const KEYS: &[Known] = &[
     ),
     mapped("disable_logs", &[], "`log.file = \"/dev/null\"`; `atoll app logs` has the last lines all the same"),
     mapped("port", &[], "as `env.PORT`"),
-    mapped("treekill", &[], "a worker's whole process group is ended, always"),
+    mapped("treekill", &[], "whatever a worker started ends with it, always"),
     ignored(
         "max_restarts",
         &[],

@@ -101,7 +101,7 @@ fn what_teams_write() {
             ! http-api: `max_restarts`: a worker is never given up: the pauses grow to 15 s, and the region says that it is not well
             ! http-api: `namespace`: there are no groups of apps: name the apps that you mean
             - http-api: `time`: lines become JSON objects, with their time and worker
-            ! http-api: `treekill`: a worker's whole process group is ended, always: detach what shall live on with setsid
+            ! http-api: `treekill`: whatever a worker started ends with it, always: make an app of its own of what shall live on
             - http-api: `PORT`: 3000 is left aside: each worker gets a port of its own, users come in at the gateway's; listen(process.env.PORT) takes it, and the preload redirects a fixed listen(3000)
             - http-api: `name`: `HTTP API` is called `http-api` here: names are parts of host names, and there once
             - worker: `env_production`: there is no such key, so `--env` changes nothing here
