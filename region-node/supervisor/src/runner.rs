@@ -247,6 +247,7 @@ impl Runner {
             port::lease(spec.host, spec.ports, self.slot).map_err(|error| format!("has no port: {error}"))?;
         let number = LIVES.fetch_add(1, Ordering::Relaxed) + 1;
         let (say, words) = mpsc::channel(64);
+        let started = (spec.ready == Ready::Started).then(|| say.clone());
         let no_way = |error| format!("could not be given its sockets: {error}");
         let (ways, ipc) = self.ways(number, &say).map_err(no_way)?;
         // Without LISTEN_FDS the worker makes its own socket at the address, so ours goes now.
@@ -301,6 +302,10 @@ impl Runner {
             entry.tell = ways.reporter.as_ref().map(Reporter::tell);
         });
         tracing::info!(app = %spec.name, worker = self.slot, release = self.release, %address, pid, "worker started");
+        if let Some(say) = started {
+            // Nobody has said anything yet, so there is room.
+            let _ = say.try_send(Word::Ready);
+        }
         let group = group_of(&child);
         let cell = cell.filter(|cell| pid.is_some_and(|pid| cell.holds(pid)));
         Ok(Life { number, address, child, group, cell, readers, words, ways, was_ready: false, _lease: lease })
@@ -411,7 +416,7 @@ impl Runner {
         async move {
             match (&self.spec.ready, &self.spec.health_path) {
                 // These become ready by their own word.
-                (Ready::Log(_) | Ready::SdNotify | Ready::Ipc, _) if starting => None,
+                (Ready::Log(_) | Ready::SdNotify | Ready::Ipc | Ready::Started, _) if starting => None,
                 (Ready::Tcp, None) => Some(probe::accepts(address, limit).await),
                 (Ready::Tcp, Some(_)) if starting => Some(probe::accepts(address, limit).await),
                 (Ready::Http, None) => Some(probe::passes(address, "/", limit).await),
@@ -539,6 +544,7 @@ impl Runner {
             Ready::Log(pattern) => format!("wrote no line with `{}` for {limit:?}", pattern.as_str()),
             Ready::SdNotify => format!("did not send READY=1 to NOTIFY_SOCKET for {limit:?}"),
             Ready::Ipc => format!("did not call process.send('ready') for {limit:?}"),
+            Ready::Started => format!("did not run for {limit:?}"),
         };
         let Some(pid) = life.child.id() else { return word };
         let listening = tokio::task::spawn_blocking(move || proc::listening(pid)).await.unwrap_or_default();

@@ -102,6 +102,8 @@ pub enum Ready {
     SdNotify,
     /// It calls `process.send('ready')`, as under PM2 with `wait_ready`.
     Ipc,
+    /// It runs: for programs that listen nowhere.
+    Started,
 }
 
 /// When a worker is replaced although it runs. In each case but a blocked event loop the new one is ready before the old one ends.

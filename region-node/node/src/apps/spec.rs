@@ -57,7 +57,7 @@ pub(super) fn spec(app: &App, number: usize, around: &Surroundings) -> AppSpec {
             // App files have no pattern that every line would match.
             Ready::Log(text) => Pattern::new(text).map_or(supervisor::Ready::Tcp, supervisor::Ready::Log),
             Ready::SdNotify => supervisor::Ready::SdNotify,
-            Ready::Started => Pattern::new(STARTED).map_or(supervisor::Ready::Tcp, supervisor::Ready::Log),
+            Ready::Started => supervisor::Ready::Started,
             Ready::Ipc => supervisor::Ready::Ipc,
         },
         health_path: health.then(|| app.health.clone()),
@@ -108,8 +108,6 @@ fn log_file(app: &App, around: &Surroundings) -> LogFile {
     }
 }
 
-/// The first line of a worker that listens nowhere: that it runs is all that can be known.
-const STARTED: &str = "atoll: started";
 /// What a worker inherits even where an app asks for nothing: programs are found by it, and written to.
 const KEPT: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "USER"];
 /// What the supervisor sets; the region's own of these names never come through.
@@ -147,10 +145,6 @@ fn command(app: &App, inherited: &[String]) -> Vec<String> {
     }
     if let Some(name) = app.instance_var.as_deref().filter(|name| is_shell_name(name)) {
         before += &format!("export {name}=\"$NODE_APP_INSTANCE\"; ");
-    }
-    if app.ready == Ready::Started {
-        // In the program's place, which has nobody to tell.
-        before += &format!("echo '{STARTED}'; ");
     }
     if before.is_empty() {
         return app.command.clone();
