@@ -119,6 +119,9 @@ pub struct AppDescription {
     pub toml: String,
     /// What whoever wrote the file should know.
     pub notes: Vec<String>,
+    /// How long it is until the clock restarts it, milliseconds; `None`: the clock does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_restart_in_ms: Option<u64>,
 }
 
 /// How a change is meant: body of every `POST`, which may be empty.

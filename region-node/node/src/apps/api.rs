@@ -127,6 +127,19 @@ fn no_app(control: &dyn AppControl, name: &str) -> No {
     No(Problem::new(ProblemKind::NotFound, format!("there is no app `{name}` in this region")).hint(hint))
 }
 
+/// Whether an app has, or will have, a worker in a slot.
+fn has_slot(control: &dyn AppControl, name: &str, slot: u16) -> Result<(), No> {
+    let Some(AppDescription { app, .. }) = control.describe(name) else { return Err(no_app(control, name)) };
+    if slot < app.instances || app.workers.iter().any(|worker| worker.slot == slot) {
+        return Ok(());
+    }
+    let hint = match app.instances {
+        1 => "its only one is worker 0".to_owned(),
+        count => format!("its workers are 0 to {}", count - 1),
+    };
+    Err(No(Problem::new(ProblemKind::NotFound, format!("app `{name}` has no worker {slot}")).hint(hint)))
+}
+
 fn invalid(message: impl Into<String>) -> No {
     No(Problem::new(ProblemKind::Invalid, message))
 }
@@ -233,6 +246,9 @@ async fn logs(
         lines => control.lines(&app, wanted.slot, lines as usize),
     };
     let past = past.ok_or_else(|| no_app(&**control, &app))?;
+    if let (Some(slot), true) = (wanted.slot, past.is_empty()) {
+        has_slot(&**control, &app, slot)?;
+    }
     let (mut answer, response) = stream(&shared)?;
     tokio::spawn(async move {
         let mut told = past.clone();

@@ -104,6 +104,12 @@ fn begins_or_gap_ends(minute: Minute, zone: &impl Zone) -> Option<UnixMs> {
     None
 }
 
+/// How long it is until the clock restarts an app of a region, milliseconds.
+pub(super) fn until_next(app: &App, region: &str) -> Option<u64> {
+    let now = now() - lateness(region);
+    u64::try_from(next(&app.restart_at, now, &Here)? - now).ok()
+}
+
 /// How late a region's clock goes: less than a minute, always the same. FNV-1a of its name, which spreads short names well.
 pub(super) fn lateness(region: &str) -> UnixMs {
     let hash = region

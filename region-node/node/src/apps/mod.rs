@@ -241,6 +241,7 @@ impl AppControl for Apps {
             file: self.file(),
             toml: shown.to_toml(&[]),
             notes,
+            next_restart_in_ms: clock::until_next(&running.config, self.region.as_str()),
         })
     }
 

@@ -141,6 +141,33 @@ async fn a_reload_makes_what_the_file_says_and_an_error_in_it_changes_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_tells_what_is_new_to_know_and_says_what_a_name_is_not() -> anyhow::Result<()> {
+    let region = Region::start("notes", &app("web", "primary_region = \"mars\"")).await?;
+    let notes = async || {
+        let asked = Asked { app: None, verb: AppVerb::Reload, how: ChangeApp::default() };
+        let (tell, mut events) = mpsc::channel(64);
+        timeout(WITHIN, region.apps.clone().change(asked, tell)).await?;
+        let mut notes = Vec::new();
+        while let Some(event) = events.recv().await {
+            notes.extend(if let ChangeEvent::Note { text } = event { Some(text) } else { None });
+        }
+        anyhow::Ok(notes)
+    };
+    assert_eq!(notes().await?, Vec::<String>::new(), "it was told at the start");
+    region.says(&app("web", "primary_region = \"venus\""))?;
+    let told = notes().await?;
+    assert!(told.len() == 1 && told[0].contains("this world has no region `venus`"), "{told:?}");
+    let shown = region.apps.describe("web").context("it runs")?.notes;
+    assert_eq!(shown, told, "and there it stays");
+
+    let ended = region.change(Some("wep"), AppVerb::Reload).await?;
+    assert!(has_failed(&ended, "the file has no app `wep`; it has web", "refused"), "{ended:?}");
+    assert!(!has_failed(&ended, "takes `wep` away", "refused"), "{ended:?}");
+    region.apps.shutdown().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_does_not_become_ready_never_replaces_one_that_works() -> anyhow::Result<()> {
     let region = Region::start("broken", &app("web", "env = { SECRET = \"xyzzy\" }")).await?;
     let broken =
@@ -245,6 +272,8 @@ async fn at_its_time_an_app_is_replaced_the_new_worker_first() -> anyhow::Result
     seen(looks.load(Ordering::SeqCst) + 2).await?;
     assert_eq!(region.running(), of(&[("two", 1), ("web", 2)]), "once, and nobody else");
     clock.abort();
+    let until_next = |name: &str| region.apps.describe(name).and_then(|told| told.next_restart_in_ms);
+    assert!(until_next("web").is_some_and(|ms| ms < 8 * 366 * 86_400_000) && until_next("two").is_none());
     region.apps.shutdown().await;
     Ok(())
 }

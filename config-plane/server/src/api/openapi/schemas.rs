@@ -107,7 +107,8 @@ fn of_apps() -> Vec<(&'static str, Value)> {
         ("doing", "string?"),
         ("workers", "[WorkerReport]"),
     ];
-    let described: &[(&str, &str)] = &[("region", TEXT), ("file", "string?"), ("toml", TEXT), ("notes", TEXTS)];
+    let described: &[(&str, &str)] =
+        &[("region", TEXT), ("file", "string?"), ("toml", TEXT), ("notes", TEXTS), ("next_restart_in_ms", "integer?")];
     vec![
         ("AppsReport", of(&[("region", TEXT), ("file", "string?"), ("apps", "[AppReport]")])),
         ("AppReport", of(app)),
@@ -403,8 +404,8 @@ mod tests {
         check("AppReport", &app);
         let region = RegionName::new("eu").unwrap();
         check("AppsReport", &AppsReport { region: region.clone(), file: None, apps: vec![app.clone()] });
-        let (file, toml, notes) = (None, String::new(), Vec::new());
-        check("AppDescription", &AppDescription { region, app, file, toml, notes });
+        let (file, toml, notes, next_restart_in_ms) = (None, String::new(), Vec::new(), Some(1));
+        check("AppDescription", &AppDescription { region, app, file, toml, notes, next_restart_in_ms });
         check("ChangeApp", &ChangeApp { instances: Some(2), env: Some("production".into()) });
         check("ScaleApp", &ChangeApp { instances: Some(2), env: None });
         let done = AppDone { name: "web".into(), release: 2, instances: 1 };
