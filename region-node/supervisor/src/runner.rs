@@ -247,7 +247,6 @@ impl Runner {
             port::lease(spec.host, spec.ports, self.slot).map_err(|error| format!("has no port: {error}"))?;
         let number = LIVES.fetch_add(1, Ordering::Relaxed) + 1;
         let (say, words) = mpsc::channel(64);
-        let started = (spec.ready == Ready::Started).then(|| say.clone());
         let no_way = |error| format!("could not be given its sockets: {error}");
         let (ways, ipc) = self.ways(number, &say).map_err(no_way)?;
         // Without LISTEN_FDS the worker makes its own socket at the address, so ours goes now.
@@ -302,10 +301,6 @@ impl Runner {
             entry.tell = ways.reporter.as_ref().map(Reporter::tell);
         });
         tracing::info!(app = %spec.name, worker = self.slot, release = self.release, %address, pid, "worker started");
-        if let Some(say) = started {
-            // Nobody has said anything yet, so there is room.
-            let _ = say.try_send(Word::Ready);
-        }
         let group = group_of(&child);
         let cell = cell.filter(|cell| pid.is_some_and(|pid| cell.holds(pid)));
         Ok(Life { number, address, child, group, cell, readers, words, ways, was_ready: false, _lease: lease })
@@ -351,8 +346,19 @@ impl Runner {
         let mut next_check = pin!(sleep(jittered(health.pause())));
         let mut check = pin!(self.check(*address, true));
         let mut checking = false;
+        // Before its end can be seen: work that is done at once was done all the same.
+        let mut changed = self.spec.ready == Ready::Started && health.announce();
         loop {
-            let mut changed = false;
+            if std::mem::take(&mut changed) {
+                not_ready_since = Instant::now();
+                let ready = health.readiness == Readiness::Ready;
+                if ready && !*was_ready {
+                    *was_ready = true;
+                    pulse.fed();
+                }
+                self.readiness_changed(ready);
+                next_check.as_mut().reset(Instant::now() + jittered(health.pause()));
+            }
             tokio::select! {
                 biased;
                 status = exit.as_mut() => return Seen::Exit(status),
@@ -390,16 +396,6 @@ impl Runner {
                         return Seen::NotReady;
                     }
                 }
-            }
-            if changed {
-                not_ready_since = Instant::now();
-                let ready = health.readiness == Readiness::Ready;
-                if ready && !*was_ready {
-                    *was_ready = true;
-                    pulse.fed();
-                }
-                self.readiness_changed(ready);
-                next_check.as_mut().reset(Instant::now() + jittered(health.pause()));
             }
         }
     }

@@ -168,11 +168,6 @@ impl AppVerb {
             Self::Rollback => "rollback",
         }
     }
-
-    /// Reads a word of a path.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|verb| verb.as_str() == word)
-    }
 }
 
 /// A route of a region's apps. The region serves each of them, and `/openapi.json` describes each: both match on this type, so

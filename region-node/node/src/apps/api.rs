@@ -135,7 +135,7 @@ fn has_slot(control: &dyn AppControl, name: &str, slot: u16) -> Result<(), No> {
     }
     let hint = match app.instances {
         1 => "its only one is worker 0".to_owned(),
-        count => format!("its workers are 0 to {}", count - 1),
+        count => format!("its workers are 0 to {}", count.saturating_sub(1)),
     };
     Err(No(Problem::new(ProblemKind::NotFound, format!("app `{name}` has no worker {slot}")).hint(hint)))
 }

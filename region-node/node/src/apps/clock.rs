@@ -19,6 +19,7 @@ use chrono::{DateTime, Datelike, Local, LocalResult, NaiveDate, TimeZone, Timeli
 use plane_client::api::apps::{AppVerb, ChangeApp, ChangeEvent};
 use tokio::{
     sync::mpsc,
+    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
@@ -152,6 +153,7 @@ pub(super) fn now() -> UnixMs {
 /// Restarts apps at their times, for as long as there are apps.
 pub(super) async fn run(apps: Weak<Apps>, now: impl Fn() -> UnixMs, zone: impl Zone) {
     let mut alarm = Alarm::default();
+    let mut under_way: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -159,8 +161,11 @@ pub(super) async fn run(apps: Weak<Apps>, now: impl Fn() -> UnixMs, zone: impl Z
         let Some(apps) = apps.upgrade() else { return };
         let configs: Vec<Arc<App>> = lock(&apps.running).values().map(|running| running.config.clone()).collect();
         let late = lateness(apps.region.as_str());
+        under_way.retain(|_, restart| !restart.is_finished());
         for name in alarm.look(&configs, now() - late, &zone) {
-            tokio::spawn(restart(Arc::downgrade(&apps), name));
+            // One that waits yet is for this time, too.
+            let begin = || tokio::spawn(restart(Arc::downgrade(&apps), name.clone()));
+            under_way.entry(name.clone()).or_insert_with(begin);
         }
     }
 }

@@ -163,6 +163,24 @@ async fn a_reload_may_change_the_number_of_workers_and_roll_back_undoes_it() {
     app.shutdown().await;
 }
 
+/// What PM2's users write with `autorestart: false` and `cron_restart`.
+#[tokio::test]
+async fn work_that_was_done_is_done_again_by_a_restart() {
+    let scratch = crate::support::Scratch::new("job");
+    let file = scratch.path().join("done");
+    let mut spec = version("job");
+    spec.command = ["sh", "-c", &format!("echo x >> {}", file.display())].map(str::to_owned).to_vec();
+    (spec.ready, spec.health_path, spec.stop.exit_codes) = (supervisor::Ready::Started, None, vec![0]);
+    let app = start(spec);
+    for times in 1..4 {
+        let done = || std::fs::read_to_string(&file).is_ok_and(|text| text.lines().count() == times);
+        until("the work is done", done).await;
+        until("and the worker has ended", || app.status().workers[0].state == WorkerState::Stopped).await;
+        app.restart(nobody()).await.unwrap();
+    }
+    app.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_change_while_another_runs_is_refused_and_stopping_ends_it() {
     let app = Arc::new(start(version("one")));
