@@ -230,7 +230,7 @@ impl clock::Zone for Utc {
 #[tokio::test(flavor = "multi_thread")]
 async fn at_its_time_an_app_is_replaced_the_new_worker_first() -> anyhow::Result<()> {
     // The region's own clock rings once in four years.
-    let file = app("web", "env = { V = \"1\" }\nrestart_at = \"0 0 29 2 *\"") + &app("two", "paths = \"/two\"");
+    let file = app("web", "env = { V = \"1\" }\nrestart_at = \"0-2 0 29 2 *\"") + &app("two", "paths = \"/two\"");
     let region = Region::start("clock", &file).await?;
     let late = clock::lateness("eu-west");
     let midnight = 1_835_395_200_000 + late;
@@ -271,6 +271,19 @@ async fn at_its_time_an_app_is_replaced_the_new_worker_first() -> anyhow::Result
     assert_eq!(timeout(WITHIN, fewest).await??, 1, "there is always one that takes requests");
     seen(looks.load(Ordering::SeqCst) + 2).await?;
     assert_eq!(region.running(), of(&[("two", 1), ("web", 2)]), "once, and nobody else");
+
+    // While another change goes on two more times come: one restart is for both.
+    let other = region.apps.changing.lock().await;
+    for minutes in 1..3 {
+        shows.store(midnight + minutes * 60_000, Ordering::SeqCst);
+        seen(looks.load(Ordering::SeqCst) + 2).await?;
+    }
+    drop(other);
+    let mut workers = region.apps.workers("web").context("it runs")?;
+    let third = workers.wait_for(|now| !now.is_empty() && now.iter().all(|worker| worker.release == 3));
+    timeout(WITHIN, third).await??;
+    seen(looks.load(Ordering::SeqCst) + 4).await?;
+    assert_eq!(region.running(), of(&[("two", 1), ("web", 3)]));
     clock.abort();
     let until_next = |name: &str| region.apps.describe(name).and_then(|told| told.next_restart_in_ms);
     assert!(until_next("web").is_some_and(|ms| ms < 8 * 366 * 86_400_000) && until_next("two").is_none());
