@@ -66,6 +66,8 @@ const GROUP_POLL: Duration = Duration::from_millis(20);
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// The gateway may just have chosen the worker when it was told of the drain; nothing in flight counts only after so long.
 const DRAIN_SETTLE: Duration = Duration::from_millis(100);
+/// What says nothing of itself has started if it has run for so long: an error in its first lines ends it sooner.
+const SETTLED: Duration = Duration::from_secs(1);
 /// A blocked worker cannot answer a signal; it is asked nevertheless, but not for long.
 const BLOCKED_GRACE: Duration = Duration::from_secs(1);
 
@@ -188,6 +190,10 @@ impl Runner {
                 End::Died { why, last_lines } => (why, last_lines),
                 End::Stopped => break,
                 End::Done(code) => {
+                    if self.spec.ready == Ready::Started {
+                        // Work that is done at once was done all the same.
+                        self.has_been_ready();
+                    }
                     let told =
                         format!("exited with status {code}, one of its `stop_exit_codes`, and is not started again");
                     self.update(|entry| entry.problem = Some(told));
@@ -346,8 +352,9 @@ impl Runner {
         let mut next_check = pin!(sleep(jittered(health.pause())));
         let mut check = pin!(self.check(*address, true));
         let mut checking = false;
-        // Before its end can be seen: work that is done at once was done all the same.
-        let mut changed = self.spec.ready == Ready::Started && health.announce();
+        let mut settled = pin!(sleep(SETTLED));
+        let says_nothing = self.spec.ready == Ready::Started;
+        let mut changed = false;
         loop {
             if std::mem::take(&mut changed) {
                 not_ready_since = Instant::now();
@@ -386,6 +393,9 @@ impl Runner {
                     checking = false;
                     changed = passed.is_some_and(|passed| health.observe(passed));
                     next_check.as_mut().reset(Instant::now() + jittered(health.pause()));
+                }
+                () = settled.as_mut(), if says_nothing && health.readiness == Readiness::Starting => {
+                    changed = health.announce();
                 }
                 _ = ticks.tick() => {
                     if let Some(silent) = pulse.tick() {
@@ -437,14 +447,18 @@ impl Runner {
             };
         });
         if ready {
-            self.phase.send_if_modified(|phase| {
-                let first = *phase == Phase::Starting;
-                if first {
-                    *phase = Phase::Ready;
-                }
-                first
-            });
+            self.has_been_ready();
         }
+    }
+
+    fn has_been_ready(&self) {
+        self.phase.send_if_modified(|phase| {
+            let first = *phase == Phase::Starting;
+            if first {
+                *phase = Phase::Ready;
+            }
+            first
+        });
     }
 
     /// Out of use first; then requests finish, within limits.

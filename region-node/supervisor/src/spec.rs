@@ -102,7 +102,7 @@ pub enum Ready {
     SdNotify,
     /// It calls `process.send('ready')`, as under PM2 with `wait_ready`.
     Ipc,
-    /// It runs: for programs that listen nowhere.
+    /// It has run for a second, or done its work sooner: for programs that listen nowhere.
     Started,
 }
 

@@ -106,7 +106,7 @@ fn readiness(app: &App) -> String {
         Ready::Log(text) => format!("at a line with `{text}`"),
         Ready::SdNotify => "when it says READY=1".into(),
         Ready::Ipc => "at process.send('ready')".into(),
-        Ready::Started => return "as soon as it runs".into(),
+        Ready::Started => return "when it has run for a second".into(),
     };
     let looked = match app.liveness.check {
         LiveCheck::Health if app.ready != Ready::Http => format!("; then GET {}", app.health),
