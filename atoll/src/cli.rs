@@ -720,18 +720,20 @@ pub(crate) struct AppAtArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppWhat {
     /// List apps, with what their workers do and take
+    #[command(visible_alias = "list")]
     Ls {
         /// Only in this region
         #[arg(long)]
         region: Option<String>,
     },
     /// Show an app's workers, and how it is configured
+    #[command(visible_alias = "show")]
     Describe(AppAtArgs),
     /// Start the workers of a stopped app
     Start(AppAtArgs),
     /// Let the workers of an app finish their requests and end
     Stop(AppAtArgs),
-    /// Replace an app's workers by new ones of the same release, one at a time
+    /// Replace an app's workers by new ones, one at a time, as they are configured now
     Restart(AppAtArgs),
     /// Read the app file again and make it so, one worker at a time; what does not become ready is taken back
     Reload {

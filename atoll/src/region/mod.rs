@@ -275,7 +275,7 @@ fn node_config(
         users: Vec::new(),
         apps: config.apps()?.map(|source| NodeApps {
             source,
-            around: surroundings(config),
+            around: surroundings(config, world),
             secret: config.data.join("sticky.key"),
         }),
         transport,
@@ -293,10 +293,10 @@ fn probe_tools(config: &RegionConfig) -> anyhow::Result<region_node::ProbeTools>
 }
 
 /// What is around the apps of this region.
-fn surroundings(config: &RegionConfig) -> Surroundings {
+fn surroundings(config: &RegionConfig, world: &World) -> Surroundings {
     Surroundings {
         region: config.region.to_string(),
-        primary_region: None,
+        regions: world.regions.iter().map(|region| region.name.to_string()).collect(),
         host: config.listen.gateway.ip(),
         first_port: WORKER_PORTS,
         redis_url: format!("redis://{}", config.listen.redis),

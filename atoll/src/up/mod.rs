@@ -131,7 +131,8 @@ fn announce(prepared: &Prepared, regions: Vec<ReadyRegion>, json: bool) -> anyho
         let ready = Ready { event: "ready", regions, ca: &prepared.ca, token_file: &prepared.token_file };
         return output::say_json(&ready);
     }
-    let mut table = Table::new(&["REGION", "PLACE", "SHOP", "REDIS", "DNS"]);
+    let app = if prepared.is_demo { "SHOP" } else { "APP" };
+    let mut table = Table::new(&["REGION", "PLACE", app, "REDIS", "DNS"]);
     for region in &regions {
         let place = prepared.world.region(&region.name).map_or("", |region| region.place.as_str());
         let (gateway, redis, dns) = (format!("http://{}", region.gateway), region.redis.clone(), region.dns.clone());
@@ -140,14 +141,20 @@ fn announce(prepared: &Prepared, regions: Vec<ReadyRegion>, json: bool) -> anyho
     let paint = Paint::for_stdout();
     output::say(format!("\n{} {}\n\n{table}\n", paint.good("ready"), prepared.world.name));
     if let (Some(first), Some(second)) = (regions.first(), regions.get(1)) {
-        let dns = first.dns.replace(':', " -p ");
-        output::say(format!(
-            "{}\n  dig +short @{dns} www.shop.test\n  atoll status\n  atoll drill run lose-region --region {}\n\nCtrl-C stops the world; `atoll up` resumes it.",
-            paint.dim("In another terminal:"),
-            second.name
-        ));
+        let hints = hints(&first.dns, &second.name, prepared.is_demo);
+        output::say(format!("{}\n{hints}", paint.dim("In another terminal:")));
     }
     Ok(())
+}
+
+/// What to try next.
+fn hints(dns: &str, victim: &RegionName, is_demo: bool) -> String {
+    let dns = dns.replace(':', " -p ");
+    let apps = if is_demo { "" } else { "  atoll app ls\n  atoll app logs -f\n" };
+    format!(
+        "{apps}  dig +short @{dns} www.shop.test\n  atoll status\n  atoll drill run lose-region --region {victim}\n\n\
+         Ctrl-C stops the world; the same command resumes it."
+    )
 }
 
 /// Says when a region comes or goes, for as long as the world runs.
@@ -228,4 +235,21 @@ fn wan_table(links: &[wan::LinkReport]) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_try_next_is_about_what_runs() {
+        let victim = RegionName::new("eu-west").unwrap();
+        let shop = hints("127.0.1.1:5300", &victim, true);
+        assert!(
+            shop.starts_with("  dig +short @127.0.1.1 -p 5300 www.shop.test\n") && !shop.contains("atoll app"),
+            "{shop}"
+        );
+        let own = hints("127.0.1.1:5300", &victim, false);
+        assert!(own.starts_with("  atoll app ls\n") && own.ends_with(&shop), "{own}");
+    }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Prepared {
     pub(crate) layout: Layout,
     pub(crate) ca: PathBuf,
     pub(crate) token_file: PathBuf,
+    /// Whether the demo shop is what runs.
+    pub(crate) is_demo: bool,
     _lock: File,
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
     token.hash().save(&hash_file)?;
 
     let (apps, app) = app(args)?;
+    let is_demo = apps.is_none();
     let locations = locations(args)?;
     let round_trip_ms = wan::longest_round_trip_ms(&world, args.wan);
     for name in layout.names() {
@@ -100,7 +103,7 @@ pub(crate) fn prepare(dir: &Path, args: &UpArgs) -> anyhow::Result<Prepared> {
         let file = folder.join("region.toml");
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    Ok(Prepared { ca: ca.ca_pem_path(), dir, world, layout, token_file, _lock: lock })
+    Ok(Prepared { ca: ca.ca_pem_path(), dir, world, layout, token_file, is_demo, _lock: lock })
 }
 
 /// The location files by absolute paths: regions read them, too. One that is not there is a slip of whoever has just typed it.

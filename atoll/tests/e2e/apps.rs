@@ -8,6 +8,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use serde_json::Value;
+
 use crate::world::{SOON, Scratch, Up, free_net, text, until};
 
 /// Listens where it always has: the preload gives each worker its own port.
@@ -95,4 +97,36 @@ fn an_ecosystem_file_runs_is_reloaded_under_load_and_a_broken_release_changes_no
     let apps = up.ok(&["app", "ls", "--region", "us-east"]);
     let row = |name: &str| apps.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
     assert!(row("orders").contains("3/3") && row("web").contains("2/2"), "{apps}");
+
+    every_described_route_is_served(&up);
+}
+
+/// A region serves whatever its `/openapi.json` describes, its own routes beside the plane's.
+fn every_described_route_is_served(up: &Up) {
+    let token = fs::read_to_string(up.data.join("admin.token")).unwrap();
+    let ca = up.data.join("pki/ca.pem");
+    let admin = format!("https://{}:9700", up.region("us-east").gateway.ip());
+    let ask = |method: &str, path: &str| {
+        let bearer = format!("Authorization: Bearer {}", token.trim());
+        let output = Command::new("curl")
+            .args(["--silent", "--max-time", "10", "--cacert", ca.to_str().unwrap(), "--header", &bearer])
+            .args(["--request", method, &format!("{admin}{path}")])
+            .output();
+        text(&output.expect("curl is installed").stdout)
+    };
+    let document: Value = serde_json::from_str(&ask("GET", "/openapi.json")).expect("the document is JSON");
+    let endless = ["/v1/follow", "/v1/events"];
+    let mut of_apps = 0;
+    for (path, operations) in
+        document["paths"].as_object().unwrap().iter().filter(|(p, _)| !endless.contains(&p.as_str()))
+    {
+        for method in operations.as_object().unwrap().keys() {
+            // `{name}` becomes `name`, which is nobody's.
+            let said = ask(&method.to_uppercase(), &path.replace(['{', '}'], ""));
+            let unknown = said.contains("path in this API") || said.contains("does not take this method");
+            assert!(!said.is_empty() && !unknown, "{method} {path}: {said}");
+            of_apps += u32::from(path.starts_with("/v1/apps"));
+        }
+    }
+    assert_eq!(of_apps, 10, "the routes of apps are among them");
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use crate::cron::Cron;
+
 /// Words that a key may have, as an enum.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -45,6 +47,8 @@ pub struct App {
     pub env_of_files: BTreeMap<String, String>,
     /// Variables of the region's own environment that workers do not inherit: parts of their names. `*`: all.
     pub without_env: Vec<String>,
+    /// The region that owns what has one home, told to workers as `PRIMARY_REGION`.
+    pub primary_region: Option<String>,
     /// Hosts whose requests go there; all that no other app has named if this and `paths` are empty. `*.shop.test`: one label more.
     pub hosts: Vec<String>,
     /// Path prefixes whose requests go there; whole segments.
@@ -81,6 +85,8 @@ pub struct App {
     pub restart_delay_max: Duration,
     /// A worker that ran so long starts again with the first pause.
     pub min_uptime: Duration,
+    /// When all workers are replaced by the clock, the new ones first.
+    pub restart_at: Vec<Cron>,
     /// Whether workers are given a socket that listens already, as systemd does (`LISTEN_FDS`).
     pub listen_fds: bool,
     /// Whether Node workers load the preload.
@@ -186,6 +192,12 @@ pub struct Liveness {
     pub check: LiveCheck,
     /// How soon it must answer.
     pub timeout: Duration,
+    /// How often it is asked while it is well; in doubt four times as often, and each half second at least.
+    pub interval: Duration,
+    /// So many checks that fail in a row take a worker out of use.
+    pub failures: u16,
+    /// So many that pass in a row bring it back.
+    pub successes: u16,
     /// A Node worker whose event loop gave no sign for so long is ended: it is blocked.
     pub max_silence: Option<Duration>,
     /// A worker that is so old is replaced, give or take a tenth.
@@ -301,6 +313,7 @@ impl Default for App {
             env_file: Vec::new(),
             env_of_files: BTreeMap::new(),
             without_env: Vec::new(),
+            primary_region: None,
             hosts: Vec::new(),
             paths: Vec::new(),
             public: true,
@@ -319,6 +332,7 @@ impl Default for App {
             restart_delay: Duration::from_millis(100),
             restart_delay_max: Duration::from_secs(15),
             min_uptime: Duration::from_secs(30),
+            restart_at: Vec::new(),
             listen_fds: false,
             preload: true,
             instance_var: None,
@@ -326,6 +340,9 @@ impl Default for App {
             liveness: Liveness {
                 check: LiveCheck::Health,
                 timeout: Duration::from_secs(1),
+                interval: Duration::from_secs(2),
+                failures: 3,
+                successes: 2,
                 max_silence: Some(Duration::from_secs(10)),
                 max_age: None,
                 watchdog: None,

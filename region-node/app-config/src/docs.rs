@@ -93,7 +93,9 @@ fn kind(kind: &Kind) -> String {
         Kind::Ready => "`\"http\"`, `\"tcp\"`, `\"log:TEXT\"`, `\"ipc\"`, `\"sd_notify\"`, `\"started\"`".into(),
         Kind::Env => "table".into(),
         Kind::Codes => "list of 0 to 255".into(),
+        Kind::Crons => "cron expression, or list of such".into(),
         Kind::Name => "name".into(),
+        Kind::Region => "name of a region".into(),
         Kind::Hash => "text".into(),
     }
 }

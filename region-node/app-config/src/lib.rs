@@ -13,6 +13,7 @@
 //! and `pm2/node.rs` alone. Nothing here knows how an app is run.
 
 mod app;
+mod cron;
 mod env_file;
 mod pm2;
 mod print;
@@ -32,5 +33,6 @@ mod tests;
 pub use app::{
     App, Balance, Instances, KillSignal, LiveCheck, Liveness, Log, LogFormat, Policy, Protect, Protocol, Ready, Sticky,
 };
+pub use cron::{Cron, Minute};
 pub use problem::{Note, Place, Problem, Problems};
 pub use read::{AppFile, Form, Options, check_one, read};

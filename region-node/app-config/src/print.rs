@@ -65,6 +65,8 @@ pub(crate) fn show(value: &Value) -> String {
         Value::Instances(Instances::CoresBut(0)) => quoted("max"),
         Value::Instances(Instances::CoresBut(spare)) => format!("-{spare}"),
         Value::Ready(ready) => quoted(&show_ready(ready)),
+        Value::Crons(times) if times.len() == 1 => quoted(&times[0].to_string()),
+        Value::Crons(times) => list(times.iter().map(|time| quoted(&time.to_string()))),
         Value::Codes(codes) => list(codes.iter().map(u8::to_string)),
         Value::Env(variables) => {
             let one = |(name, value): (&String, &String)| format!("{} = {}", bare_or_quoted(name), quoted(value));

@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use crate::{
     app::{App, Instances, KillSignal, LiveCheck, LogFormat, Policy, Protocol, Ready, Sticky},
+    cron::Cron,
     units,
 };
 
@@ -47,8 +48,12 @@ pub(crate) enum Kind {
     Env,
     /// Exit codes.
     Codes,
+    /// Times of the clock as cron writes them; one text, or a list.
+    Crons,
     /// The name of an app inside of a region; empty for none.
     Name,
+    /// The name of a region.
+    Region,
     /// What rendezvous hashing goes by.
     Hash,
 }
@@ -67,6 +72,7 @@ pub(crate) enum Value {
     Ready(Ready),
     Env(BTreeMap<String, String>),
     Codes(Vec<u8>),
+    Crons(Vec<Cron>),
 }
 
 /// A table of an app.
@@ -225,6 +231,14 @@ static APP: Table = Table {
             without_env,
             "Parts of names of variables that workers do not inherit from the region's process; `\"*\"`: they inherit none but `PATH` and `HOME`"
         ),
+        maybe!(
+            "primary_region",
+            Kind::Region,
+            Text,
+            primary_region,
+            "–",
+            "The region that owns what has one home, such as a database that takes writes in one place: `PRIMARY_REGION` of the workers"
+        ),
         key!(
             "hosts",
             TEXTS,
@@ -337,6 +351,21 @@ static APP: Table = Table {
             min_uptime,
             "A worker that ran so long starts again with the first pause"
         ),
+        Key {
+            key: "restart_at",
+            kind: Kind::Crons,
+            unsaid: Some("never"),
+            get: |app| (!app.restart_at.is_empty()).then(|| Value::Crons(app.restart_at.clone())),
+            set: |app, value| match value {
+                Value::Crons(times) => {
+                    app.restart_at = times;
+                    true
+                }
+                _ => false,
+            },
+            clear: Some(|app| app.restart_at = Vec::new()),
+            doc: "[When](#restarts-by-the-clock) all workers are replaced, one after another, the new one first",
+        },
         key!(
             "listen_fds",
             Kind::Switch,
@@ -375,6 +404,27 @@ static LIVENESS: Table = Table {
             "What is looked at while a worker runs: its health path, or nothing but whether it runs and gives signs"
         ),
         key!("timeout", Kind::Time(10..=60_000), Time, liveness.timeout, "How soon the health path must answer"),
+        key!(
+            "interval",
+            Kind::Time(100..=HOUR_MS),
+            Time,
+            liveness.interval,
+            "Pause between checks of a worker that is well. Of one in doubt it is a quarter of that, half a second at most"
+        ),
+        key!(
+            "failures",
+            Kind::Whole(1..=100),
+            Whole,
+            liveness.failures,
+            "So many checks that fail in a row take a worker out of use; one that stays so for `ready_timeout` is started anew"
+        ),
+        key!(
+            "successes",
+            Kind::Whole(1..=100),
+            Whole,
+            liveness.successes,
+            "So many that pass in a row bring it back. A new worker is ready with the first one"
+        ),
         maybe!(
             "max_silence",
             Kind::Time(1000..=HOUR_MS),
@@ -562,6 +612,7 @@ impl Kind {
     pub(crate) fn wanted(&self) -> String {
         match self {
             Self::Text | Self::Name => "a text".into(),
+            Self::Region => "the name of a region".into(),
             Self::Texts { or_one: true } => "a text, or a list of texts".into(),
             Self::Texts { or_one: false } => "a list of texts, like [\"node\", \"server.js\"]".into(),
             Self::Whole(limits) => format!("a whole number from {} to {}", limits.start(), limits.end()),
@@ -585,6 +636,7 @@ impl Kind {
                 "\"http\", \"tcp\", \"ipc\", \"sd_notify\", \"started\", or \"log:\" and a part of a line".into()
             }
             Self::Env => "a table of variables: texts, numbers, true and false".into(),
+            Self::Crons => "a time as cron writes it, like \"0 3 * * *\", or a list of such".into(),
             Self::Codes => "a list of exit codes, 0 to 255".into(),
             Self::Hash => "\"ip\", \"path\", \"header:NAME\" or \"cookie:NAME\"".into(),
         }
@@ -608,6 +660,7 @@ mod tests {
             max_memory: Some(1 << 30),
             instance_var: Some("I".into()),
             increment_var: Some("N".into()),
+            restart_at: vec!["0 3 * * *".parse().unwrap()],
             ..App::default()
         };
         let mut all = 0;

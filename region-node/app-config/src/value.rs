@@ -8,6 +8,7 @@ use serde_json::Value as Raw;
 
 use crate::{
     app::{Instances, Ready},
+    cron::Cron,
     env_file,
     problem::did_you_mean,
     schema::{Kind, Value},
@@ -35,6 +36,10 @@ pub(crate) fn read(kind: &Kind, raw: &Raw) -> Result<Value, Wrong> {
         (Kind::Text, Raw::String(text)) if !text.trim().is_empty() => Ok(Value::Text(text.clone())),
         (Kind::Name, Raw::String(text)) if text.is_empty() || is_name(text) => Ok(Value::Text(text.clone())),
         (Kind::Name, Raw::String(text)) => Err(Wrong::new(format!("`{text}` is not a name: {NAME_RULE}"))),
+        (Kind::Region, Raw::String(text)) if is_name(text) => Ok(Value::Text(text.clone())),
+        (Kind::Region, Raw::String(text)) => {
+            Err(Wrong::new(format!("`{text}` is not the name of a region: {NAME_RULE}")))
+        }
         (Kind::Texts { or_one: true }, Raw::String(text)) if !text.trim().is_empty() => {
             Ok(Value::Texts(vec![text.clone()]))
         }
@@ -96,6 +101,14 @@ pub(crate) fn read(kind: &Kind, raw: &Raw) -> Result<Value, Wrong> {
             let codes = items.iter().map(|item| item.as_u64().and_then(|code| u8::try_from(code).ok()));
             codes.collect::<Option<Vec<u8>>>().map(Value::Codes).ok_or_else(other)
         }
+        (Kind::Crons, Raw::String(text)) => Ok(Value::Crons(vec![cron(text)?])),
+        (Kind::Crons, Raw::Array(items)) if (1..=CRONS_MOST).contains(&items.len()) => {
+            let times = items.iter().map(|item| item.as_str().ok_or_else(other).and_then(cron));
+            times.collect::<Result<_, _>>().map(Value::Crons)
+        }
+        (Kind::Crons, Raw::Array(items)) => {
+            Err(Wrong::new(format!("there are {} times; write 1 to {CRONS_MOST}", items.len())))
+        }
         (Kind::Hash, Raw::String(by)) => {
             let named = |prefix: &str| by.strip_prefix(prefix).is_some_and(is_token);
             let is_one = by == "ip" || by == "path" || named("header:") || named("cookie:");
@@ -105,7 +118,15 @@ pub(crate) fn read(kind: &Kind, raw: &Raw) -> Result<Value, Wrong> {
     }
 }
 
-/// What names of apps are made of.
+/// Times of the clock that one key may have.
+const CRONS_MOST: usize = 16;
+
+fn cron(text: &str) -> Result<Cron, Wrong> {
+    let hint = || Some("\"0 3 * * *\" is 3 o'clock each day".to_owned());
+    text.parse().map_err(|why| Wrong { what: format!("`{text}` {why}"), hint: hint() })
+}
+
+/// What names of apps and of regions are made of.
 pub(crate) const NAME_RULE: &str = "1 to 32 lower case letters, digits and `-`, a letter first and no `-` last";
 
 /// Whether an app can have this name: it becomes a part of host names, metrics and files.

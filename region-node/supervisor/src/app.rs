@@ -12,7 +12,7 @@ use crate::{
     board::Board,
     cgroup::Cgroups,
     command,
-    fleet::Fleet,
+    fleet::{Fleet, Why},
     life::Abort,
     logs::{LogLine, LogQuery, LogTail, Logs},
     prom,
@@ -116,12 +116,12 @@ impl App {
     /// new one does not become ready, the old one stays and those replaced before are put back. Goes on when the caller stops
     /// waiting. The number of instances may differ. `log` stays as it was at the app's start.
     pub async fn reload(&self, spec: AppSpec, progress: Progress) -> Result<Reloaded, ReloadFailed> {
-        self.change(spec, "reload", progress).await
+        self.change(spec, Why::Reload, progress).await
     }
 
-    /// Replaces every worker by one of the same spec, like `reload`.
+    /// Replaces every worker by one of the same spec, like `reload`. A roll-back goes back to what it went back to before.
     pub async fn restart(&self, progress: Progress) -> Result<Reloaded, ReloadFailed> {
-        self.change(AppSpec::clone(&self.spec()), "restart", progress).await
+        self.change(AppSpec::clone(&self.spec()), Why::Restart, progress).await
     }
 
     /// Goes back to the spec of the release before, its number of instances included, like `reload`; once more, and it goes
@@ -131,12 +131,12 @@ impl App {
             let why = format!("app {}: there is no release before this one", self.spec().name);
             return Err(ReloadFailed::new(FailKind::NoPrevious, why));
         };
-        self.change(AppSpec::clone(&previous), "roll-back", progress).await
+        self.change(AppSpec::clone(&previous), Why::RollBack, progress).await
     }
 
-    async fn change(&self, spec: AppSpec, word: &'static str, progress: Progress) -> Result<Reloaded, ReloadFailed> {
+    async fn change(&self, spec: AppSpec, why: Why, progress: Progress) -> Result<Reloaded, ReloadFailed> {
         let fleet = Arc::clone(&self.fleet);
-        detached(async move { fleet.reload(spec, word, progress).await }).await
+        detached(async move { fleet.reload(spec, why, progress).await }).await
     }
 
     /// Changes the number of workers: more are started, or those of the highest slots drain and end. At least 1.

@@ -1,8 +1,8 @@
 //! A control group (cgroup v2) for each life of a worker, where the kernel lets us make one.
 //!
 //! Nothing leaves it: whatever a worker started, with whatever session, parent or environment, is in it and can be killed by one
-//! write (`cgroup.kill`, Linux 5.14). Where there is none, as in most containers, process groups and the mark in the environment
-//! have to do (`proc`). No controller is switched on: it counts and limits nothing.
+//! write (`cgroup.kill`, Linux 5.14). Where there is none, as in most containers, process groups and marks in environment and limits
+//! do (`proc`, `limit_mark`). No controller is switched on: it counts and limits nothing.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -40,6 +40,25 @@ const COOL_DOWN: Duration = Duration::from_secs(60);
 /// A look at a wish takes the turn for less than this; a change that somebody asked for waits so long for it.
 const A_MOMENT: Duration = Duration::from_millis(100);
 
+/// What makes a release the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    Reload,
+    /// The same spec: what a roll-back goes back to stays what it was.
+    Restart,
+    RollBack,
+}
+
+impl Why {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Reload => "reload",
+            Self::Restart => "restart",
+            Self::RollBack => "roll-back",
+        }
+    }
+}
+
 /// One version of the app.
 #[derive(Clone)]
 pub(crate) struct Release {
@@ -278,7 +297,7 @@ impl Fleet {
         ReloadFailed::new(FailKind::Stopped, format!("app {} was stopped meanwhile", self.name))
     }
 
-    pub(crate) async fn reload(&self, spec: AppSpec, word: &str, progress: Progress) -> Result<Reloaded, ReloadFailed> {
+    pub(crate) async fn reload(&self, spec: AppSpec, why: Why, progress: Progress) -> Result<Reloaded, ReloadFailed> {
         let program = command::resolve(&spec).map_err(|e| ReloadFailed::new(FailKind::Refused, e.to_string()))?;
         let _turn = self.begin().await?;
         let began = Instant::now();
@@ -287,7 +306,7 @@ impl Fleet {
             let mut state = self.state();
             state.last_release += 1;
             let number = state.last_release;
-            state.doing = Some(format!("a {word} to release {number}"));
+            state.doing = Some(format!("a {} to release {number}", why.word()));
             (state.current.clone(), number)
         };
         let new = Release { number, spec: Arc::new(spec), program };
@@ -308,7 +327,9 @@ impl Fleet {
             None => {
                 {
                     let mut state = self.state();
-                    state.previous = Some(Arc::clone(&old.spec));
+                    if why != Why::Restart {
+                        state.previous = Some(Arc::clone(&old.spec));
+                    }
                     state.current = new;
                 }
                 self.shrink(wanted, &mut course).await;

@@ -3,8 +3,8 @@
 //! The kernel ends a worker with the thread that started it, but not the worker's own children, and `npm start` or `sh -c` are
 //! exactly that: a parent of the real server. So one small shell waits at the end of a pipe that only the region's process
 //! holds. It is told each worker's process group; when the pipe ends, however that came, it kills the groups still on its list,
-//! then whatever left its group but has the app's mark in its environment (`ATOLL_LIFE`) or is in one of the app's control groups,
-//! and removes the app's directory.
+//! then whatever left its group but has the app's mark in its environment (`ATOLL_LIFE`) or its limits, or is in one of the app's
+//! control groups, and removes the app's directory.
 
 use std::{
     io::{self, Write},
@@ -32,9 +32,13 @@ for one in $live; do kill -s KILL -- "-$one" 2>/dev/null; done
 tries=0
 while [ $tries -lt 40 ]; do
     found=
-    for file in $(grep -ls "ATOLL_LIFE=$2-" /proc/[0-9]*/environ 2>/dev/null); do
+    for file in $(grep -ls "ATOLL_LIFE=$2-" /proc/[0-9]*/environ 2>/dev/null) \
+        $(grep -ls "^Max file locks  *$4[0-9]\{9\} " /proc/[0-9]*/limits 2>/dev/null); do
         one=${file#/proc/}
-        kill -s KILL "${one%/environ}" 2>/dev/null && found=yes
+        one=${one%/*}
+        # A zombie has limits yet, and is dead already.
+        grep -qs '^State:[[:space:]]*[ZX]' "/proc/$one/status" && continue
+        kill -s KILL "$one" 2>/dev/null && found=yes
     done
     for cell in "$3"/*/cgroup.kill; do
         [ -w "$cell" ] && echo 1 >"$cell" 2>/dev/null && found=yes
@@ -62,6 +66,7 @@ impl Guard {
             .arg(dir.path())
             .arg(&dir.id)
             .arg(cgroups.unwrap_or(Path::new("")))
+            .arg(dir.limits.digits())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

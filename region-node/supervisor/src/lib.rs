@@ -12,7 +12,8 @@
 //! ```
 //!
 //! No worker outlives the region's process, however that ends: each worker is tied to the thread that started it by the
-//! kernel (`spawn`), and a guard process ends what the worker started itself (`guard`), also what has left its process group.
+//! kernel (`spawn`), and a guard process ends what the worker started itself (`guard`), wherever it has gone: it is found by its control
+//! group (`cgroup`), by its environment, or by a mark that nothing loses (`limit_mark`).
 
 mod app;
 mod backoff;
@@ -26,6 +27,7 @@ mod guard;
 mod health;
 mod ipc;
 mod life;
+mod limit_mark;
 mod lines;
 mod log_file;
 mod logs;

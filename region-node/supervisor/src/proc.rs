@@ -11,6 +11,8 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::limit_mark::LimitMark;
+
 /// One process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
@@ -104,18 +106,19 @@ pub(crate) fn cpu_time(family: &[&Process]) -> Duration {
     Duration::from_millis(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1))
 }
 
-/// Kills with SIGKILL whatever has `ATOLL_LIFE=mark` in its environment, wherever it has gone, and those of `known`, pid and
-/// start, that still run; says how many there were.
-pub(crate) fn kill_strays(mark: &str, known: &[(u32, u64)]) -> usize {
+/// Kills with SIGKILL whatever has `ATOLL_LIFE=mark` in its environment or the mark in its limits, wherever it has gone, and those of
+/// `known`, pid and start, that still run; says how many there were.
+pub(crate) fn kill_strays(mark: &str, limit_mark: LimitMark, known: &[(u32, u64)]) -> usize {
     let wanted = format!("ATOLL_LIFE={mark}");
+    let stat = |pid: u32| parse_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
     let marked = |pid: u32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let limits = || fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+        // A zombie has no environment any more, but limits yet; it is dead already.
         environment.split(|byte| *byte == 0).any(|pair| pair == wanted.as_bytes())
+            || (limit_mark.is_in(&limits()) && stat(pid).is_some_and(|p| !p.zombie))
     };
-    let same = |pid: u32, started: u64| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-        stat.and_then(|text| parse_stat(pid, &text)).is_some_and(|p| p.started == started && !p.zombie)
-    };
+    let same = |pid: u32, started: u64| stat(pid).is_some_and(|p| p.started == started && !p.zombie);
     let mut killed = known.iter().filter(|(pid, started)| kill(*pid, || same(*pid, *started))).count();
     // One that forks while it is looked for may be missed once, not many times.
     for _ in 0..5 {

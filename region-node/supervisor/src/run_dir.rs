@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::limit_mark::{AppMark, LimitMark};
+
 const PRELOAD: &str = include_str!("../preload/preload.cjs");
 
 /// Removed with the app; the guard removes it when this process was killed.
@@ -13,6 +15,8 @@ pub(crate) struct RunDir {
     path: PathBuf,
     /// Names this app's start among all of this machine.
     pub(crate) id: String,
+    /// The same, as a mark in limits.
+    pub(crate) limits: AppMark,
 }
 
 impl RunDir {
@@ -22,7 +26,7 @@ impl RunDir {
         let path = env::temp_dir().join(format!("atoll-{id}"));
         // An existing one is an error: it could be somebody else's.
         fs::DirBuilder::new().mode(0o700).create(&path)?;
-        let dir = Self { path, id };
+        let dir = Self { path, id, limits: AppMark::by_chance() };
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.preload())?;
         io::Write::write_all(&mut file, PRELOAD.as_bytes())?;
         Ok(dir)
@@ -44,6 +48,11 @@ impl RunDir {
     /// What the environment of everything that a life starts has in it: `ATOLL_LIFE` with this value.
     pub(crate) fn mark(&self, life: u64) -> String {
         format!("{}-{life}", self.id)
+    }
+
+    /// What the limits of everything that a life starts have in them.
+    pub(crate) fn limit_mark(&self, life: u64) -> LimitMark {
+        self.limits.life(life)
     }
 }
 

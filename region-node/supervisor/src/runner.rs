@@ -66,6 +66,8 @@ const GROUP_POLL: Duration = Duration::from_millis(20);
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// The gateway may just have chosen the worker when it was told of the drain; nothing in flight counts only after so long.
 const DRAIN_SETTLE: Duration = Duration::from_millis(100);
+/// What says nothing of itself has started if it has run for so long: an error in its first lines ends it sooner.
+const SETTLED: Duration = Duration::from_secs(1);
 /// A blocked worker cannot answer a signal; it is asked nevertheless, but not for long.
 const BLOCKED_GRACE: Duration = Duration::from_secs(1);
 
@@ -188,6 +190,10 @@ impl Runner {
                 End::Died { why, last_lines } => (why, last_lines),
                 End::Stopped => break,
                 End::Done(code) => {
+                    if self.spec.ready == Ready::Started {
+                        // Work that is done at once was done all the same.
+                        self.has_been_ready();
+                    }
                     let told =
                         format!("exited with status {code}, one of its `stop_exit_codes`, and is not started again");
                     self.update(|entry| entry.problem = Some(told));
@@ -270,7 +276,7 @@ impl Runner {
             command.current_dir(cwd);
         }
         environment::apply(&mut command, spec, &place);
-        let mut child = self.common.spawner.spawn(command, gifts).await.map_err(|error| {
+        let mut child = self.common.spawner.spawn(command, gifts, run_dir.limit_mark(number)).await.map_err(|error| {
             let program = self.program.display();
             format!(
                 "could not be started: {error}; is {program} a program, and the interpreter that it names installed?"
@@ -338,7 +344,7 @@ impl Runner {
         let limits = &self.spec.limits;
         let mut exit = pin!(child.wait());
         let mut order = pin!(self.ordered(Order::Drain));
-        let mut health = Health::new();
+        let mut health = Health::new(&self.spec.timing);
         let mut pulse = Pulse::new(limits.event_loop_lag, limits.heartbeat_timeout, limits.watchdog);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -346,8 +352,20 @@ impl Runner {
         let mut next_check = pin!(sleep(jittered(health.pause())));
         let mut check = pin!(self.check(*address, true));
         let mut checking = false;
+        let mut settled = pin!(sleep(SETTLED));
+        let says_nothing = self.spec.ready == Ready::Started;
+        let mut changed = false;
         loop {
-            let mut changed = false;
+            if std::mem::take(&mut changed) {
+                not_ready_since = Instant::now();
+                let ready = health.readiness == Readiness::Ready;
+                if ready && !*was_ready {
+                    *was_ready = true;
+                    pulse.fed();
+                }
+                self.readiness_changed(ready);
+                next_check.as_mut().reset(Instant::now() + jittered(health.pause()));
+            }
             tokio::select! {
                 biased;
                 status = exit.as_mut() => return Seen::Exit(status),
@@ -376,6 +394,9 @@ impl Runner {
                     changed = passed.is_some_and(|passed| health.observe(passed));
                     next_check.as_mut().reset(Instant::now() + jittered(health.pause()));
                 }
+                () = settled.as_mut(), if says_nothing && health.readiness == Readiness::Starting => {
+                    changed = health.announce();
+                }
                 _ = ticks.tick() => {
                     if let Some(silent) = pulse.tick() {
                         return Seen::Silent(silent);
@@ -385,16 +406,6 @@ impl Runner {
                         return Seen::NotReady;
                     }
                 }
-            }
-            if changed {
-                not_ready_since = Instant::now();
-                let ready = health.readiness == Readiness::Ready;
-                if ready && !*was_ready {
-                    *was_ready = true;
-                    pulse.fed();
-                }
-                self.readiness_changed(ready);
-                next_check.as_mut().reset(Instant::now() + jittered(health.pause()));
             }
         }
     }
@@ -411,7 +422,7 @@ impl Runner {
         async move {
             match (&self.spec.ready, &self.spec.health_path) {
                 // These become ready by their own word.
-                (Ready::Log(_) | Ready::SdNotify | Ready::Ipc, _) if starting => None,
+                (Ready::Log(_) | Ready::SdNotify | Ready::Ipc | Ready::Started, _) if starting => None,
                 (Ready::Tcp, None) => Some(probe::accepts(address, limit).await),
                 (Ready::Tcp, Some(_)) if starting => Some(probe::accepts(address, limit).await),
                 (Ready::Http, None) => Some(probe::passes(address, "/", limit).await),
@@ -428,18 +439,26 @@ impl Runner {
             entry.problem = if ready {
                 None
             } else {
-                Some("fails its health checks; it gets no requests until it passes two in a row".to_owned())
+                let needed = match self.spec.timing.probe_successes {
+                    0 | 1 => "passes one".to_owned(),
+                    more => format!("passes {more} in a row"),
+                };
+                Some(format!("fails its health checks; it gets no requests until it {needed}"))
             };
         });
         if ready {
-            self.phase.send_if_modified(|phase| {
-                let first = *phase == Phase::Starting;
-                if first {
-                    *phase = Phase::Ready;
-                }
-                first
-            });
+            self.has_been_ready();
         }
+    }
+
+    fn has_been_ready(&self) {
+        self.phase.send_if_modified(|phase| {
+            let first = *phase == Phase::Starting;
+            if first {
+                *phase = Phase::Ready;
+            }
+            first
+        });
     }
 
     /// Out of use first; then requests finish, within limits.
@@ -535,6 +554,7 @@ impl Runner {
             Ready::Log(pattern) => format!("wrote no line with `{}` for {limit:?}", pattern.as_str()),
             Ready::SdNotify => format!("did not send READY=1 to NOTIFY_SOCKET for {limit:?}"),
             Ready::Ipc => format!("did not call process.send('ready') for {limit:?}"),
+            Ready::Started => format!("did not run for {limit:?}"),
         };
         let Some(pid) = life.child.id() else { return word };
         let listening = tokio::task::spawn_blocking(move || proc::listening(pid)).await.unwrap_or_default();
@@ -578,8 +598,9 @@ impl Runner {
             let _ = life.child.wait().await;
         }
         let mark = self.common.run_dir.mark(life.number);
+        let limit_mark = self.common.run_dir.limit_mark(life.number);
         let cell = life.cell.take();
-        let kill = move || cell.map_or_else(|| proc::kill_strays(&mark, &known), Cell::kill);
+        let kill = move || cell.map_or_else(|| proc::kill_strays(&mark, limit_mark, &known), Cell::kill);
         let strays = blocking(kill).await.unwrap_or_default();
         if strays > 0 {
             tracing::warn!(app = %self.spec.name, worker = self.slot, "worker left {strays} processes behind: killed");

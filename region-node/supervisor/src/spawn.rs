@@ -23,7 +23,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{guard::Guard, run_dir::RunDir};
+use crate::{guard::Guard, limit_mark::LimitMark, run_dir::RunDir};
 
 enum Order {
     Spawn { command: Box<Command>, gifts: Gifts, reply: oneshot::Sender<io::Result<Child>> },
@@ -72,10 +72,11 @@ impl Spawner {
         Ok(Self(orders))
     }
 
-    /// Starts a process in a group of its own, which ends with this process.
-    pub(crate) async fn spawn(&self, mut command: Command, gifts: Gifts) -> io::Result<Child> {
+    /// Starts a process in a group of its own, which ends with this process, and marks it and all that comes of it.
+    pub(crate) async fn spawn(&self, mut command: Command, gifts: Gifts, mark: LimitMark) -> io::Result<Child> {
         command.process_group(0).kill_on_drop(true);
         die_with_parent(&mut command);
+        put_on(&mut command, mark);
         hand_over(&mut command, &gifts);
         let (reply, answer) = oneshot::channel();
         let gone = || io::Error::other("the thread that starts workers is gone");
@@ -134,6 +135,18 @@ fn die_with_parent(command: &mut Command) {
                 Some(now) if now == parent => Ok(()),
                 _ => Err(rustix::io::Errno::SRCH.into()),
             }
+        });
+    }
+}
+
+#[allow(unsafe_code, reason = "a limit of the child alone can only be set between fork and exec")]
+fn put_on(command: &mut Command, mark: LimitMark) {
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed. The closure makes two system calls, both prlimit64,
+    // and touches nothing but a number that it owns.
+    unsafe {
+        command.pre_exec(move || {
+            mark.put_on_this_process();
+            Ok(())
         });
     }
 }

@@ -102,6 +102,8 @@ pub enum Ready {
     SdNotify,
     /// It calls `process.send('ready')`, as under PM2 with `wait_ready`.
     Ipc,
+    /// It has run for a second, or done its work sooner: for programs that listen nowhere.
+    Started,
 }
 
 /// When a worker is replaced although it runs. In each case but a blocked event loop the new one is ready before the old one ends.
@@ -235,6 +237,12 @@ pub struct LogFile {
 pub struct Timing {
     /// A health check must be answered so soon.
     pub probe_timeout: Duration,
+    /// Pause between checks of a worker that is well; in doubt it is a quarter of that, half a second at most.
+    pub probe_interval: Duration,
+    /// Checks that fail in a row until a worker is unhealthy, at least 1.
+    pub probe_failures: u16,
+    /// Checks that pass in a row until an unhealthy worker is ready again, at least 1.
+    pub probe_successes: u16,
     /// A worker that is not ready for so long is replaced.
     pub ready_timeout: Duration,
     /// Requests in flight may take so long to finish before their worker is asked to end.
@@ -253,6 +261,9 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             probe_timeout: Duration::from_secs(1),
+            probe_interval: Duration::from_secs(2),
+            probe_failures: 3,
+            probe_successes: 2,
             ready_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
             kill_timeout: Duration::from_secs(10),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Place, the_app};
 use crate::{
-    exit::Exit,
+    exit::{Exit, Misuse},
     output::{self, Paint},
     verbs::reach::explain_error,
 };
@@ -32,7 +32,9 @@ pub(super) async fn run(places: &[Place], wanted: &Wanted, is_json: bool) -> any
             Err(error) => Some(error),
         };
         let (before, after) = (names(&places[..at]), names(places.get(at + 1..).unwrap_or_default()));
-        if !is_json && places.len() > 1 {
+        // A question that makes no sense was refused before anything was asked of anybody.
+        let makes_sense = !(at == 0 && failed.as_ref().is_some_and(is_mistaken));
+        if !is_json && places.len() > 1 && makes_sense {
             output::remark(&advice(wanted.verb, &place.name, &before, &after));
         }
         return match failed {
@@ -41,6 +43,12 @@ pub(super) async fn run(places: &[Place], wanted: &Wanted, is_json: bool) -> any
         };
     }
     Ok(Exit::Done)
+}
+
+/// Whether what was asked is wrong, rather than the region that was asked.
+fn is_mistaken(error: &anyhow::Error) -> bool {
+    let of_region = matches!(error.downcast_ref(), Some(ClientError::NotFound { .. } | ClientError::Invalid { .. }));
+    of_region || error.downcast_ref::<Misuse>().is_some()
 }
 
 fn names(places: &[Place]) -> Vec<&str> {
@@ -184,6 +192,20 @@ mod tests {
             eu  done web runs release 2 with 2 workers (1.2 s)
         "#]]
         .assert_eq(&(lines.join("\n") + "\n"));
+    }
+
+    #[test]
+    fn a_question_that_makes_no_sense_is_told_from_a_region_that_does_not_answer() {
+        let not_found = ClientError::NotFound { message: "there is no app `x`".into(), hint: None };
+        let unreachable = ClientError::Unreachable { tried: vec!["refused".into()] };
+        for (error, wanted) in [
+            (Misuse("which app?".into()).into(), true),
+            (explain_error(not_found).context("region a"), true),
+            (explain_error(unreachable).context("region a"), false),
+            (anyhow::anyhow!("the answer ended"), false),
+        ] {
+            assert_eq!(is_mistaken(&error), wanted, "{error:#}");
+        }
     }
 
     #[test]

@@ -59,9 +59,16 @@ fn as_text(file: &AppFile, cores: usize, paint: Paint) -> String {
             let _ = writeln!(text, "  apps     http://{}.internal", app.internal);
         }
         let _ = writeln!(text, "  ready    {}", readiness(app));
-        let variables = app.environment().len();
-        if variables > 0 {
-            let _ = writeln!(text, "  env      {variables} variables of its own");
+        if !app.restart_at.is_empty() {
+            let times: Vec<String> = app.restart_at.iter().map(ToString::to_string).collect();
+            let _ = writeln!(text, "  restart  at {}, local time", times.join(" and "));
+        }
+        match app.environment().len() {
+            0 => {}
+            1 => text += "  env      1 variable of its own\n",
+            count => {
+                let _ = writeln!(text, "  env      {count} variables of its own");
+            }
         }
     }
     for note in &file.notes {
@@ -99,7 +106,7 @@ fn readiness(app: &App) -> String {
         Ready::Log(text) => format!("at a line with `{text}`"),
         Ready::SdNotify => "when it says READY=1".into(),
         Ready::Ipc => "at process.send('ready')".into(),
-        Ready::Started => return "as soon as it runs".into(),
+        Ready::Started => return "when it has run for a second".into(),
     };
     let looked = match app.liveness.check {
         LiveCheck::Health if app.ready != Ready::Http => format!("; then GET {}", app.health),
@@ -136,6 +143,27 @@ fn as_json(file: &AppFile, cores: usize) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_app_is_told_in_a_few_lines() {
+        let app = App {
+            name: "api".into(),
+            command: vec!["node".into(), "server.js".into()],
+            restart_at: vec!["0 3 * * *".parse().unwrap()],
+            env: [("A".to_owned(), "b".to_owned())].into(),
+            ..App::default()
+        };
+        let file = AppFile { form: Form::Toml, apps: vec![app], notes: Vec::new() };
+        expect_test::expect![[r#"
+            api  1 worker of node server.js
+              in       
+              users    whatever no other app takes
+              ready    GET /healthz answers 2xx, or 404, within 30 s
+              restart  at 0 3 * * *, local time
+              env      1 variable of its own
+        "#]]
+        .assert_eq(&(as_text(&file, 2, Paint::none()) + "\n"));
+    }
 
     #[test]
     fn commands_are_shown_as_one_would_type_them() {

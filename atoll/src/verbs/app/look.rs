@@ -126,6 +126,9 @@ fn described(told: &AppDescription, paint: Paint) -> String {
     if let Some(file) = &told.file {
         text += &format!("\nfile {file}");
     }
+    if let Some(ms) = told.next_restart_in_ms.filter(|_| !app.stopped) {
+        text += &format!("\nnext restart in {}", uptime(ms));
+    }
     let mut table = Table::new(&[
         "SLOT", "STATE", "RELEASE", "PID", "ADDRESS", "RESTARTS", "UPTIME", "CPU", "MEM", "HEAP", "LOOP", "LAG p99",
     ]);
@@ -154,6 +157,9 @@ fn described(told: &AppDescription, paint: Paint) -> String {
         }
     }
     text += &format!("\n\n{}", told.toml.trim_end());
+    if !told.notes.is_empty() {
+        text.push('\n');
+    }
     for note in &told.notes {
         text += &format!("\n{} {note}", paint.dim("note"));
     }
@@ -201,18 +207,18 @@ fn pictured(all: &[Said], paint: Paint) -> String {
             continue;
         };
         for (app, worker) in report.apps.iter().flat_map(|app| app.workers.iter().map(move |worker| (app, worker))) {
-            let cpu = u64::from(worker.cpu_permille.unwrap_or(0));
+            let cpu = worker.cpu_permille.map(u64::from);
             let busy = worker.event_loop.map(|told| u64::from(told.utilisation_permille));
-            let used = worker.memory_bytes.unwrap_or(0);
+            let used = worker.memory_bytes;
             table.row(vec![
                 region.clone(),
                 app.name.clone(),
                 worker.slot.to_string(),
                 if worker.state == "ready" { paint.good(&worker.state) } else { paint.warn(&worker.state) },
-                bar(cpu, paint),
-                percent(cpu),
-                bar(used * 1000 / most, paint),
-                memory(used),
+                cpu.map_or(String::new(), |cpu| bar(cpu, paint)),
+                cpu.map_or("–".into(), percent),
+                used.map_or(String::new(), |used| bar(used * 1000 / most, paint)),
+                used.map_or("–".into(), memory),
                 busy.map_or(String::new(), |busy| bar(busy, paint)),
                 busy.map_or("–".into(), percent),
                 worker.event_loop.map_or("–".into(), |told| format!("{:.1} ms", told.delay_p99_ms)),
@@ -223,9 +229,10 @@ fn pictured(all: &[Said], paint: Paint) -> String {
     table.to_string()
 }
 
-/// Ten blocks.
+/// Ten blocks; none is full where the number beside it is 0 %.
 fn bar(permille: u64, paint: Paint) -> String {
-    let full = usize::try_from(permille.min(1000).div_ceil(100)).unwrap_or(10);
+    let shown = if permille < 5 { 0 } else { permille.min(1000) };
+    let full = usize::try_from(shown.div_ceil(100)).unwrap_or(10);
     let bar = format!("{}{}", "█".repeat(full), "░".repeat(10 - full));
     match permille {
         0..700 => paint.good(&bar),
@@ -332,6 +339,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_known_of_a_worker_is_left_open() {
+        let (_, eu) = said().remove(0);
+        let mut eu = eu.unwrap();
+        let stopped = WorkerReport { cpu_permille: None, memory_bytes: None, ..worker(1, "stopped") };
+        let idle = WorkerReport { cpu_permille: Some(4), ..worker(0, "ready") };
+        eu.apps.truncate(1);
+        eu.apps[0].workers = vec![idle, stopped];
+        expect![[r#"
+            REGION  APP  SLOT  STATE    CPU              MEM                LOOP              LAG p99  RESTARTS
+            eu      api  0     ready    ░░░░░░░░░░  0 %  ██████████  60 MB  ██░░░░░░░░  12 %  12.3 ms  0
+            eu      api  1     stopped              –                –                  –     –        1
+        "#]]
+        .assert_eq(&(pictured(&[("eu".into(), Some(eu))], Paint::none()) + "\n"));
+    }
+
+    #[test]
     fn an_app_is_described_with_its_workers_and_configuration() {
         let (_, eu) = said().remove(0);
         let eu = eu.unwrap();
@@ -341,10 +364,12 @@ mod tests {
             file: Some("/srv/app.toml".into()),
             toml: "[app.api]\ncommand = [\"node\", \"server.js\"]\n".into(),
             notes: vec!["api: `watch`: left aside".into()],
+            next_restart_in_ms: Some(9 * 3_600_000),
         };
         expect![[r#"
             api in eu: release 2, 1 of 2 workers ready, it ended with code 1; correct it
             file /srv/app.toml
+            next restart in 9 h
 
             SLOT  STATE        RELEASE  PID   ADDRESS         RESTARTS  UPTIME  CPU  MEM    HEAP   LOOP  LAG p99
             0     ready        2        4242  127.0.1.1:9800  0         90 s    6 %  60 MB  30 MB  12 %  12.3 ms
@@ -353,6 +378,7 @@ mod tests {
 
             [app.api]
             command = ["node", "server.js"]
+
             note api: `watch`: left aside
         "#]]
         .assert_eq(&(described(&told, Paint::none()) + "\n"));

@@ -12,6 +12,7 @@
 
 use std::net::SocketAddr;
 
+use http::Method;
 use model::RegionName;
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +119,9 @@ pub struct AppDescription {
     pub toml: String,
     /// What whoever wrote the file should know.
     pub notes: Vec<String>,
+    /// How long it is until the clock restarts it, milliseconds; `None`: the clock does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_restart_in_ms: Option<u64>,
 }
 
 /// How a change is meant: body of every `POST`, which may be empty.
@@ -164,10 +168,47 @@ impl AppVerb {
             Self::Rollback => "rollback",
         }
     }
+}
 
-    /// Reads a word of a path.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|verb| verb.as_str() == word)
+/// A route of a region's apps. The region serves each of them, and `/openapi.json` describes each: both match on this type, so
+/// neither can know of one that the other does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppRoute {
+    /// [`AppsReport`].
+    List,
+    /// [`ChangeApp`] → lines of [`ChangeEvent`], for every app of the file.
+    ReloadAll,
+    /// [`AppDescription`].
+    Describe,
+    /// [`LogsWanted`] → lines of [`AppLog`].
+    Logs,
+    /// [`ChangeApp`] → lines of [`ChangeEvent`], for one app.
+    Change(AppVerb),
+}
+
+impl AppRoute {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let fixed = [Self::List, Self::ReloadAll, Self::Describe, Self::Logs];
+        fixed.into_iter().chain(AppVerb::ALL.map(Self::Change))
+    }
+
+    /// How it is asked.
+    pub fn method(self) -> Method {
+        match self {
+            Self::List | Self::Describe | Self::Logs => Method::GET,
+            Self::ReloadAll | Self::Change(_) => Method::POST,
+        }
+    }
+
+    /// Where, with the app's name left open: `/v1/apps/{app}/logs`.
+    pub fn path(self) -> String {
+        match self {
+            Self::List | Self::ReloadAll => APPS.to_owned(),
+            Self::Describe => format!("{APPS}/{{app}}"),
+            Self::Logs => format!("{APPS}/{{app}}/logs"),
+            Self::Change(verb) => format!("{APPS}/{{app}}/{}", verb.as_str()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! So neither can have a route that the other has not. Rows without a handler are served by the region's own routes on the same
 //! listener.
 
+mod apps;
 mod human;
 mod kinds;
 mod plane;
@@ -38,7 +39,23 @@ pub(super) enum Audience {
 pub(super) struct Param {
     pub(super) name: &'static str,
     pub(super) needed: bool,
+    /// In JSON Schema's words: `string`, `integer`.
+    pub(super) kind: &'static str,
     pub(super) about: &'static str,
+}
+
+impl Param {
+    const fn needed(name: &'static str, about: &'static str) -> Self {
+        Self { name, needed: true, kind: "string", about }
+    }
+
+    const fn maybe(name: &'static str, about: &'static str) -> Self {
+        Self { name, needed: false, kind: "string", about }
+    }
+
+    const fn maybe_number(name: &'static str, about: &'static str) -> Self {
+        Self { name, needed: false, kind: "integer", about }
+    }
 }
 
 /// What comes back.
@@ -46,6 +63,8 @@ pub(super) struct Param {
 pub(super) enum Gives {
     /// JSON of this schema.
     Json(&'static str),
+    /// As many lines as there are, each JSON of this schema.
+    Lines(&'static str),
     /// Bytes of this media type.
     Bytes(&'static str),
 }
@@ -60,6 +79,8 @@ pub(super) struct Route {
     pub(super) params: Vec<Param>,
     /// The schema of the body that it takes.
     pub(super) takes: Option<&'static str>,
+    /// Whether that body may be left out.
+    pub(super) takes_or_not: bool,
     pub(super) gives: Gives,
     /// Whether the answer carries an `ETag`, and the request says what it was made from.
     pub(super) tagged: bool,
@@ -69,13 +90,10 @@ pub(super) struct Route {
     handler: Option<MethodRouter<Arc<Plane>>>,
 }
 
-const REASON: Param = Param { name: "reason", needed: true, about: "Why, 1 to 200 characters; others read it." };
-const WHO: Param =
-    Param { name: "who", needed: false, about: "Who, 1 to 200 characters; whoever came in if left out." };
-const DRY_RUN: Param =
-    Param { name: "dry_run", needed: false, about: "`1`: try it on a copy, answer a Preview, change nothing." };
-const STALE: Param =
-    Param { name: "stale", needed: false, about: "`1`: answer from what this member knows, without asking a quorum." };
+const REASON: Param = Param::needed("reason", "Why, 1 to 200 characters; others read it.");
+const WHO: Param = Param::maybe("who", "Who, 1 to 200 characters; whoever came in if left out.");
+const DRY_RUN: Param = Param::maybe("dry_run", "`1`: try it on a copy, answer a Preview, change nothing.");
+const STALE: Param = Param::maybe("stale", "`1`: answer from what this member knows, without asking a quorum.");
 
 impl Route {
     fn new(method: Method, path: impl Into<String>, about: impl Into<String>) -> Self {
@@ -86,6 +104,7 @@ impl Route {
             audience: Audience::People,
             params: Vec::new(),
             takes: None,
+            takes_or_not: false,
             gives: Gives::Json("Applied"),
             tagged: false,
             fails: &[],
@@ -106,8 +125,16 @@ impl Route {
         Self { gives: Gives::Bytes(media_type), ..self }
     }
 
+    fn gives_lines(self, schema: &'static str) -> Self {
+        Self { gives: Gives::Lines(schema), ..self }
+    }
+
     fn takes(self, schema: &'static str) -> Self {
-        Self { takes: Some(schema), ..self }
+        Self { takes: Some(schema), takes_or_not: false, ..self }
+    }
+
+    fn may_take(self, schema: &'static str) -> Self {
+        Self { takes_or_not: true, ..self.takes(schema) }
     }
 
     fn param(mut self, param: Param) -> Self {
@@ -121,6 +148,12 @@ impl Route {
 
     fn tagged(self) -> Self {
         Self { tagged: true, ..self }
+    }
+
+    /// Whether a repetition under the same request id is recognised: of changes of the plane it is. The region's own routes know of
+    /// no ids.
+    pub(super) fn knows_ids(&self) -> bool {
+        self.audience == Audience::People && self.method != Method::GET && self.handler.is_some()
     }
 
     /// A read that a quorum confirms.
@@ -146,7 +179,7 @@ impl Route {
 
 /// Every route of the listener.
 pub(super) fn table() -> Vec<Route> {
-    [plane::rows(), kinds::rows(), human::rows()].into_iter().flatten().collect()
+    [plane::rows(), kinds::rows(), human::rows(), apps::rows()].into_iter().flatten().collect()
 }
 
 /// The routes for one audience.

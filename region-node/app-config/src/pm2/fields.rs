@@ -131,7 +131,6 @@ impl Fields<'_> {
             "ignore_watch" | "watch_delay" | "watch_options" => {
                 !self.keys.get("watch").is_some_and(|watch| watch != false)
             }
-            "cron_restart" => value == 0 || value == "0" || value == "",
             "username" => true,
             _ => is_off,
         };
@@ -181,6 +180,7 @@ impl Fields<'_> {
                     self.told(name, what, false);
                 }
             }
+            "cron_restart" => self.cron(name, value),
             "autorestart" => self.app.restart = value != false,
             "stop_exit_codes" => {
                 let list = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
@@ -218,7 +218,7 @@ impl Fields<'_> {
             "treekill" if value == false => {
                 self.told(
                     name,
-                    "a worker's whole process group is ended, always: detach what shall live on with setsid",
+                    "whatever a worker started ends with it, always: make an app of its own of what shall live on",
                     true,
                 );
             }
@@ -245,6 +245,32 @@ impl Fields<'_> {
         match milliseconds(value) {
             Some(time) => put(&mut self.app, time),
             None => self.wrong(name, value, "a number of milliseconds"),
+        }
+    }
+
+    /// PM2 takes six fields too, seconds first, and 0 for never.
+    fn cron(&mut self, name: &str, value: &Raw) {
+        if value == 0 || value == false || value == "0" || value == "" {
+            return;
+        }
+        let Some(text) = value.as_str() else { return self.wrong(name, value, "a time as cron writes it") };
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        let five = match fields.as_slice() {
+            [seconds, five @ ..] if five.len() == 5 => {
+                if *seconds != "0" {
+                    self.told(
+                        name,
+                        format!("the seconds, `{seconds}`, are left aside: minutes are the smallest step"),
+                        true,
+                    );
+                }
+                five.join(" ")
+            }
+            _ => text.to_owned(),
+        };
+        match five.parse() {
+            Ok(cron) => self.app.restart_at = vec![cron],
+            Err(why) => self.problems.push(Problem::new(format!("{}.{name}", self.at), format!("`{text}` {why}"))),
         }
     }
 

@@ -81,6 +81,11 @@ pub(crate) const KEYS: &[Known] = &[
     honoured("stop_exit_codes", &[], "the same"),
     honoured("restart_delay", &[], "the first pause; each next one is half as long again"),
     honoured("exp_backoff_restart_delay", &[], "`restart_delay`: the same growth, up to 15 s"),
+    honoured(
+        "cron_restart",
+        &["cron"],
+        "`restart_at`, workers one after another, the new one first. Seconds, the first of six fields, are left aside",
+    ),
     honoured("append_env_to_name", &["appendEnvToName"], "with `--env`"),
     honoured("source_map_support", &[], "`true`: node gets `--enable-source-maps`"),
     honoured("disable_source_map_support", &[], "nothing is added"),
@@ -112,7 +117,7 @@ pub(crate) const KEYS: &[Known] = &[
     ),
     mapped("disable_logs", &[], "`log.file = \"/dev/null\"`; `atoll app logs` has the last lines all the same"),
     mapped("port", &[], "as `env.PORT`"),
-    mapped("treekill", &[], "a worker's whole process group is ended, always"),
+    mapped("treekill", &[], "whatever a worker started ends with it, always"),
     ignored(
         "max_restarts",
         &[],
@@ -122,11 +127,6 @@ pub(crate) const KEYS: &[Known] = &[
     ignored("ignore_watch", &[], WATCH),
     ignored("watch_delay", &[], WATCH),
     ignored("watch_options", &[], WATCH),
-    ignored(
-        "cron_restart",
-        &["cron"],
-        "nothing restarts by the clock here: call `atoll app restart NAME` from cron or a systemd timer",
-    ),
     ignored("namespace", &[], "there are no groups of apps: name the apps that you mean"),
     ignored("pid_file", &["pid"], "no file has the pid: `atoll app describe NAME --json` tells it"),
     ignored("autostart", &[], "every app of the file is started: take it out, or `atoll app stop NAME`"),

@@ -61,6 +61,7 @@ fn what_teams_write() {
             stop_exit_codes = [0]
             restart_delay = "200ms"
             min_uptime = "1m"
+            restart_at = "0 3 * * *"
             instance_var = "INSTANCE"
             increment_var = "WORKER_PORT"
 
@@ -93,7 +94,6 @@ fn what_teams_write() {
 
             [app.worker-2.liveness]
             check = "off"
-            ! http-api: `cron_restart`: nothing restarts by the clock here: call `atoll app restart NAME` from cron or a systemd timer
             - http-api: `error_file`: both streams go to one file here; JSON lines and `atoll app logs` tell them apart
             - http-api: `listen_timeout`: 30s here: PM2 takes a worker into use when it is over, here it is given up
             - http-api: `log_date_format`: lines become JSON objects, with their time and worker
@@ -101,7 +101,7 @@ fn what_teams_write() {
             ! http-api: `max_restarts`: a worker is never given up: the pauses grow to 15 s, and the region says that it is not well
             ! http-api: `namespace`: there are no groups of apps: name the apps that you mean
             - http-api: `time`: lines become JSON objects, with their time and worker
-            ! http-api: `treekill`: a worker's whole process group is ended, always: detach what shall live on with setsid
+            ! http-api: `treekill`: whatever a worker started ends with it, always: make an app of its own of what shall live on
             - http-api: `PORT`: 3000 is left aside: each worker gets a port of its own, users come in at the gateway's; listen(process.env.PORT) takes it, and the preload redirects a fixed listen(3000)
             - http-api: `name`: `HTTP API` is called `http-api` here: names are parts of host names, and there once
             - worker: `env_production`: there is no such key, so `--env` changes nothing here
@@ -359,4 +359,29 @@ fn what_is_converted_reads_back_as_the_same_apps() {
     .unwrap();
     let file = folder.read("ecosystem.json", &Options::default()).unwrap_or_else(|problems| panic!("{problems}"));
     reads_back(&file.apps[0], &folder);
+}
+
+#[test]
+fn restarts_by_the_clock() {
+    for (said, wanted) in [
+        ("'0 3 * * *'", "restart_at = \"0 3 * * *\""),
+        ("'@daily'", "restart_at = \"@daily\""),
+        // Six fields, seconds first.
+        ("'0 0 3 * * 1-5'", "restart_at = \"0 3 * * 1-5\""),
+        ("'*/30 0 3 * * *'", "! server: `cron_restart`: the seconds, `*/30`, are left aside"),
+        ("'0 3 31 2 *'", "apps[0].cron_restart: `0 3 31 2 *` never comes"),
+        ("'0 25 * * *'", "has `25` where the hour stands: it is 0 to 23"),
+        ("5", "5 is not a time as cron writes it"),
+    ] {
+        let file = format!("module.exports = {{ apps: [{{ script: 'server.js', cron_restart: {said} }}] }}");
+        let folder = Folder::with(&[("ecosystem.config.js", &file), SERVER]).unwrap();
+        let shown = folder.shown(&folder.read("ecosystem.config.js", &Options::default()));
+        assert!(shown.contains(wanted), "{said}: {shown}");
+    }
+    for never in ["0", "'0'", "''", "null", "false"] {
+        let file = format!("module.exports = {{ apps: [{{ script: 'server.js', cron: {never} }}] }}");
+        let folder = Folder::with(&[("ecosystem.config.js", &file), SERVER]).unwrap();
+        let shown = folder.shown(&folder.read("ecosystem.config.js", &Options::default()));
+        assert!(!shown.contains("restart_at") && shown.contains("[app.server]"), "{never}: {shown}");
+    }
 }

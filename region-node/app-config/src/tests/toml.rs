@@ -71,9 +71,9 @@ fn one_app_at_the_top_or_tables_by_name() {
 fn keys_that_mean_nothing_and_values_of_another_kind() {
     toml(
         "[app.web]\ncommand = \"node server.js\"\ninstanses = 2\nslow_start = \"1s\"\nready_timeout = 30\nready = \"htp\"\n\
-         health = \"up\"\nkill_signal = \"SIGTREM\"\nmax_memory = \"lots\"\ninstances = 0\nstop_exit_codes = [300]\nhosts = [1]\n\
+         health = \"up\"\nkill_signal = \"SIGTREM\"\nmax_memory = \"lots\"\ninstances = 0\nstop_exit_codes = [300]\nhosts = [1]\nprimary_region = \"US East\"\nrestart_at = [\"0 3 * * *\", \"0 3 31 2 *\"]\n\
          [app.web.balance]\npolicy = \"ewmaa\"\nhash = \"header\"\n[app.web.protect]\nretry_budget = \"200%\"\nbreaker = 1\n\
-         [app.web.env]\nLIST = [1]\n[app.web.nothing]\nx = 1\n[app.Web]\ncommand = [\"true\"]\n[other]\nx = 1\n",
+         [app.web.liveness]\ninterval = \"10ms\"\nfailures = 0\nsuccesses = 1000\ninterwal = 1\n[app.web.env]\nLIST = [1]\n[app.web.nothing]\nx = 1\n[app.Web]\ncommand = [\"true\"]\n[other]\nx = 1\n",
         &expect![[r#"
             …/app.toml:2:11: app.web.command: "node server.js" is not a list of texts, like ["node", "server.js"] (write ["node", "server.js"])
             …/app.toml:3:1: app.web.instanses: an app has no key `instanses` (did you mean `instances`?)
@@ -86,14 +86,20 @@ fn keys_that_mean_nothing_and_values_of_another_kind() {
             …/app.toml:10:13: app.web.instances: 0 is not a number from 1 on, "max", or a negative number: cores less so many
             …/app.toml:11:19: app.web.stop_exit_codes: a list is not a list of exit codes, 0 to 255
             …/app.toml:12:9: app.web.hosts: a list is not a text, or a list of texts
-            …/app.toml:14:10: app.web.balance.policy: "ewmaa" is not one of "ewma", "round-robin", "least-connections", "ip-hash", "rendezvous" (did you mean `ewma`?)
-            …/app.toml:15:8: app.web.balance.hash: "header" is not "ip", "path", "header:NAME" or "cookie:NAME"
-            …/app.toml:17:16: app.web.protect.retry_budget: "200%" is not a share from 0% to 100%, like "20%"
-            …/app.toml:18:11: app.web.protect.breaker: 1 is not true or false
-            …/app.toml:19:1: app.web.env: the variable `LIST` is a list; it must be a text, a number, true or false
-            …/app.toml:21:10: app.web.nothing: an app has no key `nothing`
-            …/app.toml:23:6: app.Web: `Web` is not a name: 1 to 32 lower case letters, digits and `-`, a letter first and no `-` last
-            …/app.toml:25:2: other: an app file has no key `other` beside `app` (keys of an app stand below its [app.NAME])
+            …/app.toml:13:18: app.web.primary_region: `US East` is not the name of a region: 1 to 32 lower case letters, digits and `-`, a letter first and no `-` last
+            …/app.toml:14:14: app.web.restart_at: `0 3 31 2 *` never comes: no such day is in any of its months ("0 3 * * *" is 3 o'clock each day)
+            …/app.toml:16:10: app.web.balance.policy: "ewmaa" is not one of "ewma", "round-robin", "least-connections", "ip-hash", "rendezvous" (did you mean `ewma`?)
+            …/app.toml:17:8: app.web.balance.hash: "header" is not "ip", "path", "header:NAME" or "cookie:NAME"
+            …/app.toml:19:16: app.web.protect.retry_budget: "200%" is not a share from 0% to 100%, like "20%"
+            …/app.toml:20:11: app.web.protect.breaker: 1 is not true or false
+            …/app.toml:22:12: app.web.liveness.interval: "10ms" is not a time from 100ms to 1h, like "30s"
+            …/app.toml:23:12: app.web.liveness.failures: 0 is not a whole number from 1 to 100
+            …/app.toml:24:13: app.web.liveness.successes: 1000 is not a whole number from 1 to 100
+            …/app.toml:25:1: app.web.liveness.interwal: the liveness of an app has no key `interwal` (did you mean `interval`?)
+            …/app.toml:26:1: app.web.env: the variable `LIST` is a list; it must be a text, a number, true or false
+            …/app.toml:28:10: app.web.nothing: an app has no key `nothing`
+            …/app.toml:30:6: app.Web: `Web` is not a name: 1 to 32 lower case letters, digits and `-`, a letter first and no `-` last
+            …/app.toml:32:2: other: an app file has no key `other` beside `app` (keys of an app stand below its [app.NAME])
         "#]],
     );
     toml(
@@ -192,7 +198,8 @@ fn every_key_that_is_not_the_default_is_written_and_read_back() {
         paths = [\"/a\"]\ninternal = \"f\"\nhealth = \"/up\"\nready = \"log:up and running\"\nready_timeout = \"1m\"\ndrain_timeout = \"90s\"\n\
         kill_signal = \"SIGINT\"\nkill_timeout = \"1500ms\"\nshutdown_message = true\nmax_memory = \"1.5G\"\nrestart = false\nstop_exit_codes = [0, 3]\n\
         restart_delay = \"1s\"\nrestart_delay_max = \"1m\"\nmin_uptime = \"5s\"\npreload = false\ninstance_var = \"N\"\nincrement_var = \"M\"\n\
-        env = { \"A.B\" = \"x\\ty\", M = \"3\" }\n[app.full.liveness]\ncheck = \"off\"\ntimeout = \"2s\"\nmax_silence = \"off\"\n\
+        primary_region = \"us-east\"\nrestart_at = [\"@daily\", \"0 12 * * mon-fri\"]\n\
+        env = { \"A.B\" = \"x\\ty\", M = \"3\" }\n[app.full.liveness]\ncheck = \"off\"\ntimeout = \"2s\"\ninterval = \"5s\"\nfailures = 5\nsuccesses = 1\nmax_silence = \"off\"\n\
         [app.full.balance]\npolicy = \"rendezvous\"\nsticky = \"cookie\"\nslow_start = \"0s\"\nhash = \"header:x-user\"\nhash_bound = \"150%\"\n\
         [app.full.protect]\nretry_budget = \"0.5%\"\nretry_floor = 0\nbreaker = \"off\"\nmax_event_loop_lag = \"500ms\"\nmax_in_flight = 10\n\
         max_in_flight_total = \"off\"\nmax_body = \"10M\"\nfallback = \"fallback.html\"\n[app.full.log]\nfile = \"x.log\"\nformat = \"json\"\nkeep = 0\n";

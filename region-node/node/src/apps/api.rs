@@ -9,15 +9,20 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::{DefaultBodyLimit, Path, Query, State, rejection::QueryRejection},
-    http::{StatusCode, header},
+    extract::{
+        DefaultBodyLimit, Path, Query, State,
+        rejection::{BytesRejection, QueryRejection},
+    },
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use http_body_util::channel::{Channel, Sender};
 use plane_client::{
     Problem, ProblemKind,
-    api::apps::{APPS, AppDescription, AppLog, AppVerb, AppsReport, ChangeApp, ChangeEvent, LINES, LogsWanted},
+    api::apps::{
+        APPS, AppDescription, AppLog, AppRoute, AppVerb, AppsReport, ChangeApp, ChangeEvent, LINES, LogsWanted,
+    },
 };
 use serde::Serialize;
 use tokio::{
@@ -34,6 +39,8 @@ const ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// A reader that takes nothing for so long is gone.
 const TAKES_WITHIN: Duration = Duration::from_secs(10);
 const BODY_MOST: usize = 16 << 10;
+/// When to ask again where there are too many answers, seconds.
+const RETRY_AFTER_S: &str = "1";
 const LINES_USUAL: u32 = 20;
 const LINES_MOST: u32 = 100_000;
 
@@ -70,16 +77,30 @@ struct Shared {
     streams: Arc<Semaphore>,
 }
 
-/// The routes.
+type Shares = State<Arc<Shared>>;
+/// A request's body, or why it could not be taken in.
+type Sent = Result<Bytes, BytesRejection>;
+
+/// The routes: those that the document of the API describes.
 pub fn routes(control: Arc<dyn AppControl>) -> Router {
     let shared = Arc::new(Shared { control, streams: Arc::new(Semaphore::new(STREAMS)) });
-    Router::new()
-        .route(APPS, get(list).post(reload_all))
-        .route(&format!("{APPS}/{{app}}"), get(describe))
-        .route(&format!("{APPS}/{{app}}/logs"), get(logs))
-        .route(&format!("{APPS}/{{app}}/{{verb}}"), post(change))
+    let served = AppRoute::all().fold(Router::new(), |router, route| router.route(&route.path(), handler(route)));
+    served
+        .route(&format!("{APPS}/{{app}}/{{verb}}"), post(unknown_verb))
         .layer(DefaultBodyLimit::max(BODY_MOST))
         .with_state(shared)
+}
+
+fn handler(route: AppRoute) -> MethodRouter<Arc<Shared>> {
+    match route {
+        AppRoute::List => get(list),
+        AppRoute::ReloadAll => post(reload_all),
+        AppRoute::Describe => get(describe),
+        AppRoute::Logs => get(logs),
+        AppRoute::Change(verb) => post(async move |State(shared): Shares, Path(app): Path<String>, body: Sent| {
+            change(&shared, app, verb, body)
+        }),
+    }
 }
 
 /// A no, as the API says it.
@@ -88,7 +109,12 @@ struct No(Problem);
 
 impl IntoResponse for No {
     fn into_response(self) -> Response {
-        (self.0.error.status(), Json(self.0)).into_response()
+        let kind = self.0.error;
+        let mut response = (kind.status(), Json(self.0)).into_response();
+        if kind == ProblemKind::Busy {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
+        response
     }
 }
 
@@ -101,33 +127,43 @@ fn no_app(control: &dyn AppControl, name: &str) -> No {
     No(Problem::new(ProblemKind::NotFound, format!("there is no app `{name}` in this region")).hint(hint))
 }
 
+/// Whether an app has, or will have, a worker in a slot.
+fn has_slot(control: &dyn AppControl, name: &str, slot: u16) -> Result<(), No> {
+    let Some(AppDescription { app, .. }) = control.describe(name) else { return Err(no_app(control, name)) };
+    if slot < app.instances || app.workers.iter().any(|worker| worker.slot == slot) {
+        return Ok(());
+    }
+    let hint = match app.instances {
+        1 => "its only one is worker 0".to_owned(),
+        count => format!("its workers are 0 to {}", count.saturating_sub(1)),
+    };
+    Err(No(Problem::new(ProblemKind::NotFound, format!("app `{name}` has no worker {slot}")).hint(hint)))
+}
+
 fn invalid(message: impl Into<String>) -> No {
     No(Problem::new(ProblemKind::Invalid, message))
 }
 
-async fn list(State(shared): State<Arc<Shared>>) -> Json<AppsReport> {
+async fn list(State(shared): Shares) -> Json<AppsReport> {
     Json(shared.control.list())
 }
 
-async fn describe(State(shared): State<Arc<Shared>>, Path(app): Path<String>) -> Result<Json<AppDescription>, No> {
+async fn describe(State(shared): Shares, Path(app): Path<String>) -> Result<Json<AppDescription>, No> {
     shared.control.describe(&app).map(Json).ok_or_else(|| no_app(&*shared.control, &app))
 }
 
-async fn reload_all(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Response, No> {
-    begin(&shared, Asked { app: None, verb: AppVerb::Reload, how: how(&body)? })
+async fn reload_all(State(shared): Shares, body: Sent) -> Result<Response, No> {
+    begin(&shared, Asked { app: None, verb: AppVerb::Reload, how: how(body)? })
 }
 
-async fn change(
-    State(shared): State<Arc<Shared>>,
-    Path((app, verb)): Path<(String, String)>,
-    body: Bytes,
-) -> Result<Response, No> {
-    let Some(verb) = AppVerb::from_word(&verb) else {
-        let verbs: Vec<&str> = AppVerb::ALL.into_iter().map(AppVerb::as_str).collect();
-        let problem = Problem::new(ProblemKind::NotFound, format!("an app cannot be asked to `{verb}`"));
-        return Err(No(problem.hint(format!("write one of {}", verbs.join(", ")))));
-    };
-    let how = how(&body)?;
+async fn unknown_verb(Path((_, verb)): Path<(String, String)>) -> No {
+    let verbs: Vec<&str> = AppVerb::ALL.into_iter().map(AppVerb::as_str).collect();
+    let problem = Problem::new(ProblemKind::NotFound, format!("an app cannot be asked to `{verb}`"));
+    No(problem.hint(format!("write one of {}", verbs.join(", "))))
+}
+
+fn change(shared: &Shared, app: String, verb: AppVerb, body: Sent) -> Result<Response, No> {
+    let how = how(body)?;
     if (verb == AppVerb::Scale) != how.instances.is_some() {
         return Err(invalid("`instances` is needed to scale, and means nothing otherwise"));
     }
@@ -135,14 +171,20 @@ async fn change(
     if verb != AppVerb::Reload && shared.control.describe(&app).is_none() {
         return Err(no_app(&*shared.control, &app));
     }
-    begin(&shared, Asked { app: Some(app), verb, how })
+    begin(shared, Asked { app: Some(app), verb, how })
 }
 
-fn how(body: &Bytes) -> Result<ChangeApp, No> {
+fn how(body: Sent) -> Result<ChangeApp, No> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            No(Problem::new(ProblemKind::TooLarge, format!("the body has more than {BODY_MOST} bytes")))
+        }
+        _ => invalid(format!("the body: {}", rejection.body_text())),
+    })?;
     if body.is_empty() {
         return Ok(ChangeApp::default());
     }
-    let how: ChangeApp = serde_json::from_slice(body).map_err(|error| invalid(format!("the body: {error}")))?;
+    let how: ChangeApp = serde_json::from_slice(&body).map_err(|error| invalid(format!("the body: {error}")))?;
     if how.instances == Some(0) {
         return Err(No(
             Problem::new(ProblemKind::Invalid, "an app has one worker at least").hint("`stop` ends all of them")
@@ -183,7 +225,7 @@ async fn next_or_alive<T>(events: &mut mpsc::Receiver<T>, alive: fn() -> T) -> O
 }
 
 async fn logs(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Shares,
     Path(app): Path<String>,
     wanted: Result<Query<LogsWanted>, QueryRejection>,
 ) -> Result<Response, No> {
@@ -204,6 +246,9 @@ async fn logs(
         lines => control.lines(&app, wanted.slot, lines as usize),
     };
     let past = past.ok_or_else(|| no_app(&**control, &app))?;
+    if let (Some(slot), true) = (wanted.slot, past.is_empty()) {
+        has_slot(&**control, &app, slot)?;
+    }
     let (mut answer, response) = stream(&shared)?;
     tokio::spawn(async move {
         let mut told = past.clone();

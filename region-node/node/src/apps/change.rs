@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app_config::App;
+use app_config::{App, Note};
 use plane_client::api::apps::{AppDone, AppVerb, ChangeEvent};
 use supervisor::{LogQuery, Progress, ReloadFailed, Reloaded};
 use tokio::{sync::mpsc, time::timeout};
@@ -108,8 +108,8 @@ impl Change<'_> {
         if let (Source::File { env: known, .. }, Some(env)) = (&mut source, env) {
             *known = Some(env);
         }
-        let (said, cores) = (source.clone(), self.apps.around.cores);
-        let file = tokio::task::spawn_blocking(move || read(&said, cores)).await;
+        let (said, around) = (source.clone(), self.apps.around.clone());
+        let file = tokio::task::spawn_blocking(move || read(&said, &around)).await;
         let file = match file {
             Ok(Ok(file)) => file,
             Ok(Err(error)) => return Err(report::refused(format!("{error:#}\nnothing was changed; what ran runs on"))),
@@ -118,16 +118,18 @@ impl Change<'_> {
         let is_meant = |name: &str| only.is_none_or(|only| only == name);
         if let Some(only) = only.filter(|only| file.apps.iter().all(|app| app.name != **only)) {
             let names: Vec<&str> = file.apps.iter().map(|app| app.name.as_str()).collect();
-            let why = format!(
-                "the file has no app `{only}`; it has {}; a reload of all apps takes `{only}` away",
-                names.join(", ")
-            );
+            let mut why = format!("the file has no app `{only}`; it has {}", names.join(", "));
+            if self.apps.app(only).is_some() {
+                why += &format!("; a reload of all apps takes `{only}` away");
+            }
             return Err(report::refused(why));
         }
-        for note in file.notes.iter().filter(|note| note.app.is_empty() || is_meant(&note.app)) {
+        // What was told at the start or with the reload before is not told again; `describe` has it all.
+        let known = std::mem::replace(&mut *lock(&self.apps.notes), file.notes.clone());
+        let is_news = |note: &&Note| (note.app.is_empty() || is_meant(&note.app)) && !known.contains(note);
+        for note in file.notes.iter().filter(is_news) {
             self.note(note.to_string());
         }
-        *lock(&self.apps.notes) = file.notes;
         *lock(&self.apps.source) = source;
         let named: BTreeSet<String> = file.apps.iter().map(|app| app.name.clone()).collect();
         let mut all = Vec::new();

@@ -3,7 +3,8 @@
 //! ```text
 //! app file ─ app-config ─▶ App ─ spec.rs ─▶ supervisor::App ─ workers ─┐
 //!    ▲ read again on each reload                                       ├─▶ publish(…): the gateway's routes and pools
-//! admin API ─ api.rs ─▶ change.rs: one change at a time ───────────────┘
+//! admin API ─ api.rs ──┬▶ change.rs: one change at a time ──────────────┘
+//! time ─ clock.rs ─────┘
 //! ```
 //!
 //! In: where the file is, what is around the region's apps. Out: a list of apps with their workers, published whole at each change.
@@ -12,6 +13,7 @@
 pub mod api;
 mod behind;
 mod change;
+mod clock;
 mod joint;
 mod report;
 mod spec;
@@ -99,7 +101,7 @@ impl Apps {
         in_flight: InFlight,
         publish: Publish,
     ) -> anyhow::Result<Arc<Self>> {
-        let file = read(&source, around.cores)?;
+        let file = read(&source, &around)?;
         let apps = Self {
             region,
             around,
@@ -117,7 +119,10 @@ impl Apps {
             tracing::warn!("app file: {note}");
         }
         apps.tell();
-        Ok(Arc::new(apps))
+        let apps = Arc::new(apps);
+        // Ends by itself when there are no apps any more.
+        tokio::spawn(clock::run(Arc::downgrade(&apps), clock::now, clock::Here));
+        Ok(apps)
     }
 
     /// Starts an app without telling anybody.
@@ -201,14 +206,14 @@ async fn end(handle: Arc<supervisor::App>) {
     }
 }
 
-/// What a source says now.
-fn read(source: &Source, cores: usize) -> anyhow::Result<AppFile> {
-    match source {
-        Source::File { path, env } => Ok(app_config::read(path, &Options { env: env.as_deref(), cores })?),
-        Source::Inline(app) => {
-            Ok(AppFile { form: app_config::Form::Toml, apps: vec![App::clone(app)], notes: Vec::new() })
-        }
-    }
+/// What a source says now, and what is to be told of it here.
+fn read(source: &Source, around: &Surroundings) -> anyhow::Result<AppFile> {
+    let mut file = match source {
+        Source::File { path, env } => app_config::read(path, &Options { env: env.as_deref(), cores: around.cores })?,
+        Source::Inline(app) => AppFile { form: app_config::Form::Toml, apps: vec![App::clone(app)], notes: Vec::new() },
+    };
+    file.notes.extend(file.apps.iter().filter_map(|app| spec::note(app, around)));
+    Ok(file)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -236,6 +241,7 @@ impl AppControl for Apps {
             file: self.file(),
             toml: shown.to_toml(&[]),
             notes,
+            next_restart_in_ms: clock::until_next(&running.config, self.region.as_str()),
         })
     }
 

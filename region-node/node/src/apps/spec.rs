@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use app_config::{App, LiveCheck, LogFormat, Protocol, Ready};
+use app_config::{App, LiveCheck, LogFormat, Note, Protocol, Ready};
 use supervisor::{AppSpec, Limits, LogFile, LogSpec, Pattern, PortChoice, StopSignal, StopSpec, Timing};
 
 /// What a region has around its apps.
@@ -10,8 +10,8 @@ use supervisor::{AppSpec, Limits, LogFile, LogSpec, Pattern, PortChoice, StopSig
 pub struct Surroundings {
     /// The region's name.
     pub region: String,
-    /// The region that owns what has one home.
-    pub primary_region: Option<String>,
+    /// The regions of the world, as it was when this one was started.
+    pub regions: Vec<String>,
     /// The address that workers listen on.
     pub host: IpAddr,
     /// Workers get the first free ports from here on, a hundred further on for each app.
@@ -24,6 +24,15 @@ pub struct Surroundings {
     pub logs: PathBuf,
     /// Cores of this machine.
     pub cores: usize,
+}
+
+/// What whoever wrote an app's file should know of it here: nothing that hinders it from running.
+pub(super) fn note(app: &App, around: &Surroundings) -> Option<Note> {
+    let primary = app.primary_region.as_ref().filter(|primary| !around.regions.contains(primary))?;
+    let regions = around.regions.join(", ");
+    let what =
+        format!("this world has no region `{primary}`: its regions are {regions}; workers are told it all the same");
+    Some(Note { app: app.name.clone(), key: "primary_region".into(), what, is_warning: true })
 }
 
 /// Ports between the first ones of two apps.
@@ -48,12 +57,12 @@ pub(super) fn spec(app: &App, number: usize, around: &Surroundings) -> AppSpec {
             // App files have no pattern that every line would match.
             Ready::Log(text) => Pattern::new(text).map_or(supervisor::Ready::Tcp, supervisor::Ready::Log),
             Ready::SdNotify => supervisor::Ready::SdNotify,
-            Ready::Started => Pattern::new(STARTED).map_or(supervisor::Ready::Tcp, supervisor::Ready::Log),
+            Ready::Started => supervisor::Ready::Started,
             Ready::Ipc => supervisor::Ready::Ipc,
         },
         health_path: health.then(|| app.health.clone()),
         region: around.region.clone(),
-        primary_region: around.primary_region.clone(),
+        primary_region: app.primary_region.clone(),
         redis_url: around.redis_url.clone(),
         region_node_url: around.region_node_url.clone(),
         preload: app.preload,
@@ -75,6 +84,9 @@ pub(super) fn spec(app: &App, number: usize, around: &Surroundings) -> AppSpec {
         log: LogSpec { file: Some(log_file(app, around)), ..LogSpec::default() },
         timing: Timing {
             probe_timeout: app.liveness.timeout,
+            probe_interval: app.liveness.interval,
+            probe_failures: app.liveness.failures,
+            probe_successes: app.liveness.successes,
             ready_timeout: app.ready_timeout,
             drain_timeout: app.drain_timeout,
             kill_timeout: app.kill_timeout,
@@ -96,8 +108,6 @@ fn log_file(app: &App, around: &Surroundings) -> LogFile {
     }
 }
 
-/// The first line of a worker that listens nowhere: that it runs is all that can be known.
-const STARTED: &str = "atoll: started";
 /// What a worker inherits even where an app asks for nothing: programs are found by it, and written to.
 const KEPT: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "USER"];
 /// What the supervisor sets; the region's own of these names never come through.
@@ -136,10 +146,6 @@ fn command(app: &App, inherited: &[String]) -> Vec<String> {
     if let Some(name) = app.instance_var.as_deref().filter(|name| is_shell_name(name)) {
         before += &format!("export {name}=\"$NODE_APP_INSTANCE\"; ");
     }
-    if app.ready == Ready::Started {
-        // In the program's place, which has nobody to tell.
-        before += &format!("echo '{STARTED}'; ");
-    }
     if before.is_empty() {
         return app.command.clone();
     }
@@ -154,7 +160,49 @@ fn is_shell_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{net::Ipv4Addr, time::Duration};
+
     use super::*;
+
+    fn around() -> Surroundings {
+        Surroundings {
+            region: "eu-west".into(),
+            regions: vec!["eu-west".into(), "us-east".into()],
+            host: Ipv4Addr::LOCALHOST.into(),
+            first_port: 20_000,
+            redis_url: String::new(),
+            region_node_url: None,
+            logs: PathBuf::new(),
+            cores: 2,
+        }
+    }
+
+    #[test]
+    fn workers_are_told_the_primary_region_and_whoever_wrote_it_if_there_is_none() {
+        let mut app = App { name: "web".into(), command: vec!["node".into()], ..App::default() };
+        assert_eq!((spec(&app, 0, &around()).primary_region, note(&app, &around())), (None, None));
+        app.primary_region = Some("us-east".into());
+        assert_eq!(spec(&app, 0, &around()).primary_region.as_deref(), Some("us-east"));
+        assert_eq!(note(&app, &around()), None);
+        app.primary_region = Some("us-west".into());
+        let told = note(&app, &around()).map(|note| note.to_string()).unwrap_or_default();
+        assert!(
+            told.starts_with(
+                "web: `primary_region`: this world has no region `us-west`: its regions are eu-west, us-east"
+            ),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn checks_are_made_as_the_file_says() {
+        let mut app = App { command: vec!["node".into()], ..App::default() };
+        let usual = spec(&app, 0, &around()).timing;
+        assert_eq!((usual.probe_interval, usual.probe_failures, usual.probe_successes), (Duration::from_secs(2), 3, 2));
+        (app.liveness.interval, app.liveness.failures, app.liveness.successes) = (Duration::from_secs(7), 5, 4);
+        let said = spec(&app, 0, &around()).timing;
+        assert_eq!((said.probe_interval, said.probe_failures, said.probe_successes), (Duration::from_secs(7), 5, 4));
+    }
 
     #[test]
     fn a_shell_stands_before_a_program_only_where_it_must() {

@@ -4,10 +4,11 @@ use std::{
     fs,
     net::Ipv4Addr,
     path::Path,
-    sync::atomic::{AtomicU16, Ordering},
+    sync::atomic::{AtomicI64, AtomicU16, Ordering},
     time::Duration,
 };
 
+use chrono::{Datelike, Timelike};
 use plane_client::api::apps::{AppVerb, ChangeApp};
 use tokio::time::timeout;
 
@@ -42,7 +43,7 @@ impl Region {
         fs::write(&path, file)?;
         let around = Surroundings {
             region: "eu-west".into(),
-            primary_region: None,
+            regions: vec!["eu-west".into()],
             host: Ipv4Addr::LOCALHOST.into(),
             first_port: PORTS.fetch_add(1000, Ordering::Relaxed),
             redis_url: "redis://127.0.0.1:1".into(),
@@ -140,6 +141,33 @@ async fn a_reload_makes_what_the_file_says_and_an_error_in_it_changes_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_tells_what_is_new_to_know_and_says_what_a_name_is_not() -> anyhow::Result<()> {
+    let region = Region::start("notes", &app("web", "primary_region = \"mars\"")).await?;
+    let notes = async || {
+        let asked = Asked { app: None, verb: AppVerb::Reload, how: ChangeApp::default() };
+        let (tell, mut events) = mpsc::channel(64);
+        timeout(WITHIN, region.apps.clone().change(asked, tell)).await?;
+        let mut notes = Vec::new();
+        while let Some(event) = events.recv().await {
+            notes.extend(if let ChangeEvent::Note { text } = event { Some(text) } else { None });
+        }
+        anyhow::Ok(notes)
+    };
+    assert_eq!(notes().await?, Vec::<String>::new(), "it was told at the start");
+    region.says(&app("web", "primary_region = \"venus\""))?;
+    let told = notes().await?;
+    assert!(told.len() == 1 && told[0].contains("this world has no region `venus`"), "{told:?}");
+    let shown = region.apps.describe("web").context("it runs")?.notes;
+    assert_eq!(shown, told, "and there it stays");
+
+    let ended = region.change(Some("wep"), AppVerb::Reload).await?;
+    assert!(has_failed(&ended, "the file has no app `wep`; it has web", "refused"), "{ended:?}");
+    assert!(!has_failed(&ended, "takes `wep` away", "refused"), "{ended:?}");
+    region.apps.shutdown().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_does_not_become_ready_never_replaces_one_that_works() -> anyhow::Result<()> {
     let region = Region::start("broken", &app("web", "env = { SECRET = \"xyzzy\" }")).await?;
     let broken =
@@ -178,6 +206,87 @@ async fn what_differs_from_worker_to_worker_and_what_is_not_inherited() -> anyho
         }
     };
     timeout(WITHIN, has_all).await.with_context(|| log_of(&path))?;
+    region.apps.shutdown().await;
+    Ok(())
+}
+
+/// Clocks that show UTC.
+struct Utc;
+
+impl clock::Zone for Utc {
+    fn shown(&self, at: clock::UnixMs) -> Option<app_config::Minute> {
+        let at = chrono::DateTime::from_timestamp_millis(at)?;
+        let small = |number: u32| u8::try_from(number).ok();
+        let (month, day) = (small(at.month())?, small(at.day())?);
+        Some(app_config::Minute { year: at.year(), month, day, hour: small(at.hour())?, minute: small(at.minute())? })
+    }
+
+    fn begins(&self, at: app_config::Minute) -> Option<clock::UnixMs> {
+        let day = chrono::NaiveDate::from_ymd_opt(at.year, at.month.into(), at.day.into())?;
+        Some(day.and_hms_opt(at.hour.into(), at.minute.into(), 0)?.and_utc().timestamp_millis())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_its_time_an_app_is_replaced_the_new_worker_first() -> anyhow::Result<()> {
+    // The region's own clock rings once in four years.
+    let file = app("web", "env = { V = \"1\" }\nrestart_at = \"0-2 0 29 2 *\"") + &app("two", "paths = \"/two\"");
+    let region = Region::start("clock", &file).await?;
+    let late = clock::lateness("eu-west");
+    let midnight = 1_835_395_200_000 + late;
+    let (shows, looks) = (Arc::new(AtomicI64::new(midnight - 500)), Arc::new(AtomicI64::new(0)));
+    let (theirs, looked) = (shows.clone(), looks.clone());
+    let now = move || {
+        looked.fetch_add(1, Ordering::SeqCst);
+        theirs.load(Ordering::SeqCst)
+    };
+    let clock = tokio::spawn(clock::run(Arc::downgrade(&region.apps), now, Utc));
+    let seen = |least: i64| {
+        let looks = looks.clone();
+        async move {
+            let more = async {
+                while looks.load(Ordering::SeqCst) < least {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            timeout(WITHIN, more).await
+        }
+    };
+    seen(2).await?;
+    assert_eq!(region.running(), of(&[("two", 1), ("web", 1)]), "it is not midnight yet");
+
+    let mut workers = region.apps.workers("web").context("it runs")?;
+    let fewest = tokio::spawn(async move {
+        let mut fewest = usize::MAX;
+        loop {
+            let now = workers.borrow_and_update().clone();
+            fewest = fewest.min(now.iter().filter(|worker| worker.takes_requests()).count());
+            // The second life alone is left: it is over.
+            if now.iter().all(|worker| worker.release == 2) || workers.changed().await.is_err() {
+                return fewest;
+            }
+        }
+    });
+    shows.store(midnight, Ordering::SeqCst);
+    assert_eq!(timeout(WITHIN, fewest).await??, 1, "there is always one that takes requests");
+    seen(looks.load(Ordering::SeqCst) + 2).await?;
+    assert_eq!(region.running(), of(&[("two", 1), ("web", 2)]), "once, and nobody else");
+
+    // While another change goes on two more times come: one restart is for both.
+    let other = region.apps.changing.lock().await;
+    for minutes in 1..3 {
+        shows.store(midnight + minutes * 60_000, Ordering::SeqCst);
+        seen(looks.load(Ordering::SeqCst) + 2).await?;
+    }
+    drop(other);
+    let mut workers = region.apps.workers("web").context("it runs")?;
+    let third = workers.wait_for(|now| !now.is_empty() && now.iter().all(|worker| worker.release == 3));
+    timeout(WITHIN, third).await??;
+    seen(looks.load(Ordering::SeqCst) + 4).await?;
+    assert_eq!(region.running(), of(&[("two", 1), ("web", 3)]));
+    clock.abort();
+    let until_next = |name: &str| region.apps.describe(name).and_then(|told| told.next_restart_in_ms);
+    assert!(until_next("web").is_some_and(|ms| ms < 8 * 366 * 86_400_000) && until_next("two").is_none());
     region.apps.shutdown().await;
     Ok(())
 }

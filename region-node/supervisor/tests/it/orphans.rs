@@ -20,7 +20,8 @@ async fn helper_that_supervises_until_it_is_killed() {
     let Ok(file) = std::env::var(PID_FILE) else { return };
     let script = format!(
         "sleep 1000 & a=$!; setsid sleep 1001 & b=$!; (setsid sleep 1002 & echo $! > {file}.c); \
-         echo $$ $a $b $(cat {file}.c) ${{NODE_OPTIONS#*require}} > {file}.new; mv {file}.new {file}; wait"
+         (setsid env -i sleep 1003 </dev/null >/dev/null 2>&1 & echo $! > {file}.d); \
+         echo $$ $a $b $(cat {file}.c {file}.d) ${{NODE_OPTIONS#*require}} > {file}.new; mv {file}.new {file}; wait"
     );
     let cgroup = std::env::var(CGROUP).is_ok();
     let _supervisor = start(AppSpec { cgroup, ..app(&["sh", "-c", &script]) });
@@ -44,8 +45,12 @@ async fn all_end_with_a_supervisor_that_was_killed(name: &str, cgroup: bool) {
     until("the worker and its children run", || file.exists()).await;
     let text = std::fs::read_to_string(&file).unwrap();
     let mut words = text.split_whitespace();
-    let pids: Vec<u32> = words.by_ref().take(4).map(|pid| pid.parse().unwrap()).collect();
-    assert!(pids.len() == 4 && pids.iter().all(|pid| runs(*pid)), "{pids:?}");
+    let pids: Vec<u32> = words.by_ref().take(5).map(|pid| pid.parse().unwrap()).collect();
+    until("the last one has left everything behind", || {
+        std::fs::read(format!("/proc/{}/environ", pids[4])).is_ok_and(|text| text.is_empty())
+    })
+    .await;
+    assert!(pids.iter().all(|pid| runs(*pid)), "{pids:?}");
     let preload = Path::new(words.next().unwrap().trim_matches('"')).to_owned();
     assert!(preload.exists(), "{preload:?}");
     let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", pids[0])).unwrap();

@@ -119,6 +119,20 @@ while True:
 }
 
 #[tokio::test]
+async fn what_listens_nowhere_is_ready_when_it_has_run_for_a_second() {
+    let spec = AppSpec { ready: Ready::Started, health_path: None, ..app(&["sleep", "1000"]) };
+    let supervisor = start(spec);
+    ready(&supervisor, 1).await;
+    supervisor.reload(AppSpec::clone(&supervisor.spec()), crate::support::nobody()).await.unwrap();
+    let broken = AppSpec { ready: Ready::Started, health_path: None, ..app(&["sh", "-c", "exit 5"]) };
+    let failed = supervisor.reload(broken, crate::support::nobody()).await.unwrap_err();
+    assert!(failed.why.contains("exited with status 5"), "{failed:?}");
+    assert_eq!(supervisor.status().workers[0].state, WorkerState::Ready, "the one before stays");
+    assert!(supervisor.logs(&supervisor::LogQuery { lines: 10, slot: None }).is_empty(), "nothing is written for it");
+    supervisor.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_worker_that_fails_its_checks_gets_no_requests_until_it_passes_again() {
     let scratch = crate::support::Scratch::new("unwell");
     let file = scratch.path().join("unwell");

@@ -156,6 +156,28 @@ async fn a_reload_may_change_the_number_of_workers_and_roll_back_undoes_it() {
     assert_eq!(versions(&app), all(2, "one"));
     app.rollback(nobody()).await.unwrap();
     assert_eq!(versions(&app), all(3, "two"));
+    // A restart is no step that could be taken back.
+    app.restart(nobody()).await.unwrap();
+    app.rollback(nobody()).await.unwrap();
+    assert_eq!(versions(&app), all(2, "one"));
+    app.shutdown().await;
+}
+
+/// What PM2's users write with `autorestart: false` and `cron_restart`.
+#[tokio::test]
+async fn work_that_was_done_is_done_again_by_a_restart() {
+    let scratch = crate::support::Scratch::new("job");
+    let file = scratch.path().join("done");
+    let mut spec = version("job");
+    spec.command = ["sh", "-c", &format!("echo x >> {}", file.display())].map(str::to_owned).to_vec();
+    (spec.ready, spec.health_path, spec.stop.exit_codes) = (supervisor::Ready::Started, None, vec![0]);
+    let app = start(spec);
+    for times in 1..4 {
+        let done = || std::fs::read_to_string(&file).is_ok_and(|text| text.lines().count() == times);
+        until("the work is done", done).await;
+        until("and the worker has ended", || app.status().workers[0].state == WorkerState::Stopped).await;
+        app.restart(nobody()).await.unwrap();
+    }
     app.shutdown().await;
 }
 

@@ -9,9 +9,10 @@ use axum::{
     http::{Method, header},
     response::IntoResponse,
 };
+use plane_client::api::apps;
 use serde_json::{Map, Value, json};
 
-use super::routes::{self, Audience, Gives, Route};
+use super::routes::{self, Gives, Route};
 
 /// `GET /openapi.json`. The same for as long as the program runs.
 pub(super) async fn document() -> impl IntoResponse {
@@ -34,7 +35,8 @@ fn build(table: &[Route]) -> Value {
         "info": {
             "title": "Atoll admin API",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Any member answers, and forwards changes to the leader. See docs/api.md.",
+            "description": "Any member answers, and forwards changes to the leader. What is below /v1/apps, /v1/node and /v1/state \
+                            is about the region that answers. See docs/api.md.",
         },
         "security": [{ "token": [] }, { "certificate": [] }],
         "paths": paths,
@@ -65,12 +67,12 @@ fn operation(route: &Route) -> Value {
     parameters.extend(route.params.iter().map(|param| {
         json!({
             "name": param.name, "in": "query", "required": param.needed, "description": param.about,
-            "schema": { "type": "string" },
+            "schema": { "type": param.kind },
         })
     }));
     let header = |name: &str, about: &str| json!({ "name": name, "in": "header", "required": false, "description": about, "schema": { "type": "string" } });
     let changes = route.method != Method::GET;
-    if route.audience == Audience::People && changes {
+    if route.knows_ids() {
         parameters.push(header(
             "x-request-id",
             "32 hexadecimal digits; repeat a change under the same ones to have it done once.",
@@ -88,7 +90,7 @@ fn operation(route: &Route) -> Value {
     });
     if let (Some(schema), Value::Object(fields)) = (route.takes, &mut operation) {
         let content = json!({ "application/json": { "schema": reference(schema) } });
-        fields.insert("requestBody".into(), json!({ "required": true, "content": content }));
+        fields.insert("requestBody".into(), json!({ "required": !route.takes_or_not, "content": content }));
     }
     operation
 }
@@ -109,9 +111,15 @@ fn responses(route: &Route) -> Value {
             json!({ "application/json": { "schema": { "anyOf": [reference(schema), reference("Preview")] } } })
         }
         Gives::Json(schema) => json!({ "application/json": { "schema": reference(schema) } }),
+        // The schema is that of one line: OpenAPI 3.1 has no word for a sequence.
+        Gives::Lines(schema) => json!({ apps::LINES: { "schema": reference(schema) } }),
         Gives::Bytes(media_type) => json!({ media_type: { "schema": { "type": "string" } } }),
     };
-    let mut good = json!({ "description": "It is done, or this is the answer.", "content": content });
+    let description = match route.gives {
+        Gives::Lines(_) => "One JSON object a line.",
+        Gives::Json(_) | Gives::Bytes(_) => "It is done, or this is the answer.",
+    };
+    let mut good = json!({ "description": description, "content": content });
     if let (true, Value::Object(fields)) = (route.tagged, &mut good) {
         let schema = json!({ "schema": { "type": "string" }, "description": "Hash of the object's content." });
         fields.insert("headers".into(), json!({ "ETag": schema }));
@@ -134,7 +142,9 @@ fn what_is(status: u16) -> &'static str {
         412 => "It is not what the change was made from. Nothing happened.",
         413 => "The body is too long.",
         428 => "The change does not say what it was made from.",
-        503 => "No leader with a quorum now. Nothing happened; ask again after `Retry-After` seconds.",
+        503 => {
+            "No leader with a quorum now, or too much to do. Nothing happened; ask again after `Retry-After` seconds."
+        }
         504 => "The outcome is not known: repeat the request under the same id.",
         _ => "It failed.",
     }

@@ -4,6 +4,8 @@
 use model::World;
 use serde_json::{Map, Value, json};
 
+use super::reference;
+
 /// All schemas by name.
 pub(super) fn all() -> Map<String, Value> {
     let mut schemas = of_the_world();
@@ -48,16 +50,38 @@ const WHOLE: &str = "integer";
 const FLAG: &str = "boolean";
 const MANY: &str = "array";
 const THING: &str = "object";
+const NUMBER: &str = "number";
+const TEXTS: &str = "[string]";
 
-/// An object with these keys, in JSON Schema's words; `?` after a type: it may be left out or null.
+/// An object with these keys, in JSON Schema's words; `?` after a type: it may be left out or null. `Name` is another schema of
+/// this file, `[Name]` a list of such.
 fn of(keys: &[(&str, &str)]) -> Value {
-    let schema = |kind: &str| match kind.strip_suffix('?') {
-        Some(kind) => json!({ "type": [kind, "null"] }),
-        None => json!({ "type": kind }),
-    };
-    let properties: Map<String, Value> = keys.iter().map(|(key, kind)| ((*key).to_owned(), schema(kind))).collect();
+    let properties: Map<String, Value> = keys.iter().map(|(key, kind)| ((*key).to_owned(), kind_of(kind))).collect();
     let required: Vec<&str> = keys.iter().filter(|(_, kind)| !kind.ends_with('?')).map(|(key, _)| *key).collect();
     json!({ "type": "object", "properties": properties, "required": required })
+}
+
+fn kind_of(kind: &str) -> Value {
+    let (kind, null) = kind.strip_suffix('?').map_or((kind, false), |kind| (kind, true));
+    if let Some(item) = kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']')) {
+        return json!({ "type": "array", "items": kind_of(item) });
+    }
+    match (kind.starts_with(char::is_uppercase), null) {
+        (true, false) => reference(kind),
+        (true, true) => json!({ "anyOf": [reference(kind), { "type": "null" }] }),
+        (false, false) => json!({ "type": kind }),
+        (false, true) => json!({ "type": [kind, "null"] }),
+    }
+}
+
+/// One of several objects, which are told apart by `event`.
+fn one_of(variants: &[(&str, &[(&str, &str)])]) -> Value {
+    let variant = |(event, keys): &(&str, &[(&str, &str)])| {
+        let mut schema = of(&[&[("event", TEXT)], *keys].concat());
+        schema["properties"]["event"] = json!({ "const": event });
+        schema
+    };
+    json!({ "oneOf": variants.iter().map(variant).collect::<Vec<_>>() })
 }
 
 fn list() -> Value {
@@ -67,7 +91,98 @@ fn list() -> Value {
 fn written_here() -> Vec<(&'static str, Value)> {
     let mut schemas = of_changes();
     schemas.extend(of_answers());
+    schemas.extend(of_apps());
     schemas
+}
+
+/// What is served below `/v1/apps`.
+fn of_apps() -> Vec<(&'static str, Value)> {
+    let app: &[(&str, &str)] = &[
+        ("name", TEXT),
+        ("release", WHOLE),
+        ("can_roll_back", FLAG),
+        ("instances", WHOLE),
+        ("ready", WHOLE),
+        ("stopped", FLAG),
+        ("doing", "string?"),
+        ("workers", "[WorkerReport]"),
+    ];
+    let described: &[(&str, &str)] =
+        &[("region", TEXT), ("file", "string?"), ("toml", TEXT), ("notes", TEXTS), ("next_restart_in_ms", "integer?")];
+    vec![
+        ("AppsReport", of(&[("region", TEXT), ("file", "string?"), ("apps", "[AppReport]")])),
+        ("AppReport", of(app)),
+        ("AppDescription", of(&[described, app].concat())),
+        ("WorkerReport", worker()),
+        ("EventLoopReport", event_loop()),
+        ("ChangeApp", of(&[("instances", "integer?"), ("env", "string?")])),
+        ("ScaleApp", of(&[("instances", WHOLE)])),
+        ("ChangeEvent", change_event()),
+        ("AppDone", of(&[("name", TEXT), ("release", WHOLE), ("instances", WHOLE)])),
+        ("AppLog", app_log()),
+    ]
+}
+
+fn worker() -> Value {
+    of(&[
+        ("slot", WHOLE),
+        ("life", WHOLE),
+        ("release", WHOLE),
+        ("state", TEXT),
+        ("address", "string?"),
+        ("pid", "integer?"),
+        ("restarts", WHOLE),
+        ("uptime_ms", "integer?"),
+        ("memory_bytes", "integer?"),
+        ("cpu_permille", "integer?"),
+        ("event_loop", "EventLoopReport?"),
+        ("says", "string?"),
+        ("problem", "string?"),
+    ])
+}
+
+fn event_loop() -> Value {
+    of(&[
+        ("utilisation_permille", WHOLE),
+        ("delay_p50_ms", NUMBER),
+        ("delay_p99_ms", NUMBER),
+        ("delay_max_ms", NUMBER),
+        ("heap_used_bytes", WHOLE),
+        ("heap_total_bytes", WHOLE),
+        ("gc_ms", NUMBER),
+        ("active_handles", WHOLE),
+    ])
+}
+
+fn change_event() -> Value {
+    let step: &[(&str, &str)] = &[
+        ("app", TEXT),
+        ("slot", WHOLE),
+        ("release", WHOLE),
+        ("what", TEXT),
+        ("text", TEXT),
+        ("done", WHOLE),
+        ("of", WHOLE),
+    ];
+    one_of(&[
+        ("note", &[("text", TEXT)]),
+        ("step", step),
+        ("alive", &[]),
+        ("done", &[("text", TEXT), ("apps", "[AppDone]"), ("took_ms", WHOLE)]),
+        ("failed", &[("kind", TEXT), ("why", TEXT), ("last_lines", TEXTS)]),
+    ])
+}
+
+fn app_log() -> Value {
+    let line: &[(&str, &str)] = &[
+        ("time_ms", WHOLE),
+        ("slot", WHOLE),
+        ("life", WHOLE),
+        ("error", FLAG),
+        ("text", TEXT),
+        ("partial", "boolean?"),
+    ];
+    one_of(&[("line", line), ("lost", &[("lines", WHOLE)]), ("alive", &[])])
 }
 
 fn of_changes() -> Vec<(&'static str, Value)> {
@@ -216,6 +331,10 @@ mod tests {
         Problem, ProblemKind,
         api::{
             Applied, PlaneStatus, SetOverride, VoteReceipt,
+            apps::{
+                AppDescription, AppDone, AppLog, AppReport, AppsReport, ChangeApp, ChangeEvent, EventLoopReport,
+                WorkerReport,
+            },
             human::{LeverReport, MoveHome, Preview, SetGate, SurveyReport, WhatIfReport},
         },
     };
@@ -225,14 +344,88 @@ mod tests {
 
     /// What is written has the needed keys, and no key that its schema does not have.
     fn check(name: &str, example: &impl Serialize) {
-        let schema = &all()[name];
+        let schemas = all();
         let written = serde_json::to_value(example).unwrap();
         let written = written.as_object().unwrap();
+        let schema = match schemas[name]["oneOf"].as_array() {
+            Some(variants) => {
+                let meant = variants.iter().find(|v| v["properties"]["event"]["const"] == written["event"]);
+                meant.unwrap_or_else(|| panic!("{name} has no `{}`", written["event"]))
+            }
+            None => &schemas[name],
+        };
         for key in written.keys() {
             assert!(schema["properties"].get(key).is_some(), "{name} has no `{key}`");
         }
         for needed in schema["required"].as_array().into_iter().flatten() {
             assert!(written.contains_key(needed.as_str().unwrap()), "{name}: `{needed}` is not written");
+        }
+    }
+
+    #[test]
+    fn schemas_of_apps_have_the_keys_that_are_written() {
+        let event_loop = EventLoopReport {
+            utilisation_permille: 1,
+            delay_p50_ms: 0.1,
+            delay_p99_ms: 0.2,
+            delay_max_ms: 0.3,
+            heap_used_bytes: 1,
+            heap_total_bytes: 2,
+            gc_ms: 0.0,
+            active_handles: 1,
+        };
+        check("EventLoopReport", &event_loop);
+        let worker = WorkerReport {
+            slot: 0,
+            life: 1,
+            release: 1,
+            state: "ready".into(),
+            address: None,
+            pid: Some(1),
+            restarts: 0,
+            uptime_ms: None,
+            memory_bytes: None,
+            cpu_permille: None,
+            event_loop: Some(event_loop),
+            says: None,
+            problem: None,
+        };
+        check("WorkerReport", &worker);
+        let app = AppReport {
+            name: "web".into(),
+            release: 1,
+            can_roll_back: false,
+            instances: 1,
+            ready: 1,
+            stopped: false,
+            doing: None,
+            workers: vec![worker],
+        };
+        check("AppReport", &app);
+        let region = RegionName::new("eu").unwrap();
+        check("AppsReport", &AppsReport { region: region.clone(), file: None, apps: vec![app.clone()] });
+        let (file, toml, notes, next_restart_in_ms) = (None, String::new(), Vec::new(), Some(1));
+        check("AppDescription", &AppDescription { region, app, file, toml, notes, next_restart_in_ms });
+        check("ChangeApp", &ChangeApp { instances: Some(2), env: Some("production".into()) });
+        check("ScaleApp", &ChangeApp { instances: Some(2), env: None });
+        let done = AppDone { name: "web".into(), release: 2, instances: 1 };
+        check("AppDone", &done);
+        let (app, text) = ("web".to_owned(), "is ready".to_owned());
+        for event in [
+            ChangeEvent::Note { text: text.clone() },
+            ChangeEvent::Step { app, slot: 0, release: 2, what: "ready".into(), text: text.clone(), done: 1, of: 2 },
+            ChangeEvent::Alive,
+            ChangeEvent::Done { text: text.clone(), apps: vec![done], took_ms: 1 },
+            ChangeEvent::Failed { kind: "busy".into(), why: "later".into(), last_lines: vec![] },
+        ] {
+            check("ChangeEvent", &event);
+        }
+        for log in [
+            AppLog::Line { time_ms: 1, slot: 0, life: 1, error: false, text, partial: true },
+            AppLog::Lost { lines: 1 },
+            AppLog::Alive,
+        ] {
+            check("AppLog", &log);
         }
     }
 

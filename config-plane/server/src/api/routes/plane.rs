@@ -17,16 +17,12 @@ const VOTES_MOST: usize = 64 << 10;
 /// The longest body between members, bytes: a snapshot, or 300 log entries that each replace the World.
 const RAFT_MOST: usize = raft::snapshot::MAX_BYTES + (1 << 20);
 
-const DOWN: Param =
-    Param { name: "down", needed: true, about: "Who dies: regions or `pool/NAME/REGION`, separated by commas." };
-const LAST_EVENT: Param = Param {
-    name: "last_event_id",
-    needed: false,
-    about: "Resume after this event, where the header `Last-Event-ID` cannot be set.",
-};
-const NAME: Param = Param { name: "name", needed: true, about: "The name that a DNS client asks for, absolute." };
-const FROM: Param = Param { name: "from", needed: true, about: "The client's address." };
-const TYPE: Param = Param { name: "type", needed: false, about: "The record type; A if left out." };
+const DOWN: Param = Param::needed("down", "Who dies: regions or `pool/NAME/REGION`, separated by commas.");
+const LAST_EVENT: Param =
+    Param::maybe("last_event_id", "Resume after this event, where the header `Last-Event-ID` cannot be set.");
+const NAME: Param = Param::needed("name", "The name that a DNS client asks for, absolute.");
+const FROM: Param = Param::needed("from", "The client's address.");
+const TYPE: Param = Param::maybe("type", "The record type; A if left out.");
 
 pub(super) fn rows() -> Vec<Route> {
     let mut rows = public();

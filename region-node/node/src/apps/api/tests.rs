@@ -41,7 +41,8 @@ impl AppControl for Played {
     fn describe(&self, app: &str) -> Option<AppDescription> {
         let AppsReport { region, apps, file } = self.list();
         let app = apps.into_iter().find(|known| known.name == app)?;
-        Some(AppDescription { region, app, file, toml: String::new(), notes: Vec::new() })
+        let (toml, notes) = (String::new(), Vec::new());
+        Some(AppDescription { region, app, file, toml, notes, next_restart_in_ms: None })
     }
 
     fn change(self: Arc<Self>, asked: Asked, tell: mpsc::Sender<ChangeEvent>) -> Later<ChangeEvent> {
@@ -61,7 +62,8 @@ impl AppControl for Played {
         })
     }
 
-    fn lines(&self, app: &str, _slot: Option<u16>, lines: usize) -> Option<Vec<AppLog>> {
+    fn lines(&self, app: &str, slot: Option<u16>, lines: usize) -> Option<Vec<AppLog>> {
+        let lines = if slot.is_some_and(|slot| slot > 0) { 0 } else { lines };
         (app == "web").then(|| (0..lines.min(3)).map(|n| line(&format!("line {n}"))).collect())
     }
 
@@ -128,6 +130,7 @@ async fn what_makes_no_sense_is_refused_before_anything_happens() {
         (Method::GET, "/v1/apps/web/logs?lines=x", "", 400, "lines"),
         (Method::GET, "/v1/apps/web/logs?lines=9999999", "", 400, "at most 100000"),
         (Method::GET, "/v1/apps/web/logs?follow=2", "", 400, "`follow` is 1 or 0"),
+        (Method::GET, "/v1/apps/web/logs?slot=2", "", 404, "its workers are 0 to 1"),
     ] {
         let (got, lines) = ask(&played, method, path, body).await;
         let text = format!("{lines:?}");
@@ -138,7 +141,11 @@ async fn what_makes_no_sense_is_refused_before_anything_happens() {
     let request =
         Request::builder().method(Method::POST).uri("/v1/apps/web/stop").body(Body::from(long)).expect("a request");
     let control: Arc<dyn AppControl> = played.clone();
-    assert_eq!(routes(control).oneshot(request).await.expect("never fails").status(), 413);
+    let response = routes(control).oneshot(request).await.expect("never fails");
+    assert_eq!(response.status(), 413);
+    let said = response.into_body().collect().await.expect("a body").to_bytes();
+    let said: Value = serde_json::from_slice(&said).expect("a problem is JSON");
+    assert_eq!(said["error"], "too_large");
 }
 
 #[tokio::test]
@@ -159,8 +166,10 @@ async fn logs_are_the_past_and_what_follows_each_line_once() {
         (status, texts),
         (200, ["line 0", "line 1", "line 2", "line 3", "lost 7", "line 2"].map(str::to_owned).into())
     );
-    let (_, none) = ask(&played, Method::GET, "/v1/apps/web/logs?lines=0", "").await;
-    assert!(none.is_empty());
+    for nothing in ["/v1/apps/web/logs?lines=0", "/v1/apps/web/logs?slot=1"] {
+        let (status, none) = ask(&played, Method::GET, nothing, "").await;
+        assert!(status == 200 && none.is_empty(), "{nothing}");
+    }
 }
 
 #[tokio::test]
@@ -169,7 +178,19 @@ async fn answers_that_go_on_are_bounded() {
     let first = stream(&shared).ok();
     assert!(first.is_some());
     let second = stream(&shared).err();
-    assert!(second.is_some_and(|no| no.0.error == ProblemKind::Busy));
+    let second = second.expect("there is room for one").into_response();
+    assert_eq!((second.status().as_u16(), second.headers()["retry-after"].as_bytes()), (503, &b"1"[..]));
     drop(first);
     assert!(stream(&shared).is_ok());
+}
+
+#[tokio::test]
+async fn every_route_that_is_described_is_served() {
+    let played = Arc::new(Played::default());
+    for route in AppRoute::all() {
+        let path = route.path().replace("{app}", "web");
+        let body = if route == AppRoute::Change(AppVerb::Scale) { r#"{"instances":1}"# } else { "" };
+        let (status, _) = ask(&played, route.method(), &path, body).await;
+        assert_eq!(status, 200, "{} {path}", route.method());
+    }
 }
