@@ -61,10 +61,13 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Marks an answer as the end of a WebSocket handshake.
-pub(crate) fn mark_websocket(headers: &mut HeaderMap) {
+/// Marks an answer as the end of a WebSocket handshake. `key` is the client's where the worker has not answered it.
+pub(crate) fn mark_websocket(headers: &mut HeaderMap, key: Option<&HeaderValue>) {
     headers.insert(header::CONNECTION, UPGRADE);
     headers.insert(header::UPGRADE, WEBSOCKET);
+    if let Some(accept) = key.and_then(|key| HeaderValue::from_str(&ids::websocket_accept(key.as_bytes())).ok()) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
 }
 
 /// Who the request comes from, and whether to believe what it says about that itself.
@@ -250,10 +253,16 @@ impl Outbound {
         *request.version_mut() = Version::HTTP_2;
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
+        let switches = self.switch != Switch::No;
+        if switches {
+            *request.method_mut() = Method::CONNECT;
+            request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+        }
         let headers = request.headers_mut();
         headers.reserve(self.headers.len() + 8);
         for (name, value) in &self.headers {
-            if self.is_kept(name) {
+            // The key is of HTTP/1.1's handshake; here nobody answers it (RFC 8441, 5).
+            if self.is_kept(name) && !(switches && name == header::SEC_WEBSOCKET_KEY) {
                 headers.append(name, value.clone());
             }
         }

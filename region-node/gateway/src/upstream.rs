@@ -28,7 +28,7 @@ pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     pub(crate) cells: WorkerCells,
     idle: Mutex<Vec<Idle>>,
-    h2: tokio::sync::Mutex<Option<SendRequest<RequestBody>>>,
+    h2: tokio::sync::Mutex<Option<h2c::Link>>,
     /// True once it drains or is gone from the list: tunnels to it should end.
     leaving: watch::Sender<bool>,
 }
@@ -130,13 +130,23 @@ impl Upstream {
     /// The connection of all requests of an h2c worker; opened if there is none.
     pub(crate) async fn h2(&self, keeping: Keeping) -> Result<SendRequest<RequestBody>, ConnectFailed> {
         let mut kept = self.h2.lock().await;
-        if let Some(sender) = kept.as_ref().filter(|sender| !sender.is_closed()) {
+        if let Some(sender) = kept.as_ref().map(|link| &link.sender).filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
         let opened = async { h2c::handshake(self.dial(keeping.connect_timeout).await?).await };
-        let sender = opened.await.map_err(|source| self.failed(source))?;
-        *kept = Some(sender.clone());
+        let link = opened.await.map_err(|source| self.failed(source))?;
+        let sender = link.sender.clone();
+        *kept = Some(link);
         Ok(sender)
+    }
+
+    /// Whether the worker takes WebSockets on its h2c connection.
+    pub(crate) async fn takes_websocket(&self) -> bool {
+        let known = self.h2.lock().await.as_ref().map(h2c::Link::takes_websocket);
+        match known {
+            Some(known) => known.await,
+            None => false,
+        }
     }
 
     /// The connection did not take a request: the next one gets another.

@@ -20,7 +20,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{Raw, World, app, dead_address, text, worker};
+use crate::support::{Raw, World, app, dead_address};
 
 /// A gRPC server in the small: sends the message back, its own trailers after it, and the caller's trailers in a header.
 async fn grpc_worker() -> (SocketAddr, Arc<AtomicU32>, tokio::task::JoinHandle<()>) {
@@ -153,15 +153,4 @@ async fn an_h2c_worker_that_restarts_is_found_again() {
     world.gateway.set_apps(vec![next]).unwrap();
     let response = sender.send_request(call("two", "0")).await.unwrap();
     assert_eq!((response.status().as_u16(), response.headers().get("grpc-status")), (200, None));
-}
-
-#[tokio::test]
-async fn a_websocket_to_an_app_that_speaks_http2_is_refused_in_words() {
-    let world = World::start().await;
-    let shop = worker(async |_| text("never")).await;
-    world.gateway.set_apps(vec![h2c(&[shop.address])]).unwrap();
-    let mut client = Raw::connect(world.address()).await;
-    client.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n").await;
-    let head = client.head().await;
-    assert!(head.starts_with("HTTP/1.1 501") && head.contains("x-atoll-refused: no-upgrade"), "{head}");
 }
