@@ -379,6 +379,8 @@ impl Proxy {
                 let sides = Sides { client, worker };
                 tunnel::spawn(sides, seat, Arc::clone(connection), Arc::clone(&self.inner), bounds);
                 let mut response = Response::new(ResponseBody::own(""));
+                // A tunnel has no length; a client that believes one would end it.
+                fields.remove(http::header::CONTENT_LENGTH);
                 if call.version == Version::HTTP_2 {
                     // RFC 8441: the stream is the tunnel as soon as it is accepted.
                     fields.remove("sec-websocket-accept");

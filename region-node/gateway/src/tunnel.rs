@@ -207,7 +207,7 @@ async fn down(
                 let read = read?;
                 clock.tick();
                 if read == 0 {
-                    to.shutdown().await?;
+                    end(to, bounds.stall).await?;
                     return Ok(Ended::ByWorker);
                 }
                 frames.pass(&buffer[..read]);
@@ -236,7 +236,7 @@ async fn copy(
         let read = from.read(&mut buffer).await?;
         clock.tick();
         if read == 0 {
-            return to.shutdown().await;
+            return end(to, stall).await;
         }
         deliver(to, &buffer[..read], stall).await?;
     }
@@ -248,5 +248,14 @@ async fn deliver(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8], stall: Durati
         to.write_all(bytes).await?;
         to.flush().await
     });
-    written.await.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
+    written.await.unwrap_or_else(|_| Err(takes_nothing()))
+}
+
+/// Says that there is no more. On a stream of HTTP/2 that waits for what was written before.
+async fn end(to: &mut (impl AsyncWrite + Unpin), stall: Duration) -> io::Result<()> {
+    timeout(stall, to.shutdown()).await.unwrap_or_else(|_| Err(takes_nothing()))
+}
+
+fn takes_nothing() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")
 }

@@ -66,6 +66,8 @@ fn greet(mut request: Request<Incoming>, tell: &mpsc::UnboundedSender<Seen>) -> 
     let (method, uri, headers) = (request.method().clone(), request.uri().to_string(), request.headers().clone());
     let mut response = Response::new(Empty::new());
     response.headers_mut().insert("sec-websocket-protocol", "chat".parse().unwrap());
+    // Some frameworks say so of every answer without a body.
+    response.headers_mut().insert("content-length", "0".parse().unwrap());
     if request.uri().path() == "/forbidden" {
         *response.status_mut() = StatusCode::FORBIDDEN;
     } else if method == Method::CONNECT {
@@ -143,6 +145,7 @@ async fn an_http1_handshake_reaches_a_worker_of_http2_as_extended_connect() {
     {
         assert!(head.contains(line), "{line} in {head}");
     }
+    assert!(!head.contains("content-length"), "{head}");
     // RFC 6455, 1.3; the worker has never seen the key.
     assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
     let seen = live.2.recv().await.unwrap();
@@ -166,7 +169,9 @@ async fn an_http2_handshake_reaches_a_worker_of_http2() {
     let mut sender = http2(world.address()).await;
     let mut response = sender.send_request(connect("/live")).await.unwrap();
     assert_eq!(response.status(), 200);
-    assert!(!response.headers().contains_key("sec-websocket-accept"));
+    for gone in ["sec-websocket-accept", "content-length"] {
+        assert!(!response.headers().contains_key(gone), "{gone}");
+    }
     assert_eq!(live.2.recv().await.unwrap().protocol.as_deref(), Some("websocket"));
     let upgraded = hyper::upgrade::on(&mut response).await.unwrap();
     talk(&world, TokioIo::new(upgraded)).await;
