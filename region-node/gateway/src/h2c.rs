@@ -1,5 +1,5 @@
-//! HTTP/2 without TLS to a worker: one connection, many requests, trailers both ways. hyper's client, as multiplexing needs a task
-//! of its own anyway.
+//! HTTP/2 without TLS to a worker: one connection, many requests, trailers both ways; and one more for each WebSocket. hyper's
+//! client, as multiplexing needs a task of its own anyway.
 
 use std::{
     future::{Future, poll_fn},

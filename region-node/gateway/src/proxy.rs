@@ -369,7 +369,7 @@ impl Proxy {
             Through::Switched(worker) => {
                 let Some(client) = call.upgrade.take() else { return Err(Refusal::Switched { worker: seat.slot() }) };
                 self.metrics.tunnels.add();
-                let answers_key = matches!(worker, WorkerSide::Stream(_));
+                let answers_key = matches!(worker, WorkerSide::Stream(..));
                 let limits = self.limits();
                 let bounds = tunnel::Bounds {
                     drain: config.limits.drain_timeout,

@@ -297,14 +297,17 @@ impl<'a> Sender<'a> {
 
     async fn attempt_h2(&self) -> Tried {
         let Some(seat) = &self.seat else { return Tried::Client };
-        let mut sender = match seat.upstream.h2(self.app.keeping).await {
-            Ok(sender) => sender,
+        let switches = self.outbound.switch != Switch::No;
+        let opened = if switches {
+            seat.upstream.h2_for_tunnel(self.app.keeping).await
+        } else {
+            seat.upstream.h2(self.app.keeping).await.map(Some)
+        };
+        let mut sender = match opened {
+            Ok(Some(sender)) => sender,
+            Ok(None) => return Tried::NoWebSocket,
             Err(failed) => return Tried::NotReached(failed),
         };
-        let switches = self.outbound.switch != Switch::No;
-        if switches && !seat.upstream.takes_websocket().await {
-            return Tried::NoWebSocket;
-        }
         let left = self.limit.saturating_sub(self.begun.elapsed());
         let Some(request) = self.outbound.h2(seat.upstream.address, left, self.body()) else { return Tried::Client };
         match sender.try_send_request(request).await {
@@ -315,7 +318,10 @@ impl<'a> Sender<'a> {
                 let (head, body) = response.into_parts();
                 let mut headers = head.headers;
                 strip_hop_by_hop(&mut headers);
-                let through = upgrade.map_or(Through::H2(body), |on| Through::Switched(WorkerSide::Stream(on)));
+                let through = match upgrade {
+                    Some(on) => Through::Switched(WorkerSide::Stream(on, sender)),
+                    None => Through::H2(body),
+                };
                 Tried::Answered(head.status, headers, through)
             }
             Err(mut failed) => {

@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::upgrade::OnUpgrade;
+use hyper::{client::conn::http2::SendRequest, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -29,6 +29,7 @@ use tokio::{
 
 use crate::{
     accept::{Connection, Phase},
+    body::RequestBody,
     fleet::Seat,
     proxy::Inner,
     websocket::{CLOSE_AWAY, CLOSE_RESTART, Frames},
@@ -50,8 +51,8 @@ pub(crate) struct Sides {
 pub(crate) enum WorkerSide {
     /// On its socket; `said` is what it has already said after its handshake.
     Socket { socket: TcpStream, said: Bytes },
-    /// On a stream of its connection.
-    Stream(OnUpgrade),
+    /// On a stream of a connection that nobody else uses, which lasts as long as there is somebody who could.
+    Stream(OnUpgrade, SendRequest<RequestBody>),
 }
 
 /// The bounds of a tunnel.
@@ -86,7 +87,7 @@ async fn switch(sides: Sides, seat: &Seat, proxy: &Inner, bounds: Bounds) {
     };
     match worker {
         WorkerSide::Socket { socket, said } => join(client, socket, &said, seat, proxy, bounds).await,
-        WorkerSide::Stream(worker) => match worker.await {
+        WorkerSide::Stream(worker, _connection) => match worker.await {
             Ok(worker) => join(client, TokioIo::new(worker), &[], seat, proxy, bounds).await,
             Err(error) => tracing::debug!(%error, "the worker left during the upgrade"),
         },

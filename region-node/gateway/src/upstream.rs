@@ -133,20 +133,32 @@ impl Upstream {
         if let Some(sender) = kept.as_ref().map(|link| &link.sender).filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
-        let opened = async { h2c::handshake(self.dial(keeping.connect_timeout).await?).await };
-        let link = opened.await.map_err(|source| self.failed(source))?;
+        let link = self.open_h2(keeping).await?;
         let sender = link.sender.clone();
         *kept = Some(link);
         Ok(sender)
     }
 
-    /// Whether the worker takes WebSockets on its h2c connection.
-    pub(crate) async fn takes_websocket(&self) -> bool {
+    /// A connection for one WebSocket to an h2c worker; `None` if the worker takes none. Not the one of its requests: tunnels stay
+    /// for hours, and would use up its streams and, where clients are slow, its window.
+    pub(crate) async fn h2_for_tunnel(
+        &self,
+        keeping: Keeping,
+    ) -> Result<Option<SendRequest<RequestBody>>, ConnectFailed> {
+        // That one knows already, mostly, whether it makes sense to ask.
+        self.h2(keeping).await?;
         let known = self.h2.lock().await.as_ref().map(h2c::Link::takes_websocket);
-        match known {
-            Some(known) => known.await,
-            None => false,
+        let Some(known) = known else { return Ok(None) };
+        if !known.await {
+            return Ok(None);
         }
+        let link = self.open_h2(keeping).await?;
+        Ok(link.takes_websocket().await.then_some(link.sender))
+    }
+
+    async fn open_h2(&self, keeping: Keeping) -> Result<h2c::Link, ConnectFailed> {
+        let opened = async { h2c::handshake(self.dial(keeping.connect_timeout).await?).await };
+        opened.await.map_err(|source| self.failed(source))
     }
 
     /// The connection did not take a request: the next one gets another.

@@ -54,6 +54,8 @@ async fn live(announces: bool) -> Live {
                 if announces {
                     server.enable_connect_protocol();
                 }
+                // As strict as a worker can be: what stays must not be in the way of what comes.
+                server.max_concurrent_streams(1);
                 let _ = server.serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -116,18 +118,23 @@ async fn says(from: &mut (impl AsyncRead + Unpin), expected: &[u8]) {
 /// Bytes both ways, then an end that reaches the worker.
 async fn talk(world: &World, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     says(&mut stream, &[0x82, 0]).await;
+    assert_eq!(world.in_flight(), [(0, 1)]);
+    talk_on(stream).await;
+    until("the tunnel is gone", || world.in_flight() == [(0, 0)]).await;
+}
+
+/// The same, after the greeting.
+async fn talk_on(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let long = vec![7; 300_000];
     let (mut from, mut to) = tokio::io::split(&mut stream);
     tokio::join!(says(&mut from, &long), async {
         to.write_all(&long).await.unwrap();
         to.flush().await.unwrap();
     });
-    assert_eq!(world.in_flight(), [(0, 1)]);
     to.shutdown().await.unwrap();
     let mut rest = Vec::new();
     let _ = timeout(PATIENCE, from.read_to_end(&mut rest)).await.expect("the worker's end comes");
     assert!(rest.is_empty());
-    until("the tunnel is gone", || world.in_flight() == [(0, 0)]).await;
 }
 
 #[tokio::test]
@@ -175,6 +182,29 @@ async fn an_http2_handshake_reaches_a_worker_of_http2() {
     assert_eq!(live.2.recv().await.unwrap().protocol.as_deref(), Some("websocket"));
     let upgraded = hyper::upgrade::on(&mut response).await.unwrap();
     talk(&world, TokioIo::new(upgraded)).await;
+}
+
+/// The worker takes one stream at a time in a connection.
+#[tokio::test]
+async fn websockets_that_stay_are_not_in_the_way_of_requests() {
+    let world = World::start().await;
+    let live = live(true).await;
+    world.gateway.set_apps(vec![h2c(&[live.0])]).unwrap();
+    let mut sender = http2(world.address()).await;
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut response = timeout(PATIENCE, sender.send_request(connect("/live"))).await.expect("an answer").unwrap();
+        let mut stream = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+        says(&mut stream, &[0x82, 0]).await;
+        streams.push(stream);
+        let plain = Request::get("http://shop.test/plain").body(Empty::new()).unwrap();
+        let answer = timeout(PATIENCE, sender.send_request(plain)).await.expect("an answer").unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    for stream in streams {
+        talk_on(stream).await;
+    }
+    until("the tunnels are gone", || world.in_flight() == [(0, 0)]).await;
 }
 
 #[tokio::test]
