@@ -117,6 +117,8 @@ limits! {
     max_head_bytes: NonZeroU32 => max_head_bytes = |n| n.get(),
     /// A streamed answer may pause for so long, milliseconds.
     body_idle_ms: NonZeroU32 => body_idle = |ms| millis(ms),
+    /// A WebSocket may be without a byte either way for so long, milliseconds; 0 for ever.
+    tunnel_idle_ms: u32 => tunnel_idle = |ms| NonZeroU32::new(ms).map(millis),
     /// A request waits so long for a worker to become ready, milliseconds.
     worker_wait_ms: NonZeroU32 => worker_wait = |ms| millis(ms),
     /// A request waits so long for the writes that its token names, milliseconds.
@@ -232,6 +234,18 @@ mod tests {
         assert!(all.limits.unbounded_clients.is_empty() && all.trust_forwarded);
         assert_eq!(all.proxy_protocol_from, ["10.0.0.0/8".parse().unwrap()]);
         assert_eq!(all.internal, Some("127.0.0.1:8081".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_websocket_may_be_silent_for_an_hour_for_so_long_or_for_ever() {
+        for (text, expected) in [
+            ("", Some(Duration::from_secs(3600))),
+            ("[limits]\ntunnel_idle_ms = 90000", Some(Duration::from_secs(90))),
+            ("[limits]\ntunnel_idle_ms = 0", None),
+        ] {
+            assert_eq!(config(text).limits.tunnel_idle, expected, "{text:?}");
+        }
+        assert!(read("[limits]\ntunnel_idle_ms = -1").is_err());
     }
 
     #[test]

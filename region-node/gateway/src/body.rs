@@ -27,6 +27,7 @@ use crate::{
     deadline::Progress,
     fleet::Seat,
     h1::exchange::{Part, Reading},
+    headers::trailers_to_worker,
     outcome,
 };
 
@@ -161,10 +162,12 @@ impl Upload {
                         return Poll::Ready(Some(Err("the request's body is too large".into())));
                     }
                 } else if let Some(trailers) = frame.trailers_ref() {
+                    let trailers = trailers_to_worker(trailers);
                     source.trailers = Some(trailers.clone());
                     source.ended = true;
                     *trailers_given = true;
                     self.progress.finished();
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
                 }
                 if source.incoming.is_end_stream() {
                     source.ended = true;

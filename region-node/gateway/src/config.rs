@@ -78,6 +78,9 @@ pub struct Limits {
     pub body_idle: Duration,
     /// Opening a connection to a worker may take so long.
     pub connect_timeout: Duration,
+    /// A tunnel (WebSocket) may be without a byte either way for so long; `None` for ever. What one side is sent, some
+    /// kilobytes, it must take within `rate_window`.
+    pub tunnel_idle: Option<Duration>,
     /// A request waits so long for a worker to become ready.
     pub worker_wait: Duration,
     /// A request waits so long for the writes that its token names.
@@ -103,6 +106,7 @@ impl Default for Limits {
             max_headers: 100,
             request_timeout: Duration::from_secs(30),
             body_idle: Duration::from_secs(60),
+            tunnel_idle: Some(Duration::from_secs(3600)),
             connect_timeout: Duration::from_secs(1),
             worker_wait: Duration::from_secs(1),
             token_wait: Duration::from_secs(1),

@@ -258,7 +258,7 @@ impl Prepared {
         let limits = &edge.limits;
         // In boxes of their own, so that a connection that is parked does not hold their place.
         if http2 {
-            let guard = Guard::Http2(Frames::new(Duration::ZERO));
+            let guard = Guard::Http2(Frames::new(Duration::ZERO), limits.max_head_bytes);
             let io = TokioIo::new(Wire::new(socket, sniffed, guard, Arc::clone(&connection)));
             let mut http = Box::pin(http2_builder(limits).serve_connection(io, service()));
             return match connection.drive(http.as_mut(), edge, true).await {
@@ -370,6 +370,8 @@ impl Connection {
                         http.as_mut().close_gracefully();
                         goodbye = Some((Box::pin(sleep(GOODBYE)), why));
                     }
+                    // `Wire` has given it a reason to end with GOAWAY.
+                    Some(why @ Cut::Flood) => goodbye = Some((Box::pin(sleep(GOODBYE)), why)),
                     why => return End::Over(why),
                 },
                 () = async { match &mut goodbye { Some((sleep, _)) => sleep.as_mut().await, None => std::future::pending().await } } => {

@@ -20,7 +20,10 @@ use http::{
 };
 
 use crate::{
-    h1::encode::{self, Framing},
+    h1::{
+        encode::{self, Framing},
+        head::forbidden_in_trailers,
+    },
     ids::{self, TraceParent},
 };
 
@@ -61,10 +64,31 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Marks an answer as the end of a WebSocket handshake.
-pub(crate) fn mark_websocket(headers: &mut HeaderMap) {
+/// Whether a field, its name with `-` for `_`, says where a request comes from: the words of a proxy, not of a client.
+fn says_who(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
+}
+
+/// What of a client's trailers goes on to a worker. Some servers put them among the fields of the head, so nothing that a head
+/// is not passed on with may come in by them.
+pub(crate) fn trailers_to_worker(trailers: &HeaderMap) -> HeaderMap {
+    let passes = |name: &HeaderName| {
+        let plain = name.as_str().replace('_', "-");
+        let ours = matches!(&*plain, "x-request-id" | "x-request-deadline" | "grpc-timeout" | "traceparent");
+        let forbidden = plain.parse().is_ok_and(|name| forbidden_in_trailers(&name));
+        !(ours || forbidden || says_who(&plain) || plain == "proxy-authorization")
+    };
+    let kept = trailers.iter().filter(|(name, _)| passes(name));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Marks an answer as the end of a WebSocket handshake. `key` is the client's where the worker has not answered it.
+pub(crate) fn mark_websocket(headers: &mut HeaderMap, key: Option<&HeaderValue>) {
     headers.insert(header::CONNECTION, UPGRADE);
     headers.insert(header::UPGRADE, WEBSOCKET);
+    if let Some(accept) = key.and_then(|key| HeaderValue::from_str(&ids::websocket_accept(key.as_bytes())).ok()) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
 }
 
 /// Who the request comes from, and whether to believe what it says about that itself.
@@ -144,10 +168,11 @@ impl Outbound {
     /// Whether a client's field goes on to the worker as it is.
     fn is_kept(&self, name: &HeaderName) -> bool {
         let text = name.as_str();
-        // Many frameworks read `x_forwarded_for` as `x-forwarded-for`: it must not be a way around this.
+        // Many frameworks read `x_forwarded_for` as `x-forwarded-for`: it must not be a way around this, nor around a proxy in
+        // front, which sets and clears only the names that it knows.
         if text.contains('_') {
             let plain = text.replace('_', "-");
-            return self.may_be_kept(&plain) && !matches!(&*plain, "cookie" | "host" | "content-length");
+            return self.may_be_kept(&plain) && !says_who(&plain) && plain != "cookie";
         }
         self.may_be_kept(text) && !(self.named.contains(name))
     }
@@ -250,10 +275,16 @@ impl Outbound {
         *request.version_mut() = Version::HTTP_2;
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
+        let switches = self.switch != Switch::No;
+        if switches {
+            *request.method_mut() = Method::CONNECT;
+            request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+        }
         let headers = request.headers_mut();
         headers.reserve(self.headers.len() + 8);
         for (name, value) in &self.headers {
-            if self.is_kept(name) {
+            // The key is of HTTP/1.1's handshake; here nobody answers it (RFC 8441, 5).
+            if self.is_kept(name) && !(switches && name == header::SEC_WEBSOCKET_KEY) {
                 headers.append(name, value.clone());
             }
         }
@@ -383,6 +414,47 @@ mod tests {
                 traceparent: 00-0102030405064708890a0b0c0d0e0f10-973d72b572447305-01
                 x-request-deadline: 1500"#]],
         );
+    }
+
+    /// A proxy in front that sets `X-Real-IP` lets `X_Real_IP` pass, and the app may read that one.
+    #[test]
+    fn a_field_that_says_who_has_no_second_spelling_behind_a_proxy_either() {
+        let worker = "127.0.0.1:9".parse().unwrap();
+        let text = "GET / HTTP/1.1\nHost: a\nX-Real-IP: 192.0.2.1\nX_Real_IP: 6.6.6.6\nX_Forwarded_Proto: https\nfor_warded: kept\nFORWARDED: for=192.0.2.1\nX-Forwarded_Host: evil";
+        let mut out = Vec::new();
+        outbound(true, text).unwrap().write_h1(&mut out, worker, Duration::from_secs(1), Framing::None, false);
+        let out = String::from_utf8(out).unwrap();
+        for kept in ["x-real-ip: 192.0.2.1", "for_warded: kept", "forwarded: for=192.0.2.1"] {
+            assert!(out.contains(kept), "{kept} in {out}");
+        }
+        for gone in ["x_real_ip", "x_forwarded_proto", "x-forwarded_host"] {
+            assert!(!out.contains(gone), "{gone} in {out}");
+        }
+    }
+
+    #[test]
+    fn trailers_say_nothing_that_a_head_must_say() {
+        let names = [
+            "x-sum",
+            "grpc-status",
+            "content-length",
+            "transfer-encoding",
+            "host",
+            "authorization",
+            "cookie",
+            "x-real-ip",
+            "x-forwarded-for",
+            "x_forwarded_for",
+            "content_length",
+            "forwarded",
+            "x-request-id",
+            "traceparent",
+            "te",
+        ];
+        let value = HeaderValue::from_static("1");
+        let trailers = names.map(|name| (HeaderName::from_static(name), value.clone())).into_iter().collect();
+        let kept: Vec<String> = trailers_to_worker(&trailers).keys().map(ToString::to_string).collect();
+        assert_eq!(kept, ["x-sum", "grpc-status"]);
     }
 
     #[test]

@@ -108,15 +108,29 @@ pub(crate) fn websocket_key(seed: &[u8]) -> String {
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
     let bytes: Vec<u8> =
         bytes.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(*pair.get(1).unwrap_or(&b'0'))).collect();
-    let mut key = String::with_capacity(24);
+    base64(&bytes)
+}
+
+/// What a server answers to a handshake's key (RFC 6455, 4.2.2).
+pub(crate) fn websocket_accept(key: &[u8]) -> String {
+    const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    // SHA-1 because the protocol says so; nothing is kept safe by it.
+    let mut context = ring::digest::Context::new(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(key);
+    context.update(GUID);
+    base64(context.finish().as_ref())
+}
+
+fn base64(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
         let number = three.iter().fold(0u32, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
         for at in 0..4 {
             let digit = BASE64[(number >> (18 - 6 * at) & 63) as usize];
-            key.push(if at <= three.len() { char::from(digit) } else { '=' });
+            text.push(if at <= three.len() { char::from(digit) } else { '=' });
         }
     }
-    key
+    text
 }
 
 #[cfg(test)]
@@ -158,6 +172,12 @@ mod tests {
         check(&good[..54], false);
         check("", false);
         assert!(TraceParent::continued(None).is_none());
+    }
+
+    /// The example of RFC 6455, 1.3.
+    #[test]
+    fn a_websocket_key_is_answered_as_the_rfc_says() {
+        assert_eq!(websocket_accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]

@@ -39,7 +39,7 @@ use crate::{
     send::{Answer, Sender, Through},
     token::{self, TokenSource, Waited},
     traffic::{Recently, Traffic},
-    tunnel::{self, Sides},
+    tunnel::{self, Sides, WorkerSide},
     upstream::Keeping,
 };
 
@@ -273,8 +273,12 @@ impl Proxy {
             note.for_app(&config.name);
             note.in_trace(call.outbound.trace.trace_id());
         }
-        if call.upgrade.is_some() && config.protocol == Protocol::H2c {
-            return Err(Refusal::NoUpgrade);
+        if call.outbound.switch == Switch::Upgrade
+            && config.protocol == Protocol::H2c
+            && !call.outbound.headers.contains_key(http::header::SEC_WEBSOCKET_KEY)
+        {
+            // A worker of HTTP/2 is not shown the key, so nobody else would miss it.
+            return Err(Refusal::BadRequest("the WebSocket handshake has no Sec-WebSocket-Key"));
         }
         let max = config.limits.max_body_bytes;
         if let (Some(length), Some(max)) = (body.size_hint().exact(), max)
@@ -362,24 +366,27 @@ impl Proxy {
         }
         let idle = config.limits.body_idle;
         let body = match through {
-            Through::Switched(wire) => {
+            Through::Switched(worker) => {
                 let Some(client) = call.upgrade.take() else { return Err(Refusal::Switched { worker: seat.slot() }) };
                 self.metrics.tunnels.add();
-                let (worker, said) = wire.into_parts();
-                let sides = Sides { client, worker, said };
-                tunnel::spawn(
-                    sides,
-                    seat,
-                    Arc::clone(connection),
-                    Arc::clone(&self.inner),
-                    config.limits.drain_timeout,
-                );
+                let answers_key = matches!(worker, WorkerSide::Stream(..));
+                let limits = self.limits();
+                let bounds = tunnel::Bounds {
+                    drain: config.limits.drain_timeout,
+                    idle: limits.tunnel_idle,
+                    stall: limits.rate_window,
+                };
+                let sides = Sides { client, worker };
+                tunnel::spawn(sides, seat, Arc::clone(connection), Arc::clone(&self.inner), bounds);
                 let mut response = Response::new(ResponseBody::own(""));
+                // A tunnel has no length; a client that believes one would end it.
+                fields.remove(http::header::CONTENT_LENGTH);
                 if call.version == Version::HTTP_2 {
                     // RFC 8441: the stream is the tunnel as soon as it is accepted.
                     fields.remove("sec-websocket-accept");
                 } else {
-                    headers::mark_websocket(&mut fields);
+                    let key = call.outbound.headers.get(http::header::SEC_WEBSOCKET_KEY);
+                    headers::mark_websocket(&mut fields, key.filter(|_| answers_key));
                     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 }
                 *response.headers_mut() = fields;

@@ -25,8 +25,8 @@ pub(crate) enum Refusal {
     UnknownHost(Option<String>),
     /// The request's body is longer than the app allows.
     TooLarge { max: u64 },
-    /// The app's workers speak HTTP/2, where WebSocket is not on offer.
-    NoUpgrade,
+    /// The app's workers speak HTTP/2, and this one has no WebSocket there.
+    NoUpgrade { worker: u16 },
     /// No worker was ready in time.
     NoWorker,
     /// The app, or each of its workers, has as much under way as it may.
@@ -71,7 +71,7 @@ impl Refusal {
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoApp | Self::UnknownHost(_) => StatusCode::NOT_FOUND,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoUpgrade => StatusCode::NOT_IMPLEMENTED,
+            Self::NoUpgrade { .. } => StatusCode::NOT_IMPLEMENTED,
             Self::NoWorker | Self::Full | Self::Open { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable(_) | Self::Broken { .. } | Self::Switched { .. } => StatusCode::BAD_GATEWAY,
             Self::Late { who: Late::Client, .. } => StatusCode::REQUEST_TIMEOUT,
@@ -84,7 +84,7 @@ impl Refusal {
         match self {
             // INVALID_ARGUMENT, UNIMPLEMENTED, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, UNAVAILABLE.
             Self::BadRequest(_) => "3",
-            Self::Connect | Self::NoApp | Self::UnknownHost(_) | Self::NoUpgrade => "12",
+            Self::Connect | Self::NoApp | Self::UnknownHost(_) | Self::NoUpgrade { .. } => "12",
             Self::TooLarge { .. } => "8",
             Self::Late { .. } | Self::Deadline => "4",
             _ => "14",
@@ -99,7 +99,7 @@ impl Refusal {
             Self::NoApp => "no-app",
             Self::UnknownHost(_) => "unknown-host",
             Self::TooLarge { .. } => "too-large",
-            Self::NoUpgrade => "no-upgrade",
+            Self::NoUpgrade { .. } => "no-upgrade",
             Self::NoWorker => "no-worker",
             Self::Full => "full",
             Self::Open { .. } => "breaker-open",
@@ -125,7 +125,11 @@ impl Refusal {
                 "the request names no host, and no app of this region takes such requests".to_owned()
             }
             Self::TooLarge { max } => format!("the request's body is larger than the {max} bytes that the app allows"),
-            Self::NoUpgrade => "the app speaks HTTP/2, which has no WebSocket here".to_owned(),
+            Self::NoUpgrade { .. } => {
+                "the app speaks HTTP/2 and takes no WebSocket there: its server does not announce \
+                                       SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441)"
+                    .to_owned()
+            }
             Self::NoWorker => "no worker of the app is ready; try again in a moment".to_owned(),
             Self::Full => "the app has as many requests under way as it may have; try again in a moment".to_owned(),
             Self::Open { .. } => "the app fails too often and is left alone for a while; try again later".to_owned(),
@@ -148,10 +152,12 @@ impl Refusal {
             | Self::NoApp
             | Self::UnknownHost(_)
             | Self::TooLarge { .. }
-            | Self::NoUpgrade
             | Self::Deadline
             | Self::Late { who: Late::Client, .. } => None,
             Self::NoWorker | Self::Full | Self::Open { .. } | Self::Late { .. } => Some(self.message()),
+            Self::NoUpgrade { worker } => {
+                Some(format!("worker {worker} speaks HTTP/2 without WebSocket: it does not announce RFC 8441"))
+            }
             Self::Unreachable(failed) => Some(failed.to_string()),
             Self::Broken { worker, error } => Some(format!("worker {worker} failed a request: {error}")),
             Self::Switched { worker } => {

@@ -22,12 +22,13 @@ use crate::{
     fleet::Seat,
     h1::{
         encode::Framing,
-        exchange::{Exchange, Failed, Reading, Sending, Wire},
+        exchange::{Exchange, Failed, Reading, Sending},
         head::Bounds,
     },
     headers::{IDEMPOTENCY_KEY, Outbound, Switch, is_grpc, strip_hop_by_hop},
     proxy::{App, Inner, hash_of},
     refusal::Refusal,
+    tunnel::WorkerSide,
     upstream::ConnectFailed,
 };
 
@@ -49,8 +50,8 @@ pub(crate) struct Answer {
 pub(crate) enum Through {
     H1(Box<Reading>),
     H2(Incoming),
-    /// It does not: the connection speaks another protocol now.
-    Switched(Wire),
+    /// It does not: the connection, or the stream, speaks another protocol now.
+    Switched(WorkerSide),
 }
 
 /// One request on its way.
@@ -90,6 +91,8 @@ enum Tried {
     },
     /// The client's side of the body broke.
     Client,
+    /// The worker's HTTP/2 has no WebSocket.
+    NoWebSocket,
 }
 
 impl<'a> Sender<'a> {
@@ -176,6 +179,10 @@ impl<'a> Sender<'a> {
                     }
                     self.last = Some(refusal);
                     self.count_retry();
+                }
+                Tried::NoWebSocket => {
+                    seat.ends_as(Outcome::Cancelled);
+                    return Err(Refusal::NoUpgrade { worker: seat.slot() });
                 }
                 Tried::Client => {
                     seat.ends_as(Outcome::Cancelled);
@@ -267,7 +274,9 @@ impl<'a> Sender<'a> {
                         error: "it switched protocols unasked".into(),
                     };
                 }
-                Tried::Answered(head.status, head.headers, Through::Switched(exchange.into_wire()))
+                let (socket, said) = exchange.into_wire().into_parts();
+                let side = WorkerSide::Socket { socket, said };
+                Tried::Answered(head.status, head.headers, Through::Switched(side))
             }
             Ok(mut head) => {
                 let (status, headers) = (head.status, std::mem::take(&mut head.headers));
@@ -288,18 +297,32 @@ impl<'a> Sender<'a> {
 
     async fn attempt_h2(&self) -> Tried {
         let Some(seat) = &self.seat else { return Tried::Client };
-        let mut sender = match seat.upstream.h2(self.app.keeping).await {
-            Ok(sender) => sender,
+        let switches = self.outbound.switch != Switch::No;
+        let opened = if switches {
+            seat.upstream.h2_for_tunnel(self.app.keeping).await
+        } else {
+            seat.upstream.h2(self.app.keeping).await.map(Some)
+        };
+        let mut sender = match opened {
+            Ok(Some(sender)) => sender,
+            Ok(None) => return Tried::NoWebSocket,
             Err(failed) => return Tried::NotReached(failed),
         };
         let left = self.limit.saturating_sub(self.begun.elapsed());
         let Some(request) = self.outbound.h2(seat.upstream.address, left, self.body()) else { return Tried::Client };
         match sender.try_send_request(request).await {
-            Ok(response) => {
+            Ok(mut response) => {
+                // RFC 8441: what answers 200 has accepted.
+                let accepted = switches && response.status() == StatusCode::OK;
+                let upgrade = accepted.then(|| hyper::upgrade::on(&mut response));
                 let (head, body) = response.into_parts();
                 let mut headers = head.headers;
                 strip_hop_by_hop(&mut headers);
-                Tried::Answered(head.status, headers, Through::H2(body))
+                let through = match upgrade {
+                    Some(on) => Through::Switched(WorkerSide::Stream(on, sender)),
+                    None => Through::H2(body),
+                };
+                Tried::Answered(head.status, headers, through)
             }
             Err(mut failed) => {
                 let unsent = failed.take_message().is_some();

@@ -28,7 +28,7 @@ pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     pub(crate) cells: WorkerCells,
     idle: Mutex<Vec<Idle>>,
-    h2: tokio::sync::Mutex<Option<SendRequest<RequestBody>>>,
+    h2: tokio::sync::Mutex<Option<h2c::Link>>,
     /// True once it drains or is gone from the list: tunnels to it should end.
     leaving: watch::Sender<bool>,
 }
@@ -130,13 +130,35 @@ impl Upstream {
     /// The connection of all requests of an h2c worker; opened if there is none.
     pub(crate) async fn h2(&self, keeping: Keeping) -> Result<SendRequest<RequestBody>, ConnectFailed> {
         let mut kept = self.h2.lock().await;
-        if let Some(sender) = kept.as_ref().filter(|sender| !sender.is_closed()) {
+        if let Some(sender) = kept.as_ref().map(|link| &link.sender).filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
-        let opened = async { h2c::handshake(self.dial(keeping.connect_timeout).await?).await };
-        let sender = opened.await.map_err(|source| self.failed(source))?;
-        *kept = Some(sender.clone());
+        let link = self.open_h2(keeping).await?;
+        let sender = link.sender.clone();
+        *kept = Some(link);
         Ok(sender)
+    }
+
+    /// A connection for one WebSocket to an h2c worker; `None` if the worker takes none. Not the one of its requests: tunnels stay
+    /// for hours, and would use up its streams and, where clients are slow, its window.
+    pub(crate) async fn h2_for_tunnel(
+        &self,
+        keeping: Keeping,
+    ) -> Result<Option<SendRequest<RequestBody>>, ConnectFailed> {
+        // That one knows already, mostly, whether it makes sense to ask.
+        self.h2(keeping).await?;
+        let known = self.h2.lock().await.as_ref().map(h2c::Link::takes_websocket);
+        let Some(known) = known else { return Ok(None) };
+        if !known.await {
+            return Ok(None);
+        }
+        let link = self.open_h2(keeping).await?;
+        Ok(link.takes_websocket().await.then_some(link.sender))
+    }
+
+    async fn open_h2(&self, keeping: Keeping) -> Result<h2c::Link, ConnectFailed> {
+        let opened = async { h2c::handshake(self.dial(keeping.connect_timeout).await?).await };
+        opened.await.map_err(|source| self.failed(source))
     }
 
     /// The connection did not take a request: the next one gets another.

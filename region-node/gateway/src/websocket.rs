@@ -5,6 +5,8 @@
 
 /// A close frame that says "service restart" (1012): clients come back at once, and elsewhere.
 pub(crate) const CLOSE_RESTART: [u8; 4] = [0x88, 0x02, 0x03, 0xf4];
+/// A close frame that says "going away" (1001): nobody has said anything for too long.
+pub(crate) const CLOSE_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
 
 /// The longest head: two bytes, eight of length, four of mask.
 const HEAD_MAX: usize = 14;

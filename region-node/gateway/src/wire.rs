@@ -1,7 +1,7 @@
 //! A client's bytes, in and out, looked at on their way to hyper.
 //!
 //! In: a socket, plain or TLS. Out: the same bytes, until something is wrong with them: then hyper is given what no parser
-//! takes, so that it answers 400 where it still can and closes. What passes is counted for `Connection`, which judges pace.
+//! takes, so that it answers 400 (HTTP/2: says GOAWAY) where it still can and closes. What passes is counted for `Connection`, which judges pace.
 //! When hyper closes in the middle of a message, the rest of it is read and thrown away for a moment: closing a socket with
 //! unread bytes resets it, and the client would lose the answer that says why.
 
@@ -25,7 +25,10 @@ use tokio_rustls::server::TlsStream;
 use crate::{
     connection::Connection,
     edge::Cut,
-    strict::{frames::Frames, framing::Framing},
+    strict::{
+        frames::{self, Excess, Frames},
+        framing::Framing,
+    },
 };
 
 /// No parser of a request line, a header or a chunk takes a NUL; the empty line makes hyper look at once.
@@ -43,7 +46,8 @@ pub(crate) enum Socket {
 /// Who looks at what comes in.
 pub(crate) enum Guard {
     Http1(Framing),
-    Http2(Frames),
+    /// Heads may have so many bytes.
+    Http2(Frames, u32),
 }
 
 /// See the module.
@@ -156,14 +160,21 @@ impl Wire {
             return Ok(());
         }
         match &mut self.guard {
-            Guard::Http2(frames) => {
+            Guard::Http2(frames, max_head_bytes) => {
                 let (sent, now) = self.connection.pace.sent_and_now();
                 self.connection.pace.received(bytes.len(), false);
-                frames.feed(bytes, sent, now).map_err(|excess| {
-                    tracing::debug!(client = %self.connection.peer, ?excess, "an HTTP/2 client lost measure");
-                    self.connection.pace.cut(Cut::Flood);
-                    io::Error::other("too many frames that ask for work and give none")
-                })
+                let Err(lost) = frames.feed(bytes, sent, now) else { return Ok(()) };
+                tracing::debug!(client = %self.connection.peer, excess = ?lost.excess, "an HTTP/2 client lost measure");
+                self.connection.pace.cut(Cut::Flood);
+                if lost.excess == Excess::Preface {
+                    // Whoever this is does not speak HTTP/2.
+                    return Err(io::Error::other("something else than SETTINGS behind the preface"));
+                }
+                buf.set_filled(before + lost.whole);
+                let mut poison = Bytes::from(frames::calm(lost.missing, *max_head_bytes));
+                give(&mut poison, buf);
+                self.poison = Some(poison);
+                Ok(())
             }
             Guard::Http1(framing) => {
                 let fault = match framing.feed(bytes, self.connection.pace.verdict()) {

@@ -12,6 +12,8 @@
 //! ```
 //! What a probe must do depends on why the member is out: where connections broke, any answer of the app but "too much
 //! to do" will do (the probe may have met a route that is broken everywhere); where the app failed, it has to succeed.
+//! A probe brings its member back when its answer begins, since that may be a stream without an end; if it ends badly after
+//! all, its member is out again.
 //! A member that is ejected again soon after it came back goes on doubling where it was.
 
 use std::time::Duration;
@@ -30,8 +32,8 @@ pub enum Cause {
 /// Whether a member is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
-    /// It takes requests. `before`: how often in a row it had been out, and when it came back.
-    Closed { before: Option<(u32, Duration)> },
+    /// It takes requests. `before`: how often in a row it had been out, when it came back, and why it was out.
+    Closed { before: Option<(u32, Duration, Cause)> },
     /// It is left out.
     Open { since: Duration, until: Duration, times: u32, cause: Cause },
     /// One request tries it.
@@ -55,7 +57,7 @@ impl Health {
 
     /// Whether it came back so short a time ago.
     pub(crate) fn is_on_probation(self, now: Duration, window: Duration) -> bool {
-        matches!(self, Self::Closed { before: Some((_, at)) } if now.saturating_sub(at) < window)
+        matches!(self, Self::Closed { before: Some((_, at, _)) } if now.saturating_sub(at) < window)
     }
 
     /// Whether a request may try it now. One that cannot be repeated waits for as long again.
@@ -70,7 +72,7 @@ impl Health {
     /// Leaves it out, or goes on leaving it out; `luck` is in 0..1. Says for how long.
     pub(crate) fn open(&mut self, now: Duration, cause: Cause, config: &Ejection, luck: f64) -> Duration {
         let before = match *self {
-            Self::Closed { before: Some((times, at)) } if now.saturating_sub(at) < config.window => times,
+            Self::Closed { before: Some((times, at, _)) } if now.saturating_sub(at) < config.window => times,
             Self::Closed { .. } => 0,
             Self::Open { times, .. } | Self::Probing { times, .. } => times,
         };
@@ -98,8 +100,8 @@ impl Health {
     pub(crate) fn close(&mut self, now: Duration) {
         match *self {
             Self::Closed { .. } => {}
-            Self::Open { times, .. } | Self::Probing { times, .. } => {
-                *self = Self::Closed { before: Some((times, now)) };
+            Self::Open { times, cause, .. } | Self::Probing { times, cause, .. } => {
+                *self = Self::Closed { before: Some((times, now, cause)) };
             }
         }
     }

@@ -48,9 +48,9 @@ pub enum UpstreamState {
     },
     /// Lets a few through and waits for what becomes of them.
     Probing {
-        /// Let through, and not over.
+        /// Let through, and not answered.
         under_way: u32,
-        /// Over, and well.
+        /// Answered, and well.
         succeeded: u32,
     },
     /// Lets a share through that has grown since a moment.
@@ -64,6 +64,8 @@ pub enum UpstreamState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permit {
     epoch: u64,
+    /// A probe that has been answered well: its end says more only if it fails.
+    answered: bool,
 }
 
 /// What became of a request, as far as a whole upstream is concerned.
@@ -118,7 +120,19 @@ impl UpstreamBreaker {
             }
             UpstreamState::Closed | UpstreamState::Open { .. } => {}
         }
-        Ok(Permit { epoch: self.epoch })
+        Ok(Permit { epoch: self.epoch, answered: false })
+    }
+
+    /// The answer of a request that was let through has begun, well. A probe has succeeded by that: its answer may be a stream
+    /// without an end, which must not keep everybody else waiting. Other requests are told by [`record`](Self::record).
+    pub fn answered(&mut self, now: Duration, permit: &mut Permit) {
+        if let UpstreamState::Probing { .. } = self.state
+            && permit.epoch == self.epoch
+            && !permit.answered
+        {
+            self.probe_is_over(now, Verdict::Succeeded);
+            permit.answered = true;
+        }
     }
 
     /// A request that was let through is over. `draw` is 64 random bits. Whether this opened the breaker.
@@ -128,11 +142,9 @@ impl UpstreamBreaker {
         }
         match (&mut self.state, verdict) {
             (UpstreamState::Probing { .. }, Verdict::Failed) => self.open(now, draw),
-            (UpstreamState::Probing { under_way, succeeded }, verdict) => {
-                *under_way = under_way.saturating_sub(1);
-                *succeeded += u32::from(verdict == Verdict::Succeeded);
-                if *succeeded >= self.config.probes.max(1) {
-                    self.move_to(UpstreamState::Ramping { since: now });
+            (UpstreamState::Probing { .. }, verdict) => {
+                if !permit.answered {
+                    self.probe_is_over(now, verdict);
                 }
                 return false;
             }
@@ -160,6 +172,17 @@ impl UpstreamBreaker {
         match self.state {
             UpstreamState::Open { until } => Some(until),
             _ => None,
+        }
+    }
+
+    /// A probe did not fail.
+    fn probe_is_over(&mut self, now: Duration, verdict: Verdict) {
+        if let UpstreamState::Probing { under_way, succeeded } = &mut self.state {
+            *under_way = under_way.saturating_sub(1);
+            *succeeded += u32::from(verdict == Verdict::Succeeded);
+            if *succeeded >= self.config.probes.max(1) {
+                self.move_to(UpstreamState::Ramping { since: now });
+            }
         }
     }
 
@@ -222,10 +245,34 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_has_succeeded_when_its_answer_begins_and_can_still_fail() {
+        let probing = || {
+            let mut breaker = UpstreamBreaker::new(Upstream::default());
+            play(&mut breaker, s(0), &"f".repeat(20));
+            let permits: Vec<Permit> = (0..3).map(|_| breaker.admit(s(5), 0).unwrap()).collect();
+            (breaker, permits)
+        };
+        let (mut breaker, mut permits) = probing();
+        for permit in &mut permits {
+            breaker.answered(s(6), permit);
+            breaker.answered(s(6), permit);
+        }
+        assert_eq!(breaker.state(), UpstreamState::Ramping { since: s(6) }, "whatever becomes of the streams");
+
+        let (mut breaker, mut permits) = probing();
+        breaker.answered(s(6), &mut permits[0]);
+        breaker.record(s(7), permits[0], Verdict::Succeeded, 0);
+        assert_eq!(breaker.state(), UpstreamState::Probing { under_way: 2, succeeded: 1 }, "counted once");
+        breaker.answered(s(7), &mut permits[1]);
+        breaker.record(s(8), permits[1], Verdict::Failed, 0);
+        assert_eq!(breaker.state(), UpstreamState::Open { until: s(18) }, "it broke in the middle");
+    }
+
+    #[test]
     fn the_chart() {
         let mut breaker = UpstreamBreaker::new(Upstream::default());
         play(&mut breaker, s(0), &"f".repeat(20));
-        let late = Permit { epoch: 0 };
+        let late = Permit { epoch: 0, answered: false };
         assert_eq!(breaker.state(), UpstreamState::Open { until: s(5) });
         breaker.record(s(1), late, Verdict::Succeeded, 0);
         assert_eq!(breaker.state(), UpstreamState::Open { until: s(5) }, "what was sent before says nothing");

@@ -10,6 +10,13 @@ meetings! {
         IpHash "worlds balanced by the client's address",
         Rendezvous "worlds balanced by a hash with a bound",
     }
+    "clients" {
+        Cookies "requests with a cookie",
+        CookiesKept "requests that went to the slot of their cookie",
+        CookiesMoved "requests whose slot could not be used",
+        Forged "cookies that nobody signed",
+        Endless "answers that do not end",
+    }
     "requests" {
         Requests "requests",
         Streams "answers that take their time after the first byte",
@@ -30,6 +37,7 @@ meetings! {
         Unready "workers whose health check fails",
         Replaced "workers replaced by new lives",
         Added "workers that came in addition",
+        Left "workers that left for good",
         Bursts "bursts",
     }
     "protection" {
@@ -39,6 +47,13 @@ meetings! {
         FailedProbes "probes that failed",
         Readmitted "members that came back",
         Panics "times of panic",
+    }
+    "breakers" {
+        Upstreams "upstreams with a breaker",
+        UpstreamOpened "times that a breaker opened",
+        UpstreamRefused "requests that a breaker refused",
+        UpstreamProbes "probes of an upstream",
+        UpstreamBack "ramps that were kept",
     }
 }
 

@@ -10,6 +10,8 @@
 //! A request brings its luck along (what it needs, where it wants to go, how long its client waits), so a world and the
 //! same world without faults meet the same requests. What has a closed formula (`reference.rs`) is compared with it.
 
+mod breaker;
+mod cookies;
 mod coverage;
 mod oracle;
 mod plant;

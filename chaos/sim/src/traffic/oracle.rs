@@ -36,6 +36,23 @@ pub enum Rule {
     ReloadsAreFree,
     /// When everything is well again, everything is as if nothing had been.
     Recovers,
+    /// Who is ejected gets nothing for a second at least, and then one request at a time.
+    LeftOutIsLeftOut,
+    /// A cookie's slot gets the request if its member is usable.
+    CookiesAreKept,
+    /// A breaker opens when half of at least twenty requests in its window failed, and when a probe failed.
+    OpensInTime,
+    /// It refuses nobody else.
+    OpensForACause,
+    /// An open breaker lets nobody through.
+    OpenLetsNobodyThrough,
+    /// Three probes at a time.
+    ProbesAreFew,
+    /// It is open for 5 s, 10 s … 60 s, and half as long again; three probes begin its ramp, which lets a tenth through at
+    /// first, and all after ten seconds.
+    ComesBack,
+    /// What an open breaker says is when the next request is let through.
+    RetryAfterIsTrue,
 }
 
 impl Promise for Rule {
@@ -44,9 +61,9 @@ impl Promise for Rule {
     }
 }
 
-type Checked = Result<(), Violation<Rule>>;
+pub(crate) type Checked = Result<(), Violation<Rule>>;
 
-fn broken(rule: Rule, what: String) -> Checked {
+pub(crate) fn broken(rule: Rule, what: String) -> Checked {
     Err(Violation::new(rule, what))
 }
 
@@ -114,6 +131,15 @@ pub(crate) fn compare(scenario: &Scenario, got: &Outcomes, normal: &Outcomes) ->
             let (failed, all) = got.failures(0, shape.lasts_ms);
             if failed > 0 {
                 return broken(Rule::ReloadsAreFree, format!("{failed} of {all} failed"));
+            }
+            Ok(())
+        }
+        // Clients with cookies stay where they are, so that times are not as they were.
+        Kind::Upstream | Kind::Sticky => {
+            let (from, to) = (shape.lasts_ms - 10_000, shape.lasts_ms - 1_000);
+            let (failed, all) = got.failures(from, to);
+            if failed > 0 {
+                return broken(Rule::Recovers, format!("{failed} of {all} failed from {from} ms to {to} ms"));
             }
             Ok(())
         }

@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use traffic::PoolConfig;
+use traffic::{PoolConfig, Upstream};
 
 use crate::simulation::plant_named;
 
@@ -31,11 +31,27 @@ pub enum Plant {
     LostProbes,
     /// The pool is told of members that do not exist.
     Phantoms,
+    /// Cookies name the slot beside.
+    OtherCookies,
+    /// A cookie is not looked at when its client's last request was sent a moment ago.
+    ForgottenCookies,
+    /// Who is ejected is tried at once.
+    NoTimeOut,
+    /// A breaker wants ten times as many requests before it opens.
+    Stubborn,
+    /// A breaker opens when one in five failed.
+    Touchy,
+    /// A breaker lets ten probes through.
+    ManyProbes,
+    /// A breaker lets all through as soon as its probes succeeded.
+    NoRamp,
+    /// A breaker tells half of the time that is left.
+    HalfRetryAfter,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 19] = [
         Self::NoPenalty,
         Self::Deaf,
         Self::NoPanic,
@@ -47,6 +63,14 @@ impl Plant {
         Self::HastyFirstByte,
         Self::LostProbes,
         Self::Phantoms,
+        Self::OtherCookies,
+        Self::ForgottenCookies,
+        Self::NoTimeOut,
+        Self::Stubborn,
+        Self::Touchy,
+        Self::ManyProbes,
+        Self::NoRamp,
+        Self::HalfRetryAfter,
     ];
 
     /// Its name on the command line.
@@ -63,6 +87,14 @@ impl Plant {
             Self::HastyFirstByte => "hasty-first-byte",
             Self::LostProbes => "lost-probes",
             Self::Phantoms => "phantoms",
+            Self::OtherCookies => "other-cookies",
+            Self::ForgottenCookies => "forgotten-cookies",
+            Self::NoTimeOut => "no-time-out",
+            Self::Stubborn => "stubborn",
+            Self::Touchy => "touchy",
+            Self::ManyProbes => "many-probes",
+            Self::NoRamp => "no-ramp",
+            Self::HalfRetryAfter => "half-retry-after",
         }
     }
 
@@ -73,6 +105,23 @@ impl Plant {
             Self::NoPanic => config.ejection.panic = 0.0,
             Self::BlameAnyway => config.ejection.below_others = -1.0,
             Self::NoSlowStart => config.slow_start.window = Duration::ZERO,
+            Self::NoTimeOut => config.ejection.open = Duration::ZERO,
+            _ => {
+                if let Some(breaker) = &mut config.upstream {
+                    self.spoil_breaker(breaker);
+                }
+            }
+        }
+    }
+}
+
+impl Plant {
+    fn spoil_breaker(self, config: &mut Upstream) {
+        match self {
+            Self::Stubborn => config.min_requests *= 10,
+            Self::Touchy => config.failure_rate = 0.2,
+            Self::ManyProbes => config.probes = 10,
+            Self::NoRamp => config.ramp = Duration::ZERO,
             _ => {}
         }
     }

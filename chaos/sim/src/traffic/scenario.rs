@@ -27,11 +27,15 @@ pub enum Kind {
     Reload,
     /// Everything, all the time; in the end all is well.
     Storm,
+    /// A named upstream with a breaker of its own goes bad, a little or a lot, and recovers.
+    Upstream,
+    /// Clients with cookies, while slots come, go, restart and are ejected.
+    Sticky,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::SlowOne,
         Self::FailingOne,
         Self::HangingOne,
@@ -41,7 +45,12 @@ impl Kind {
         Self::Added,
         Self::Reload,
         Self::Storm,
+        Self::Upstream,
+        Self::Sticky,
     ];
+
+    /// So many of them are drawn first.
+    const FIRST: usize = 9;
 
     /// One worker of several is sick, and the others can carry its share.
     pub(crate) fn is_one_sick(self) -> bool {
@@ -79,6 +88,12 @@ pub struct Shape {
     pub policy: Policy,
     /// How many of a hundred answers take their time after the first byte.
     pub streams_percent: u64,
+    /// How many of a hundred answers have no end: a WebSocket, an event stream.
+    pub endless_percent: u64,
+    /// The pool has a breaker as a whole.
+    pub breaker: bool,
+    /// How many clients there are that keep cookies; 0 for clients that come once.
+    pub clients: u64,
     /// How many of a hundred clients go away after one to three seconds.
     pub impatient_percent: u64,
     /// How many of a hundred requests may be sent again.
@@ -128,7 +143,9 @@ pub enum Action {
     Unready(u16),
     /// It drains, and a new life takes its place.
     Replace(u16),
-    /// One more worker.
+    /// It drains, and nobody takes its place.
+    Leave(u16),
+    /// One more worker, in a slot of its own.
     Add,
     /// A route that so many of a hundred requests take fails on all workers; 0 mends it.
     BreakRoute(u64),
@@ -150,6 +167,8 @@ pub(crate) const FAULT_AT_MS: u64 = 8_000;
 pub(crate) const FAULT_ENDS_MS: u64 = 24_000;
 /// How long a storm lasts.
 pub(crate) const STORM_ENDS_MS: u64 = 40_000;
+/// From when on an upstream is well for good.
+pub(crate) const UPSTREAM_IS_WELL_MS: u64 = 70_000;
 
 const POLICIES: [Policy; 5] =
     [Policy::Ewma, Policy::RoundRobin, Policy::LeastConnections, Policy::IpHash, Policy::Rendezvous];
@@ -158,7 +177,12 @@ impl Scenario {
     /// The scenario of a seed.
     pub fn of(seed: u64, kind: Option<Kind>) -> Self {
         let mut rng = Rng::of(seed, "traffic");
-        let drawn = *rng.pick(&Kind::ALL);
+        let mut drawn = *rng.pick(&Kind::ALL[..Kind::FIRST]);
+        // Drawn apart, so that the other seeds stay the worlds that they were before there were these kinds.
+        let mut later = Rng::of(seed, "kinds");
+        if later.percent(15) {
+            drawn = *later.pick(&Kind::ALL[Kind::FIRST..]);
+        }
         let kind = kind.unwrap_or(drawn);
         let shape = Shape::draw(&mut rng, kind);
         let mut steps = draw_steps(&mut rng, &shape);
@@ -181,7 +205,7 @@ impl Shape {
         let load =
             if busy { 0.3 + rng.below(25) as f64 / 100.0 } else { others * (0.1 + rng.below(30) as f64 / 100.0) };
         let capacity = f64::from(workers) * f64::from(concurrency) * 1e6 / service_us as f64;
-        Self {
+        let shape = Self {
             kind,
             workers,
             concurrency,
@@ -190,14 +214,37 @@ impl Shape {
             rate: (load * capacity).min(300.0),
             policy,
             streams_percent: *rng.pick(&[0, 0, 5, 50]),
+            endless_percent: 0,
+            breaker: false,
+            clients: 0,
             impatient_percent: *rng.pick(&[0, 0, 5]),
             repeatable_percent: *rng.pick(&[100, 80, 50]),
             first_byte_ms: 10_000,
             lasts_ms: match kind {
-                Kind::Storm => STORM_ENDS_MS + 110_000,
+                Kind::Storm | Kind::Sticky => STORM_ENDS_MS + 110_000,
+                // A hung probe, the longest time open, the ramp, and quiet to look at.
+                Kind::Upstream => UPSTREAM_IS_WELL_MS + 10_000 + 60_000 + 10_000 + 20_000,
                 _ => FAULT_ENDS_MS + 2_000,
             },
+        };
+        shape.lasting(rng)
+    }
+
+    /// What lasts over two minutes, with fewer requests, some of which do not end.
+    fn lasting(mut self, rng: &mut Rng) -> Self {
+        if matches!(self.kind, Kind::Upstream | Kind::Sticky) {
+            self.rate = self.rate.min(60.0);
+            self.endless_percent = *rng.pick(&[0, 0, 10]);
         }
+        match self.kind {
+            Kind::Upstream => {
+                self.breaker = true;
+                self.first_byte_ms = *rng.pick(&[3_000, 10_000]);
+            }
+            Kind::Sticky => self.clients = rng.between(5, 200),
+            _ => {}
+        }
+        self
     }
 }
 
@@ -241,6 +288,56 @@ fn draw_steps(rng: &mut Rng, shape: &Shape) -> Vec<Step> {
             steps.push(at(STORM_ENDS_MS, Action::BreakRoute(0)));
             steps
         }
+        Kind::Upstream => draw_upstream(rng, shape),
+        Kind::Sticky => {
+            let mut steps: Vec<Step> = (0..rng.between(5, 40))
+                .map(|_| at(rng.between(2_000, STORM_ENDS_MS), draw_change(rng, shape.workers)))
+                .collect();
+            // Who came in addition, too.
+            steps.extend((0..2 * shape.workers).map(|worker| at(STORM_ENDS_MS, Action::Heal(worker))));
+            steps
+        }
+    }
+}
+
+/// One to three bad times, of all workers alike.
+fn draw_upstream(rng: &mut Rng, shape: &Shape) -> Vec<Step> {
+    let all = |at_ms, action: fn(u16) -> Action| {
+        (0..shape.workers).map(move |worker| Step { at_ms, action: action(worker) }).collect::<Vec<_>>()
+    };
+    let (mut steps, mut now) = (Vec::new(), FAULT_AT_MS);
+    for _ in 0..rng.between(1, 3) {
+        match rng.below(8) {
+            0 => steps.extend(all(now, Action::Die)),
+            1 => steps.extend(all(now, Action::Hang)),
+            2 => steps.extend(all(now, Action::Refuse)),
+            // Too few for it to open, or about as many, or enough.
+            percent => {
+                let percent = [5, 30, 45, 60, 100][percent as usize - 3];
+                steps.push(Step { at_ms: now, action: Action::BreakRoute(percent) });
+            }
+        }
+        now += rng.between(2_000, 15_000);
+        steps.extend(all(now, Action::Heal));
+        steps.push(Step { at_ms: now, action: Action::BreakRoute(0) });
+        now += rng.between(1_000, 10_000);
+    }
+    steps
+}
+
+/// What can become of slots that cookies name.
+fn draw_change(rng: &mut Rng, workers: u16) -> Action {
+    let worker = rng.below(u64::from(workers) + 1) as u16;
+    match rng.below(12) {
+        0 => Action::Fail(worker, rng.between(30, 100)),
+        1 => Action::Hang(worker),
+        2 | 3 => Action::Die(worker),
+        4 | 5 => Action::Heal(worker),
+        6 => Action::Unready(worker),
+        7 | 8 => Action::Replace(worker),
+        // The last one stays, or there is nobody to ask.
+        9 => Action::Leave(1 + rng.below(u64::from(workers)) as u16),
+        _ => Action::Add,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A worker: a queue in front of as many servers as it has concurrency, and what is wrong with it.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use traffic::Member;
 
@@ -30,6 +30,8 @@ pub(crate) struct Worker {
     /// When it was picked.
     pub(crate) picks: Vec<u64>,
     pub(crate) ejections: u64,
+    /// It is ejected, and not to be tried before this moment.
+    pub(crate) out_until: Option<Duration>,
 }
 
 impl Worker {
@@ -44,7 +46,15 @@ impl Worker {
             waiting: VecDeque::new(),
             picks: Vec::new(),
             ejections: 0,
+            out_until: None,
         }
+    }
+
+    /// Whether requests may go there: in panic health does not count.
+    pub(crate) fn is_usable(&self, panic: bool) -> bool {
+        let Member { ready, draining, .. } = self.member;
+        let healthy = ready && self.out_until.is_none();
+        self.listed && self.was_ready && !draining && (healthy || panic)
     }
 
     /// An attempt arrives; whether its service begins now.

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use traffic::{
     Ask, Attempt as Sent, Cause, Event as Told, Member, NoPick, Outcome, Policy, Pool, PoolConfig, State, Ticket,
-    may_repeat,
+    Upstream, UpstreamState, Verdict, may_repeat,
 };
 
 use super::{
+    breaker::Watch,
+    cookies::Cookies,
     coverage::{Coverage, Met},
-    oracle::{Ledger, Rule, compare},
+    oracle::{Checked, Ledger, Rule, broken, compare},
     plant::Plant,
     scenario::{Action, FAULT_AT_MS, Kind, STORM_ENDS_MS, Scenario, Service, Shape},
     worker::{Mode, Worker},
 };
 use crate::{Run, Violation, queue::Queue, rng::Rng, trace::Trace};
-
-type Checked = Result<(), Violation<Rule>>;
 
 /// From gateway to worker and back, together.
 const HOP_US: u64 = 100;
@@ -64,6 +64,10 @@ struct Request {
     hash: u64,
     repeatable: bool,
     stream_us: u64,
+    /// The answer does not end.
+    endless: bool,
+    /// Who sent it, of the clients that keep cookies.
+    client: Option<usize>,
     tried: Vec<u64>,
     /// The attempt under way.
     current: Option<u32>,
@@ -76,6 +80,10 @@ struct Attempt {
     worker: u32,
     ticket: Option<Ticket>,
     answered: bool,
+    /// When it was sent, as the breaker's watch counts.
+    period: u64,
+    /// The watch knows what became of it.
+    watched: bool,
 }
 
 /// What became of requests: when they arrived, how long they took, how they ended.
@@ -137,6 +145,9 @@ struct World<'s> {
     lives: u64,
     /// The pool says that it panics.
     panic: bool,
+    /// The breaker's, if the pool has one.
+    watch: Option<Watch>,
+    cookies: Cookies,
     outcomes: Outcomes,
     ledger: Ledger,
     clients: Rng,
@@ -190,7 +201,8 @@ pub fn measure(shape: &Shape, seed: u64) -> Measured {
 impl<'s> World<'s> {
     fn new(scenario: &'s Scenario, plant: Option<Plant>, keep_lines: bool) -> Self {
         let shape = &scenario.shape;
-        let mut config = PoolConfig { policy: shape.policy, ..PoolConfig::default() };
+        let upstream = shape.breaker.then(Upstream::default);
+        let mut config = PoolConfig { policy: shape.policy, upstream, ..PoolConfig::default() };
         if let Some(plant) = plant {
             plant.spoil(&mut config);
         }
@@ -208,6 +220,8 @@ impl<'s> World<'s> {
             hung_route: 0,
             lives: 0,
             panic: false,
+            watch: shape.breaker.then(Watch::new),
+            cookies: Cookies::of(shape.clients),
             outcomes: Outcomes::default(),
             ledger: Ledger::default(),
             clients: Rng::of(scenario.seed, "clients"),
@@ -228,6 +242,8 @@ impl<'s> World<'s> {
             Policy::IpHash => Met::IpHash,
             Policy::Rendezvous => Met::Rendezvous,
         });
+        self.coverage.add(Met::Upstreams, u64::from(shape.breaker));
+        self.coverage.add(Met::Forged, shape.clients / 10);
         for slot in 0..shape.workers {
             self.add_worker(slot);
         }
@@ -268,10 +284,7 @@ impl<'s> World<'s> {
             Event::Answer { attempt, outcome } => self.answer(attempt, outcome),
             Event::Timeout { attempt } => self.timeout(attempt),
             Event::Gone { request } => self.gone(request),
-            Event::End { attempt } => {
-                self.finish(attempt, Outcome::Ok);
-                Ok(())
-            }
+            Event::End { attempt } => self.finish(attempt, Outcome::Ok),
             Event::Publish(members) => {
                 self.pool.set_members(self.now(), &members);
                 Ok(())
@@ -300,11 +313,14 @@ impl<'s> World<'s> {
             hash: rng.word(),
             repeatable: rng.percent(shape.repeatable_percent),
             stream_us: if rng.percent(shape.streams_percent) { rng.between(1_000, 2_000_000) } else { 0 },
+            endless: false,
+            client: None,
             tried: Vec::new(),
             current: None,
             over: false,
         };
         let impatience = rng.percent(shape.impatient_percent).then(|| rng.between(1_000_000, 3_000_000));
+        let request = self.of_a_client(request);
         let index = self.requests.len() as u32;
         self.requests.push(request);
         if let Some(patience) = impatience {
@@ -313,6 +329,20 @@ impl<'s> World<'s> {
         self.pool.deposit(self.now());
         self.ledger.request(self.now_us);
         self.send(index)
+    }
+
+    /// In worlds that have such: who sent it, and whether its answer ends.
+    fn of_a_client(&mut self, mut request: Request) -> Request {
+        let (shape, rng) = (self.shape, &mut self.clients);
+        if shape.endless_percent > 0 {
+            request.endless = rng.percent(shape.endless_percent);
+        }
+        if shape.clients > 0 {
+            let client = rng.below(shape.clients);
+            request.hash = traffic::hash::bytes(&client.to_be_bytes());
+            request.client = Some(client as usize);
+        }
+        request
     }
 
     fn gone(&mut self, index: u32) -> Checked {
@@ -330,7 +360,7 @@ impl<'s> World<'s> {
                 attempt.ticket = None;
                 self.workers[attempt.worker as usize].in_flight -= 1;
             }
-            self.finish(attempt, Outcome::Cancelled);
+            self.finish(attempt, Outcome::Cancelled)?;
         }
         Ok(())
     }
@@ -352,7 +382,7 @@ impl<'s> World<'s> {
         }
         let ask = Ask {
             hash: request.hash,
-            sticky_slot: None,
+            sticky_slot: request.client.and_then(|client| self.cookie(client)),
             tried: &tried,
             draw: self.luck.word(),
             repeatable: request.repeatable,
@@ -364,6 +394,7 @@ impl<'s> World<'s> {
             Err(NoPick::AllTried) if self.plant.is_none() => self.pool.pick(now, &Ask { tried: &[], ..ask }),
             picked => picked,
         };
+        self.watch_pick(picked.as_ref().err().copied())?;
         let ticket = match picked {
             Ok(ticket) => ticket,
             Err(why) => return self.nobody(index, why),
@@ -371,7 +402,8 @@ impl<'s> World<'s> {
         let Some(at) = self.workers.iter().position(|worker| worker.member.life == ticket.life) else {
             return Err(Violation::new(Rule::NobodyWhoMustNotBe, format!("life {} does not exist", ticket.life)));
         };
-        self.check_pick(at, panic)?;
+        self.check_pick(at, panic, ticket.probe)?;
+        self.check_cookie(index, at, panic)?;
         if ticket.probe {
             self.coverage.met(Met::Probes);
         }
@@ -386,7 +418,9 @@ impl<'s> World<'s> {
             self.pool.first_byte(now, &ticket, Outcome::Ok);
         }
         let worker = at as u32;
-        self.attempts.push(Attempt { request: index, worker, ticket: Some(ticket), answered: false });
+        let period = self.watch.as_ref().map_or(0, Watch::period);
+        let sent = Attempt { request: index, worker, ticket: Some(ticket), answered: false, period, watched: false };
+        self.attempts.push(sent);
         self.after(self.shape.first_byte_ms * 1_000, Event::Timeout { attempt });
         self.reach(attempt);
         Ok(())
@@ -421,7 +455,12 @@ impl<'s> World<'s> {
         {
             self.pool.first_byte(now, ticket, told);
         }
-        let stream_us = self.requests[request as usize].stream_us;
+        self.watch_answer(attempt, outcome)?;
+        let Request { stream_us, endless, client, .. } = self.requests[request as usize];
+        if let Some(client) = client {
+            let slot = self.workers[self.attempts[attempt as usize].worker as usize].member.slot;
+            self.cookies.answered(client, slot);
+        }
         self.requests[request as usize].over = true;
         self.requests[request as usize].current = None;
         if outcome == Outcome::Ok {
@@ -430,13 +469,16 @@ impl<'s> World<'s> {
             self.coverage.met(Met::Failed);
             self.record(request, End::Failed);
         }
-        if stream_us > 0 {
+        if endless && outcome == Outcome::Ok {
+            self.coverage.met(Met::Endless);
+            Ok(())
+        } else if stream_us > 0 {
             self.coverage.met(Met::Streams);
             self.after(stream_us, Event::End { attempt });
+            Ok(())
         } else {
-            self.finish(attempt, told);
+            self.finish(attempt, told)
         }
-        Ok(())
     }
 
     fn timeout(&mut self, attempt: u32) -> Checked {
@@ -451,7 +493,7 @@ impl<'s> World<'s> {
     /// An attempt ended without an answer: another one, if that is harmless and there is something left of the budget.
     fn broke(&mut self, attempt: u32) -> Checked {
         let index = self.attempts[attempt as usize].request;
-        self.finish(attempt, if self.plant == Some(Plant::Deaf) { Outcome::Ok } else { Outcome::Broken });
+        self.finish(attempt, if self.plant == Some(Plant::Deaf) { Outcome::Ok } else { Outcome::Broken })?;
         let request = &mut self.requests[index as usize];
         request.current = None;
         let sent = Sent {
@@ -480,15 +522,17 @@ impl<'s> World<'s> {
         self.record(index, End::Failed);
     }
 
-    fn finish(&mut self, attempt: u32, outcome: Outcome) {
-        let lost = self.plant == Some(Plant::LostProbes) && self.is_probe(attempt);
-        let attempt = &mut self.attempts[attempt as usize];
+    fn finish(&mut self, index: u32, outcome: Outcome) -> Checked {
+        let lost = self.plant == Some(Plant::LostProbes) && self.is_probe(index);
+        let attempt = &mut self.attempts[index as usize];
         if let Some(ticket) = attempt.ticket.take() {
             self.workers[attempt.worker as usize].in_flight -= 1;
             if !lost {
                 self.pool.finish(Duration::from_micros(self.now_us), ticket, outcome);
             }
+            self.watch_end(index, outcome)?;
         }
+        Ok(())
     }
 
     fn is_probe(&self, attempt: u32) -> bool {
@@ -578,9 +622,16 @@ impl<'s> World<'s> {
                 self.add_worker(slot);
                 self.publish();
             }
+            Action::Leave(slot) => {
+                let Some(at) = self.current(slot) else { return Ok(()) };
+                self.coverage.met(Met::Left);
+                self.workers[at].member.draining = true;
+                self.publish();
+            }
             Action::Add => {
                 self.coverage.met(Met::Added);
-                self.add_worker(self.shape.workers);
+                let newest = self.workers.iter().map(|worker| worker.member.slot).max();
+                self.add_worker(newest.map_or(0, |slot| slot + 1));
                 self.publish();
             }
             Action::BreakRoute(percent) => {
@@ -643,8 +694,17 @@ impl<'s> World<'s> {
         while let Some(told) = self.pool.next_event() {
             self.trace.say(self.now_us / 1_000, format_args!("{told:?}"));
             match told {
-                Told::Ejected { life, cause, .. } => self.ejected(life, cause)?,
-                Told::Readmitted { .. } => self.coverage.met(Met::Readmitted),
+                Told::Ejected { life, cause, open, .. } => {
+                    self.is_out(life, open)?;
+                    self.ejected(life, cause)?;
+                }
+                Told::Readmitted { life, .. } => {
+                    self.coverage.met(Met::Readmitted);
+                    if let Some(worker) = self.workers.iter_mut().find(|worker| worker.member.life == life) {
+                        worker.out_until = None;
+                    }
+                }
+                Told::UpstreamOpened => self.coverage.met(Met::UpstreamOpened),
                 Told::PanicBegan => {
                     self.panic = true;
                     self.coverage.met(Met::Panics);
@@ -693,14 +753,121 @@ impl<'s> World<'s> {
         self.workers.iter().find(|worker| worker.member.life == life).map_or(0, |worker| worker.ejections)
     }
 
-    fn check_pick(&self, at: usize, panic: bool) -> Checked {
+    fn is_out(&mut self, life: u64, open: Duration) -> Checked {
+        if open < Duration::from_secs(1) {
+            return broken(Rule::LeftOutIsLeftOut, format!("life {life} is out for {open:?}"));
+        }
+        let until = self.now() + open;
+        if let Some(worker) = self.workers.iter_mut().find(|worker| worker.member.life == life) {
+            worker.out_until = Some(until);
+        }
+        Ok(())
+    }
+
+    fn check_pick(&self, at: usize, panic: bool, probe: bool) -> Checked {
         let worker = &self.workers[at];
         let Member { life, ready, draining, .. } = worker.member;
+        if let Some(until) = worker.out_until
+            && !panic
+            && (!probe || self.now() < until)
+        {
+            let what = format!("life {life} is out until {until:?}, and was picked; as a probe: {probe}");
+            return broken(Rule::LeftOutIsLeftOut, what);
+        }
         if worker.listed && worker.was_ready && !draining && (ready || panic) {
             return Ok(());
         }
         let what = format!("life {life}: listed {}, ready {ready}, draining {draining}, panic {panic}", worker.listed);
         Err(Violation::new(Rule::NobodyWhoMustNotBe, what))
+    }
+
+    /// The slot of a client's cookie, as the pool is told of it.
+    fn cookie(&self, client: usize) -> Option<u16> {
+        let slot = self.cookies.slot(client);
+        match self.plant {
+            Some(Plant::OtherCookies) => slot.map(|slot| (slot + 1) % self.shape.workers),
+            Some(Plant::ForgottenCookies) if self.now_us.is_multiple_of(8) => None,
+            _ => slot,
+        }
+    }
+
+    /// A request whose cookie names a slot that can be used went there. (Whether the one it went to can be used is
+    /// looked at for all.)
+    fn check_cookie(&mut self, request: u32, at: usize, panic: bool) -> Checked {
+        let request = &self.requests[request as usize];
+        let Some(slot) = request.client.and_then(|client| self.cookies.slot(client)) else { return Ok(()) };
+        self.coverage.met(Met::Cookies);
+        let mut of_slot = self.workers.iter().filter(|worker| worker.member.slot == slot && worker.is_usable(panic));
+        let got = &self.workers[at].member;
+        match of_slot.find(|worker| !request.tried.contains(&worker.member.life)) {
+            Some(wanted) if wanted.member.life != got.life => {
+                let what = format!("the cookie says slot {slot}, which is usable; it went to slot {}", got.slot);
+                broken(Rule::CookiesAreKept, what)
+            }
+            Some(_) => {
+                self.coverage.met(Met::CookiesKept);
+                Ok(())
+            }
+            None => {
+                self.coverage.met(Met::CookiesMoved);
+                Ok(())
+            }
+        }
+    }
+
+    // --- The breaker's watch -----------------------------------------------------------------------------------------
+
+    fn watch_pick(&mut self, why: Option<NoPick>) -> Checked {
+        let (now, state) = (self.now(), self.breaker_if_watched());
+        let (Some(watch), Some(state)) = (&mut self.watch, state) else { return Ok(()) };
+        let why = match why {
+            Some(NoPick::Open { retry_after }) if self.plant == Some(Plant::HalfRetryAfter) => {
+                Some(NoPick::Open { retry_after: retry_after / 2 })
+            }
+            why => why,
+        };
+        self.coverage.add(Met::UpstreamRefused, u64::from(matches!(why, Some(NoPick::Open { .. }))));
+        let ramps = watch.ramps();
+        watch.asked(now, why.map_or(Ok(()), Err), state)?;
+        self.coverage.add(Met::UpstreamBack, watch.ramps() - ramps);
+        self.coverage.add(Met::UpstreamProbes, u64::from(why.is_none() && watch.is_trying()));
+        Ok(())
+    }
+
+    /// An answer has begun: a failure is one from now on, and a probe has succeeded.
+    fn watch_answer(&mut self, attempt: u32, outcome: Outcome) -> Checked {
+        let trying = self.watch.as_ref().is_some_and(Watch::is_trying);
+        let now_period = self.watch.as_ref().map_or(0, Watch::period);
+        if outcome != Outcome::Ok || trying && self.attempts[attempt as usize].period == now_period {
+            self.watch_told(attempt, outcome)?;
+        }
+        Ok(())
+    }
+
+    fn watch_end(&mut self, attempt: u32, outcome: Outcome) -> Checked {
+        let answered = self.attempts[attempt as usize].answered;
+        // Who goes away in the middle of an answer had one.
+        let outcome = if answered && outcome == Outcome::Cancelled { Outcome::Ok } else { outcome };
+        self.watch_told(attempt, outcome)
+    }
+
+    fn watch_told(&mut self, attempt: u32, outcome: Outcome) -> Checked {
+        let (now, state) = (self.now(), self.breaker_if_watched());
+        let (Some(watch), Some(state)) = (&mut self.watch, state) else { return Ok(()) };
+        let attempt = &mut self.attempts[attempt as usize];
+        if std::mem::replace(&mut attempt.watched, true) {
+            return Ok(());
+        }
+        let verdict = match outcome {
+            Outcome::Ok => Verdict::Succeeded,
+            Outcome::Cancelled => Verdict::Unknown,
+            Outcome::AppError | Outcome::Refused { .. } | Outcome::Broken => Verdict::Failed,
+        };
+        watch.told(now, attempt.period, verdict, state)
+    }
+
+    fn breaker_if_watched(&self) -> Option<UpstreamState> {
+        self.watch.as_ref().and_then(|_| self.pool.snapshot(self.now()).upstream)
     }
 
     /// At the end the pool's counts are the gateway's.

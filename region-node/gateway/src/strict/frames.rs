@@ -4,11 +4,16 @@
 //! h2 bounds memory (streams, header blocks, CONTINUATION frames, resets of streams that nobody accepted yet), but reads
 //! PING, SETTINGS, PRIORITY, WINDOW_UPDATE and RST_STREAM as fast as they come: each costs a wake-up and often an answer, and
 //! a reset of an accepted stream costs a request to a worker (rapid reset, CVE-2023-44487; CVE-2019-9511 to 9518).
+//!
+//! Who lost measure is told: h2 says GOAWAY with ENHANCE_YOUR_CALM, behind whatever it was writing, if a header block has too many
+//! pieces; so it is given one in place of what else the client sent ([`calm`]).
 
 use std::time::Duration;
 
 /// The length of a frame's head.
 const HEAD: usize = 9;
+/// The longest frame that h2 takes: what SETTINGS_MAX_FRAME_SIZE is unless something else is said.
+const FRAME_MAX: usize = 16_384;
 /// Counts are kept for so long.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// Frames of control in a window, beyond what the client's own traffic explains. Browsers and gRPC send some tens.
@@ -27,6 +32,30 @@ pub(crate) enum Excess {
     Control,
     /// Something else than SETTINGS behind the preface (RFC 9113 3.4), which h2 lets pass.
     Preface,
+}
+
+/// Who lost measure, and where h2 can be told: behind the first `whole` bytes of what was fed, and `missing` bytes more, a
+/// frame ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) excess: Excess,
+    pub(crate) whole: usize,
+    pub(crate) missing: usize,
+}
+
+/// What h2 answers with GOAWAY, ENHANCE_YOUR_CALM: the rest of a frame, and a header block in one piece more than it allows for
+/// heads of `max_head_bytes`.
+pub(crate) fn calm(missing: usize, max_head_bytes: u32) -> Vec<u8> {
+    const HEADERS: u8 = 1;
+    const CONTINUATION: u8 = 9;
+    // A quarter more than the frames that the largest head fills, and five at least.
+    let pieces = (max_head_bytes as usize / FRAME_MAX) * 5 / 4 + 6;
+    let mut bytes = vec![0; missing.min(FRAME_MAX)];
+    for kind in std::iter::once(HEADERS).chain(std::iter::repeat_n(CONTINUATION, pieces)) {
+        // Nothing in it, no flags, on the last stream that there can be.
+        bytes.extend([0, 0, 0, kind, 0, 0x7f, 0xff, 0xff, 0xff]);
+    }
+    bytes
 }
 
 /// A connection's counter.
@@ -64,7 +93,28 @@ impl Frames {
     }
 
     /// Takes the next bytes; `sent` is what went to the client since the beginning, bytes.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8], sent: u64, now: Duration) -> Result<(), Excess> {
+    pub(crate) fn feed(&mut self, bytes: &[u8], sent: u64, now: Duration) -> Result<(), Lost> {
+        let mut last_frame = None;
+        self.take(bytes, sent, now, &mut last_frame).map_err(|excess| {
+            // Whoever is found out is found out behind a head; what began in these bytes and has not ended is left out.
+            let (whole, missing) = match last_frame {
+                _ if self.filled > 0 => (bytes.len().saturating_sub(self.filled), 0),
+                Some(began) if self.skip > 0 => (began, 0),
+                _ => (bytes.len(), self.skip),
+            };
+            Lost { excess, whole, missing }
+        })
+    }
+
+    /// Counts; `last_frame` is where the last frame begins, if it does in these bytes.
+    fn take(
+        &mut self,
+        mut bytes: &[u8],
+        sent: u64,
+        now: Duration,
+        last_frame: &mut Option<usize>,
+    ) -> Result<(), Excess> {
+        let length = bytes.len();
         if now.saturating_sub(self.since) >= WINDOW {
             (self.since, self.sent_before) = (now, sent);
             (self.streams, self.resets, self.control, self.updates) = (0, 0, 0, 0);
@@ -79,6 +129,7 @@ impl Frames {
             bytes = &bytes[wanted..];
             if self.filled == HEAD {
                 self.filled = 0;
+                *last_frame = (length - bytes.len()).checked_sub(HEAD);
                 if !std::mem::replace(&mut self.begun, true) && (self.head[3] != 4 || self.head[4] & 1 == 1) {
                     return Err(Excess::Preface);
                 }
@@ -129,7 +180,8 @@ mod tests {
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         bytes.extend(frame(4, 0, 0));
         bytes.extend(frames.concat().repeat(times));
-        let got = bytes.chunks(7).try_for_each(|piece| counter.feed(piece, sent, Duration::ZERO));
+        let fed = bytes.chunks(7).try_for_each(|piece| counter.feed(piece, sent, Duration::ZERO));
+        let got = fed.map_err(|lost| lost.excess);
         assert_eq!(got, expected, "{:?} {times} times", frames.iter().map(|frame| frame[3]).collect::<Vec<_>>());
     }
 
@@ -154,11 +206,36 @@ mod tests {
         check(&[frame(8, 0, 4)], 2000, 1000, Err(Excess::Control));
     }
 
+    /// However the bytes are cut: what is kept of them, and what is added, ends with a frame.
+    #[test]
+    fn who_lost_measure_is_told_behind_a_whole_frame() {
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let mut bytes = preface.to_vec();
+        let mut ends = Vec::new();
+        for frame in std::iter::once(frame(4, 0, 0)).chain(std::iter::repeat_n(frame(6, 0, 8), 1200)) {
+            bytes.extend(frame);
+            ends.push(bytes.len());
+        }
+        for portion in (1..60).chain([500, 1000, 4000, bytes.len()]) {
+            let (mut counter, mut at) = (Frames::new(Duration::ZERO), 0);
+            let lost = loop {
+                let piece = &bytes[at..bytes.len().min(at + portion)];
+                match counter.feed(piece, 0, Duration::ZERO) {
+                    Ok(()) => at += piece.len(),
+                    Err(lost) => break lost,
+                }
+            };
+            assert_eq!(lost.excess, Excess::Control);
+            assert!(lost.missing <= 8 && ends.contains(&(at + lost.whole + lost.missing)), "{portion}: {lost:?}");
+        }
+    }
+
     #[test]
     fn a_new_window_forgets() {
         let mut counter = Frames::new(Duration::ZERO);
         counter.feed(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, Duration::ZERO).unwrap();
-        assert_eq!(Frames::new(Duration::ZERO).feed(&[0; 24 + HEAD], 0, Duration::ZERO), Err(Excess::Preface));
+        let not_settings = Frames::new(Duration::ZERO).feed(&[0; 24 + HEAD], 0, Duration::ZERO);
+        assert_eq!(not_settings.map_err(|lost| lost.excess), Err(Excess::Preface));
         counter.feed(&frame(4, 0, 6), 0, Duration::ZERO).unwrap();
         for second in 0..100 {
             let some = frame(6, 0, 8).repeat(90);

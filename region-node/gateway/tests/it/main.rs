@@ -16,4 +16,5 @@ mod state;
 mod support;
 mod tls;
 mod token;
+mod websocket;
 mod workers;

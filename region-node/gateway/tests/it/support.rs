@@ -294,6 +294,12 @@ impl Raw {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    /// What has been read already and what comes, as a stream.
+    pub(crate) fn rest(self) -> impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {
+        let (from, to) = self.stream.into_split();
+        tokio::io::join(std::io::Cursor::new(self.seen).chain(from), to)
+    }
+
     /// A head.
     pub(crate) async fn head(&mut self) -> String {
         self.until("\r\n\r\n").await

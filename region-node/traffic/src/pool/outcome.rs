@@ -42,11 +42,31 @@ impl Pool {
         let waited = self.wait_is_over(now, ticket, seat, outcome);
         match outcome {
             // Its end is still to come, and may say otherwise.
-            Outcome::Ok | Outcome::Cancelled => self.requests.set_phase(ticket.request, Phase::Answered),
+            Outcome::Ok | Outcome::Cancelled => {
+                self.requests.set_phase(ticket.request, Phase::Answered);
+                if outcome == Outcome::Ok {
+                    self.probe_was_answered(now, ticket, seat);
+                }
+            }
             _ => {
                 self.count(now, ticket, seat, outcome, waited);
                 self.requests.set_phase(ticket.request, Phase::Counted);
             }
+        }
+    }
+
+    /// A probe brings its member back when its answer begins: the answer may be a stream without an end, and its member would
+    /// be out for as long. A bad end still has a word in it.
+    fn probe_was_answered(&mut self, now: Duration, ticket: &Ticket, index: usize) {
+        if let Some(breaker) = &mut self.upstream
+            && let Some(permit) = self.requests.permit(ticket.request)
+        {
+            breaker.answered(now, permit);
+        }
+        if let Health::Probing { order, .. } = self.seats[index].health
+            && order == ticket.order
+        {
+            self.readmit(now, index);
         }
     }
 
@@ -156,7 +176,10 @@ impl Pool {
         if outcome == Outcome::Broken && !waited.overtaken {
             seat.broken = seat.broken.saturating_add(1);
         }
-        match seat.health {
+        match self.seats[index].health {
+            Health::Closed { before: Some((.., cause)) } if self.ends_badly(now, ticket, index, cause, outcome) => {
+                self.eject(now, index, cause);
+            }
             Health::Closed { .. } if failed => self.consider(now, index, outcome, waited),
             Health::Probing { cause, order, .. } if order == ticket.order => match probe_result(cause, outcome) {
                 ProbeResult::Back => self.readmit(now, index),
@@ -169,6 +192,16 @@ impl Pool {
             }
             _ => {}
         }
+    }
+
+    /// Whether this is the end of the answer that brought its member back a moment ago, and the probe has failed after all.
+    fn ends_badly(&self, now: Duration, ticket: &Ticket, index: usize, cause: Cause, outcome: Outcome) -> bool {
+        let config = &self.config.ejection;
+        ticket.probe
+            && config.enabled
+            && self.seats[index].health.is_on_probation(now, config.window)
+            && probe_result(cause, outcome) == ProbeResult::Out
+            && self.can_spare_one()
     }
 
     /// Whether a member that just failed has to go.

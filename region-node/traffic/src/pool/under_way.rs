@@ -99,6 +99,11 @@ impl UnderWay {
         self.requests.get(index as usize).filter(|request| request.order == order && request.phase != Phase::Free)
     }
 
+    /// The permit of a request under way.
+    pub(crate) fn permit(&mut self, index: u32) -> Option<&mut Permit> {
+        self.requests[index as usize].permit.as_mut()
+    }
+
     pub(crate) fn set_phase(&mut self, index: u32, phase: Phase) {
         self.requests[index as usize].phase = phase;
     }

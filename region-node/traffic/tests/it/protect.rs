@@ -1,7 +1,8 @@
 //! Breakers, panic, limits, retries: tables of what happens when.
 
 use traffic::{
-    Ask, Attempt, Cause, Event, Member, NoPick, Outcome, Policy, Pool, PoolConfig, State, Upstream, may_repeat,
+    Ask, Attempt, Cause, Event, Member, NoPick, Outcome, Policy, Pool, PoolConfig, State, Upstream, UpstreamState,
+    may_repeat,
 };
 
 use crate::support::{ask, end, members, ms, pool, pool_of, serve};
@@ -131,9 +132,15 @@ fn one_request_tries_and_decides() -> anyhow::Result<()> {
     assert!((2_000..=3_001).contains(&(again - due - 10)), "twice as long: {}", again - due - 10);
     let probe = pool.pick(ms(again), &ask(3))?;
     pool.first_byte(ms(again + 5), &probe, Outcome::Ok);
-    assert_eq!(states(&pool, again + 5), [P, A, A, A], "the end of the answer has a word in it");
-    pool.finish(ms(again + 6), probe, Outcome::Ok);
-    assert_eq!(states(&pool, again + 6), [R, A, A, A]);
+    assert_eq!(states(&pool, again + 5), [R, A, A, A], "it answers");
+    pool.finish(ms(again + 6), probe, Outcome::Broken);
+    assert_eq!(states(&pool, again + 6), [E, A, A, A], "the end of the answer has a word in it");
+    let last = u64::try_from(pool.wake_at().unwrap_or_default().as_millis())? + 1;
+    assert!((4_000..=6_001).contains(&(last - again - 6)), "twice as long again: {}", last - again - 6);
+    let probe = pool.pick(ms(last), &ask(4))?;
+    pool.first_byte(ms(last), &probe, Outcome::Ok);
+    pool.finish(ms(last + 1), probe, Outcome::Ok);
+    assert_eq!(states(&pool, last + 1), [R, A, A, A]);
     Ok(())
 }
 
@@ -288,6 +295,36 @@ fn an_upstream_has_a_breaker_of_its_own() -> anyhow::Result<()> {
         serve(&mut pool, due, ms(1), Outcome::Ok)?;
     }
     assert!((0..1_000).any(|draw| serve(&mut pool, due + ms(9_000) + ms(draw), ms(0), Outcome::Ok).is_ok()));
+    Ok(())
+}
+
+/// A probe may be the beginning of a WebSocket or of an event stream: who waits for its end waits for hours.
+#[test]
+fn a_probe_is_over_when_its_answer_begins() -> anyhow::Result<()> {
+    let config = PoolConfig { upstream: Some(Upstream::default()), ..PoolConfig::default() };
+    let mut pool = pool_of(config, 1);
+    for step in 0..20 {
+        serve(&mut pool, ms(step), ms(0), Outcome::AppError)?;
+    }
+    let due = pool.wake_at().unwrap_or_default();
+    let streams = (0..3).map(|draw| pool.pick(due, &ask(draw))).collect::<Result<Vec<_>, _>>()?;
+    for ticket in &streams {
+        pool.first_byte(due, ticket, Outcome::Ok);
+    }
+    assert_eq!(pool.snapshot(due).upstream, Some(UpstreamState::Ramping { since: due }), "none of them has ended");
+
+    let mut pool = self::pool(Policy::RoundRobin, 2);
+    for step in 0..3 {
+        to(&mut pool, 0, step, Outcome::Broken)?;
+    }
+    let due = pool.wake_at().unwrap_or_default();
+    let probe = pool.pick(due, &ask(1))?;
+    assert_eq!((probe.slot, probe.probe), (0, true));
+    pool.first_byte(due, &probe, Outcome::Ok);
+    assert!(matches!(pool.snapshot(due).members[0].state, State::Ramping), "it answers");
+    pool.finish(due + ms(60_000), probe, Outcome::Broken);
+    let now = pool.snapshot(due + ms(60_000)).members[0];
+    assert_eq!((now.state, now.success_rate), (State::Available, Some(0.0)), "a minute later the end is as any other");
     Ok(())
 }
 

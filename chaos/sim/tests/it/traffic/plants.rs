@@ -69,3 +69,48 @@ fn probes_that_never_end_are_caught() {
 fn members_that_do_not_exist_are_caught() {
     check(Plant::Phantoms, Kind::Storm, &[Rule::NeverTheLast]);
 }
+
+#[test]
+fn cookies_that_name_the_slot_beside_are_caught() {
+    check(Plant::OtherCookies, Kind::Sticky, &[Rule::CookiesAreKept]);
+}
+
+#[test]
+fn cookies_that_are_forgotten_now_and_then_are_caught() {
+    check(Plant::ForgottenCookies, Kind::Sticky, &[Rule::CookiesAreKept]);
+}
+
+#[test]
+fn ejected_members_that_are_tried_at_once_are_caught() {
+    check(Plant::NoTimeOut, Kind::Sticky, &[Rule::LeftOutIsLeftOut]);
+}
+
+#[test]
+fn a_breaker_that_opens_too_late_is_caught() {
+    check(Plant::Stubborn, Kind::Upstream, &[Rule::OpensInTime]);
+}
+
+#[test]
+fn a_breaker_that_opens_too_soon_is_caught() {
+    check(Plant::Touchy, Kind::Upstream, &[Rule::OpensForACause]);
+}
+
+#[test]
+fn a_breaker_that_is_not_told_is_caught() {
+    check(Plant::Deaf, Kind::Upstream, &[Rule::OpensInTime]);
+}
+
+#[test]
+fn a_breaker_that_lets_ten_probes_through_is_caught() {
+    check(Plant::ManyProbes, Kind::Upstream, &[Rule::ProbesAreFew]);
+}
+
+#[test]
+fn a_breaker_without_a_ramp_is_caught() {
+    check(Plant::NoRamp, Kind::Upstream, &[Rule::ComesBack]);
+}
+
+#[test]
+fn a_breaker_that_tells_half_of_the_time_is_caught() {
+    check(Plant::HalfRetryAfter, Kind::Upstream, &[Rule::RetryAfterIsTrue]);
+}

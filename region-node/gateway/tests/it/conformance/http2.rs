@@ -377,6 +377,34 @@ fn cases() -> Vec<Case> {
             Stream(&[PROTOCOL_ERROR]),
         ),
         case(
+            "a path that is a whole URL; 8.3.1",
+            &[request(&[GET[0], GET[1], GET[2], (":path", "http://evil/x")])],
+            Stream(&[PROTOCOL_ERROR]),
+        ),
+        case(
+            "a path that is * for GET; 8.3.1",
+            &[request(&[GET[0], GET[1], GET[2], (":path", "*")])],
+            Stream(&[PROTOCOL_ERROR]),
+        ),
+        case(
+            "a path that climbs; 3986 5.2.4",
+            &[request(&[GET[0], GET[1], GET[2], (":path", "/a/%2e%2E/b")])],
+            Status(400),
+        ),
+        case(
+            "an authority that is a list; 8.3.1",
+            &[request(&[GET[0], GET[1], (":authority", "a,b"), GET[3]])],
+            Stream(&[PROTOCOL_ERROR]),
+        ),
+        case(
+            "an authority with a path; 8.3.1",
+            &[request(&[GET[0], GET[1], (":authority", "a/b"), GET[3]])],
+            Stream(&[PROTOCOL_ERROR]),
+        ),
+        case("a scheme of another kind; 8.3.1", &[request(&[GET[0], (":scheme", "ftp"), GET[2], GET[3]])], Status(400)),
+        case("TE twice; 8.2.2", &[with(&[("te", "trailers"), ("te", "gzip")])], Stream(&[PROTOCOL_ERROR])),
+        case("a value with LF; 8.2.1", &[with(&[("cookie", "a=1\nx: y")])], Stream(&[PROTOCOL_ERROR])),
+        case(
             "a path with a line in it; 8.3.1",
             &[request(&[GET[0], GET[1], GET[2], (":path", "/ HTTP/1.1\r\nx: y")])],
             Stream(&[PROTOCOL_ERROR]),
