@@ -3,7 +3,8 @@
 //! Laws:
 //! - A worker that takes no connection is left for the next one, whatever the method: nothing was sent.
 //! - What was sent is sent again only if it is harmless twice (idempotent, or with an `Idempotency-Key`) and whole (no body, or a body
-//!   whose beginning is kept), only while the app's budget of retries lasts, and three times at most.
+//!   whose beginning is kept), only while the app's budget of retries lasts, and three times at most. One that two workers took and
+//!   broke over is not given to a third: a request that crashes its worker shall not crash all of them.
 //! - A connection that had been used before and dies without a byte of an answer says nothing about its worker, which may just
 //!   have closed it: the next try is on a fresh one, and costs no budget. What must not be sent twice still is not.
 //! - Where nobody takes requests, the request waits for a change, up to `worker_wait`.
@@ -72,6 +73,8 @@ pub(crate) struct Sender<'a> {
     last: Option<Refusal>,
     attempts: u32,
     stale: u32,
+    /// Times that it was taken and nothing came back.
+    unanswered: u32,
 }
 
 /// What became of one attempt.
@@ -128,6 +131,7 @@ impl<'a> Sender<'a> {
             last: None,
             attempts: 0,
             stale: 0,
+            unanswered: 0,
         }
     }
 
@@ -163,6 +167,7 @@ impl<'a> Sender<'a> {
                     seat.ends_as(Outcome::Cancelled);
                     drop(seat);
                     self.stale += 1;
+                    self.unanswered += u32::from(sent);
                     if !self.repeatable(sent) {
                         return Err(Refusal::Broken { worker, error });
                     }
@@ -173,6 +178,7 @@ impl<'a> Sender<'a> {
                     self.tried.push(seat.upstream.life);
                     seat.broke(Outcome::Broken);
                     self.attempts += 1;
+                    self.unanswered += u32::from(sent);
                     let again = !malformed && self.repeatable(sent) && self.attempts < self.app.config.limits.attempts;
                     if !again || !fleet.may_retry() {
                         return Err(refusal);
@@ -370,7 +376,8 @@ impl<'a> Sender<'a> {
         let whole = self.upload.is_none_or(|upload| upload.can_restart());
         let idempotent = self.outbound.method.is_idempotent() && self.outbound.switch == Switch::No;
         let idempotency_key = self.outbound.headers.contains_key(IDEMPOTENCY_KEY);
-        let attempt = Attempt { idempotent, bytes_sent: sent, idempotency_key, replay_buffered: whole };
+        let unanswered = self.unanswered;
+        let attempt = Attempt { idempotent, bytes_sent: sent, idempotency_key, replay_buffered: whole, unanswered };
         whole && self.stale <= STALE_MAX + 1 && may_repeat(attempt) && self.begun.elapsed() < self.limit
     }
 

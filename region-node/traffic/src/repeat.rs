@@ -11,13 +11,19 @@ pub struct Attempt {
     pub idempotency_key: bool,
     /// All of it can be sent again: it has no body, or the body is in the replay buffer from its first byte on.
     pub replay_buffered: bool,
+    /// How often some of it reached a member that then broke without a byte of an answer, this time included.
+    pub unanswered: u32,
 }
+
+/// It may be the request that breaks members: what so many took and did not answer is not given to one more. Where a pool has three,
+/// three attempts would be all of it.
+const UNANSWERED_MAX: u32 = 2;
 
 /// Whether it may be sent again, budget and deadline permitting.
 ///
-/// Of which nothing was sent may go anywhere (the body was not touched). Otherwise it has to be both harmless twice and
-/// whole.
+/// Of which nothing was sent may go anywhere (the body was not touched). Otherwise it has to be harmless twice, whole, and not what
+/// breaks members.
 pub fn may_repeat(attempt: Attempt) -> bool {
-    let Attempt { idempotent, bytes_sent, idempotency_key, replay_buffered } = attempt;
-    !bytes_sent || ((idempotent || idempotency_key) && replay_buffered)
+    let Attempt { idempotent, bytes_sent, idempotency_key, replay_buffered, unanswered } = attempt;
+    !bytes_sent || ((idempotent || idempotency_key) && replay_buffered && unanswered < UNANSWERED_MAX)
 }

@@ -501,6 +501,7 @@ impl<'s> World<'s> {
             bytes_sent: true,
             idempotency_key: false,
             replay_buffered: request.repeatable,
+            unanswered: request.tried.len() as u32,
         };
         if request.tried.len() >= ATTEMPTS || !may_repeat(sent) {
             self.fail(index);

@@ -330,12 +330,18 @@ fn a_probe_is_over_when_its_answer_begins() -> anyhow::Result<()> {
 
 #[test]
 fn what_may_be_sent_again() {
-    for bits in 0..16 {
+    for bits in 0..32 {
         let bit = |place: u8| bits & (1 << place) != 0;
-        let attempt =
-            Attempt { idempotent: bit(0), bytes_sent: bit(1), idempotency_key: bit(2), replay_buffered: bit(3) };
+        let attempt = Attempt {
+            idempotent: bit(0),
+            bytes_sent: bit(1),
+            idempotency_key: bit(2),
+            replay_buffered: bit(3),
+            unanswered: 1 + u32::from(bit(4)),
+        };
         let harmless_twice = attempt.idempotent || attempt.idempotency_key;
-        let expected = if attempt.bytes_sent { harmless_twice && attempt.replay_buffered } else { true };
+        let may = harmless_twice && attempt.replay_buffered && attempt.unanswered < 2;
+        let expected = if attempt.bytes_sent { may } else { true };
         assert_eq!(may_repeat(attempt), expected, "{attempt:?}");
     }
 }
