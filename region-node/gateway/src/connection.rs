@@ -389,6 +389,9 @@ impl Connection {
         edge: &'a Edge,
         http2: bool,
     ) -> Poll<Option<Cut>> {
+        if !http2 && self.pace.is_answering() {
+            return Poll::Pending;
+        }
         loop {
             let due = match self.pace.due(&edge.limits, http2) {
                 Due::Cut(why) => return Poll::Ready(Some(why)),

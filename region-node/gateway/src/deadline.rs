@@ -42,8 +42,13 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn start(has_body: bool) -> Self {
+        Self::since(Instant::now(), has_body)
+    }
+
+    /// As if it had been started then.
+    pub(crate) fn since(started: Instant, has_body: bool) -> Self {
         Self {
-            started: Instant::now(),
+            started,
             last_ms: AtomicU64::new(0),
             body_done: AtomicBool::new(!has_body),
             waiting_since_ms: AtomicU64::new(0),

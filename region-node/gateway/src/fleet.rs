@@ -103,19 +103,23 @@ impl Fleet {
         self.snapshot().members.iter().any(|member| !matches!(member.state, Draining | Leaving | NotReady))
     }
 
-    /// Counts a request that came in; once, whatever is tried for it.
-    pub(crate) fn deposit(&self, now: Duration) {
-        self.pool().deposit(now);
-    }
-
     /// Whether the budget allows to try again.
     pub(crate) fn may_retry(&self) -> bool {
         self.pool().may_retry(self.now())
     }
 
-    /// A seat at the worker that takes a request.
-    pub(crate) fn pick(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Seat, NoPick> {
-        let ticket = self.pool().pick(self.now(), ask)?;
+    /// A seat at the worker that takes a request. `is_new`: it is asked for the first time, and counts towards the budget of retries;
+    /// once, whatever is tried for it.
+    pub(crate) fn pick(self: &Arc<Self>, ask: &Ask<'_>, is_new: bool) -> Result<Seat, NoPick> {
+        let ticket = {
+            let mut pool = self.pool();
+            // Read under the lock, so that the pool's time never goes back.
+            let now = self.now();
+            if is_new {
+                pool.deposit(now);
+            }
+            pool.pick(now, ask)
+        }?;
         let upstream = self.roster.load().iter().find(|upstream| upstream.life == ticket.life).cloned();
         match upstream {
             Some(upstream) => {

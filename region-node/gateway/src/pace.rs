@@ -183,6 +183,12 @@ impl Pace {
         self.broken().in_body
     }
 
+    /// Whether nothing is due before the task of an HTTP/1 connection is polled again for another reason: a request is open, its
+    /// answer takes its time or goes out well. Costs no look at the clock.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.open.load(Relaxed) > 0 && self.blocked_since.load(Relaxed) == 0 && self.broken().cut.is_none()
+    }
+
     /// What is to be done now, for an HTTP/2 connection or another.
     pub(crate) fn due(&self, limits: &Limits, http2: bool) -> Due {
         if let Some(why) = self.broken().cut {

@@ -301,6 +301,7 @@ impl Proxy {
         let patience = carried.unwrap_or(limit).min(limit);
         let (peer, note) = (connection.peer.ip(), call.note.as_deref());
         let mut sender = Sender::new(self, app, &call.outbound, call.upload.as_ref(), note, peer, patience);
+        let without_body = Progress::since(sender.begun, false);
         let outcome = {
             // Pinned here, and lent on: a future that is moved into another one takes its place in both.
             let asking = pin!(async {
@@ -310,7 +311,6 @@ impl Proxy {
                 };
                 (sender.send().await, stale)
             });
-            let without_body = Progress::start(false);
             let progress = call.upload.as_ref().map_or(&without_body, |upload| &upload.progress);
             let within = progress.within(limit, asking);
             match carried.filter(|carried| *carried < limit) {

@@ -64,9 +64,11 @@ pub(crate) struct Sender<'a> {
     note: Option<&'a Note>,
     hash: u64,
     sticky_slot: Option<u16>,
-    begun: Instant,
+    pub(crate) begun: Instant,
     /// How long the worker may take, in all.
     limit: Duration,
+    /// The pool knows of it.
+    counted: bool,
     /// Where it is now; left here when the time is over.
     seat: Option<Seat>,
     tried: Vec<u64>,
@@ -126,6 +128,7 @@ impl<'a> Sender<'a> {
             sticky_slot,
             begun: Instant::now(),
             limit,
+            counted: false,
             seat: None,
             tried: Vec::new(),
             last: None,
@@ -145,7 +148,6 @@ impl<'a> Sender<'a> {
     /// Gets an answer.
     pub(crate) async fn send(&mut self) -> Result<Answer, Refusal> {
         let fleet = &self.app.fleet;
-        fleet.deposit(fleet.now());
         loop {
             self.seat = Some(self.sit_down().await?);
             let tried = self.attempt().await;
@@ -211,7 +213,7 @@ impl<'a> Sender<'a> {
                 draw: fastrand::u64(..),
                 repeatable: self.upload.is_none() && self.harmless_twice(),
             };
-            let round = match self.app.fleet.pick(&ask) {
+            let round = match self.app.fleet.pick(&ask, !std::mem::replace(&mut self.counted, true)) {
                 Ok(seat) => {
                     if let Some(note) = self.note {
                         note.sent_to(seat.slot());
