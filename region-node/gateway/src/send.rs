@@ -75,8 +75,8 @@ pub(crate) struct Sender<'a> {
     last: Option<Refusal>,
     attempts: u32,
     stale: u32,
-    /// Times that it was taken and nothing came back.
-    unanswered: u32,
+    /// The workers that took it, and nothing came back. One may be twice unlucky: its connections die with it one after another.
+    unanswered: Vec<u64>,
 }
 
 /// What became of one attempt.
@@ -134,7 +134,7 @@ impl<'a> Sender<'a> {
             last: None,
             attempts: 0,
             stale: 0,
-            unanswered: 0,
+            unanswered: Vec::new(),
         }
     }
 
@@ -166,10 +166,10 @@ impl<'a> Sender<'a> {
                 }
                 Tried::Stale { sent, error } => {
                     let worker = seat.slot();
+                    self.stale += 1;
+                    self.note_unanswered(&seat, sent);
                     seat.ends_as(Outcome::Cancelled);
                     drop(seat);
-                    self.stale += 1;
-                    self.unanswered += u32::from(sent);
                     if !self.repeatable(sent) {
                         return Err(Refusal::Broken { worker, error });
                     }
@@ -178,9 +178,9 @@ impl<'a> Sender<'a> {
                 Tried::Broken { sent, malformed, error } => {
                     let refusal = Refusal::Broken { worker: seat.slot(), error };
                     self.tried.push(seat.upstream.life);
+                    self.note_unanswered(&seat, sent);
                     seat.broke(Outcome::Broken);
                     self.attempts += 1;
-                    self.unanswered += u32::from(sent);
                     let again = !malformed && self.repeatable(sent) && self.attempts < self.app.config.limits.attempts;
                     if !again || !fleet.may_retry() {
                         return Err(refusal);
@@ -378,9 +378,15 @@ impl<'a> Sender<'a> {
         let whole = self.upload.is_none_or(|upload| upload.can_restart());
         let idempotent = self.outbound.method.is_idempotent() && self.outbound.switch == Switch::No;
         let idempotency_key = self.outbound.headers.contains_key(IDEMPOTENCY_KEY);
-        let unanswered = self.unanswered;
+        let unanswered = self.unanswered.len() as u32;
         let attempt = Attempt { idempotent, bytes_sent: sent, idempotency_key, replay_buffered: whole, unanswered };
         whole && self.stale <= STALE_MAX + 1 && may_repeat(attempt) && self.begun.elapsed() < self.limit
+    }
+
+    fn note_unanswered(&mut self, seat: &Seat, sent: bool) {
+        if sent && !self.unanswered.contains(&seat.upstream.life) {
+            self.unanswered.push(seat.upstream.life);
+        }
     }
 
     fn count_retry(&self) {

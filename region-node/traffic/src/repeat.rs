@@ -11,7 +11,7 @@ pub struct Attempt {
     pub idempotency_key: bool,
     /// All of it can be sent again: it has no body, or the body is in the replay buffer from its first byte on.
     pub replay_buffered: bool,
-    /// How often some of it reached a member that then broke without a byte of an answer, this time included.
+    /// How many members some of it reached that then broke without a byte of an answer, the last one included.
     pub unanswered: u32,
 }
 
