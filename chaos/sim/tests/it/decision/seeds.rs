@@ -73,10 +73,11 @@ fn a_seed_replays_exactly() {
 /// half a minute when it had one again; an observer with a bad path, and a chance failure of another one in the midst of it, among
 /// four regions (5329) and three (14687), where a view that had been held behind a cut for minutes was then taken for a new one (16997,
 /// 17763, 18390). Seed 5894 blamed guards for what they cannot know: everybody's forged word against the only
-/// region that nobody else had one on; seed 9863 wanted a fall to be known of while too few could tell.
+/// region that nobody else had one on; seed 9863 wanted a fall to be known of while too few could tell, seed 12006 wanted one decided
+/// at once by a lasting view and that of a region that had just come back.
 #[test]
 fn seeds_that_once_broke_a_promise_keep_it() {
-    let of_two_hours = [121, 1519, 2087, 4444, 2855, 5329, 5894, 9863, 14_687, 16_997, 17_763, 18_390];
+    let of_two_hours = [121, 1519, 2087, 4444, 2855, 5329, 5894, 9863, 12_006, 14_687, 16_997, 17_763, 18_390];
     for (seed, hours) in of_two_hours.map(|seed| (seed, 2)).into_iter().chain([(345, 24)]) {
         let sim = DecisionSim { hours, ..DecisionSim::default() };
         assert_eq!(sim.run(&sim.scenario(seed), false).violation, None, "seed {seed}");
