@@ -30,9 +30,9 @@ impl Outcomes {
         Self { of_place, v4, v6 }
     }
 
-    /// The outcome of a place.
+    /// The outcome of a place. An address among those that are looked up by what is inside of them, with nothing inside, is nowhere.
     pub(crate) fn of(&self, place: PlaceId) -> u32 {
-        of(&self.of_place, place)
+        of(&self.of_place, if place == PlaceId::FOLDED { PlaceId::NOWHERE } else { place })
     }
 
     /// What is alike to whoever widens around a place.

@@ -182,6 +182,25 @@ proptest! {
     }
 }
 
+/// Addresses of the spaces that carry IPv4 ones, and carry none. Their place is that of no range, and once led to the step that happened
+/// to have been made first, behind the question for a share: to a region with next to none.
+#[test]
+fn who_could_carry_an_address_and_carries_none_is_nowhere() {
+    for share_permille in [1, 999] {
+        let mut plan = plan_of("[step]\nkind = \"nearest\"\n---\n");
+        ramp(&mut plan, "us-east", share_permille);
+        let view = view_under(&plan, &[]);
+        let answers = |rtype: &str, client: &str| data(&ask(&view, &format!("www.shop.test {rtype} @{client}")).1);
+        // Nobody's network here has a number at the edge of the thousand.
+        let nowhere = ["A", "AAAA"].map(|rtype| answers(rtype, "10.0.0.1"));
+        for client in ["::", "::1", "64:ff9b:0:0:1::1"] {
+            let place = view.geo.place(view.geo.place_of(client.parse().unwrap()));
+            assert_eq!(place.location, None, "{client}");
+            assert_eq!(["A", "AAAA"].map(|rtype| answers(rtype, client)), nowhere, "{client}, share {share_permille}");
+        }
+    }
+}
+
 /// What a chain may cost to settle is bounded: many members, each with a part of its share, drawn and told apart by network.
 #[test]
 fn the_worst_chain_is_settled_and_never_empty() {
