@@ -1,6 +1,6 @@
 //! What observers say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,10 +32,33 @@ pub struct VoteVector {
     /// The votes. Every subject of the World has an entry.
     pub votes: BTreeMap<Subject, Vote>,
     /// When the first failed probe of the present bad streak was started, by subject, Unix milliseconds of the observer.
-    /// Evidence for `explain` and for the drill's waterfall; never an input of the decision.
+    /// Evidence for `explain` and for the drill's waterfall; the decision looks only at how long before [`Self::sent_ms`] it was.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failing_since_ms: BTreeMap<Subject, u64>,
+    /// Of the subjects that it calls Down, those that it has never seen stand: it began to look when they had fallen already, so
+    /// that what it says is no event.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub never_up: BTreeSet<Subject>,
+    /// When this was said, Unix milliseconds of the observer: what is old is so by the clock of who says it.
+    #[serde(default)]
+    pub sent_ms: u64,
     /// What each region's gateway says that it carries, requests per second, as this observer's probes heard it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub load_rps: BTreeMap<RegionName, u32>,
+}
+
+impl VoteVector {
+    /// Votes without evidence, of an observer whose clock stands at the start of its epoch.
+    pub fn new(observer: RegionName, epoch_ms: u64, seq: u64, votes: BTreeMap<Subject, Vote>) -> Self {
+        Self {
+            observer,
+            epoch_ms,
+            seq,
+            votes,
+            failing_since_ms: BTreeMap::new(),
+            never_up: BTreeSet::new(),
+            sent_ms: epoch_ms,
+            load_rps: BTreeMap::new(),
+        }
+    }
 }

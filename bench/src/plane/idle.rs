@@ -137,8 +137,7 @@ fn observers(atoll: &AtollSide, world: &World, busy: &watch::Sender<bool>) -> an
         let transport = atoll.transport(at)?;
         let loads: BTreeMap<RegionName, u32> = world.regions.iter().map(|region| (region.name.clone(), 1000)).collect();
         let votes = subjects.iter().map(|subject| (subject.clone(), Vote::Up)).collect();
-        let (observer, failing_since_ms) = (region.name.clone(), BTreeMap::new());
-        let vector = VoteVector { observer, epoch_ms: 1, seq: 0, votes, failing_since_ms, load_rps: loads };
+        let vector = VoteVector { load_rps: loads, ..VoteVector::new(region.name.clone(), 1, 0, votes) };
         for member in atoll.endpoints() {
             voting.spawn(courier(transport.clone(), member.clone(), vector.clone(), busy.subscribe()));
         }

@@ -13,7 +13,8 @@
 //! - A member of a pool is not judged while its region is Down or about to be: it died with it, and one decision takes it out of
 //!   every pool.
 //! - Views that began apart are not one event. A quorum that observers had waited for with lasting views of their own, and that one
-//!   new view completes, must stand for longer: a path may be bad for hours, and any chance failure of another one would do.
+//!   new view completes, must stand for longer: a path may be bad for hours, and any chance failure of another one would do. The view of
+//!   an observer that has only just begun to look completes it at once: whoever comes back next to a dead region finds it dead.
 //! - Three speeds: out after a hold, to less weight after a longer one, back after the longest, which doubles with each flap.
 //! - Every plane member runs a judge on the same votes; only the leader's proposes. A new leader has seen what the old one saw.
 //! - One proposal is under way at a time. After a lost answer the judge waits for a moment, after a refusal twice as long each time, or
@@ -29,7 +30,7 @@ use std::{
 
 use model::{Plan, PlanId, RegionName, Subject, SubjectState, Verdict, Vote, VoteVector};
 
-use crate::{Command, Demand, Now, Outcome, Penalty, Refusal, Tally, Timing, VoteBook, pace::Pace};
+use crate::{Command, Demand, Now, Outcome, Penalty, Refusal, Tally, Timing, VoteBook, pace::Pace, votes::Counting};
 
 pub use standing::Standing;
 
@@ -250,8 +251,8 @@ impl Judge {
         let mut dying = BTreeSet::new();
         for (subject, state) in &plan.verdicts {
             let tally = counting.tally(subject);
-            let failing_ms = |observer: &RegionName| counting.failing_since_ms(observer, subject);
-            let rests_on_one = note_blame(&mut self.blamed_ms, now, timing.apart_ms, subject, &tally, failing_ms);
+            let blamed_ms = note_blame(&mut self.blamed_ms, now.mono_ms, &counting, subject, &tally);
+            let rests_on_one = rests_on_one(&blamed_ms, timing.apart_ms);
             let dies_with_region = subject.pool().is_some() && dying.contains(subject.region());
             let wanted = tally.wants(state.verdict).filter(|_| !dies_with_region);
             if subject.pool().is_none() && (wanted.unwrap_or(state.verdict)) == Verdict::Down {
@@ -281,39 +282,53 @@ impl Judge {
     }
 }
 
-/// Notes who calls a subject Down. Whether only one of those who do began to within `apart_ms`, and others long before: what the
-/// old views are of is no event of now, and the new one stands alone. Who has no opinion for a moment has not changed it.
+/// An observer that calls a subject Down.
+#[derive(Debug, Clone, Copy)]
+struct Blamer {
+    /// Since when it has seen it fail, monotonic milliseconds of the judge.
+    since_ms: u64,
+    saw_it_fall: bool,
+}
+
+/// Notes who calls a subject Down, and tells it. Who has no opinion for a moment has not changed it.
 ///
-/// A view is as old as its observer says, by `failing_ms`: behind a cut it may have been held for minutes before it was heard here.
+/// A view is as old as its observer says: behind a cut it may have been held for minutes before it was heard here.
 fn note_blame(
     blamed_ms: &mut BTreeMap<Subject, BTreeMap<RegionName, u64>>,
-    now: Now,
-    apart_ms: u64,
+    now_ms: u64,
+    counting: &Counting<'_>,
     subject: &Subject,
     tally: &Tally,
-    failing_ms: impl Fn(&RegionName) -> Option<u64>,
-) -> bool {
+) -> Vec<Blamer> {
     if tally.down == 0 && !blamed_ms.contains_key(subject) {
-        return false;
+        return Vec::new();
     }
-    let blamers = blamed_ms.entry(subject.clone()).or_default();
-    let mut since_ms = Vec::with_capacity(tally.down);
+    let since_ms = blamed_ms.entry(subject.clone()).or_default();
+    let mut blamers = Vec::with_capacity(tally.down);
     for (observer, vote) in &tally.votes {
         match vote {
-            Vote::Down => since_ms.push(*blamers.entry(observer.clone()).or_insert_with(|| {
-                let age_ms = failing_ms(observer).map_or(0, |failing_ms| now.wall_ms.saturating_sub(failing_ms));
-                now.mono_ms.saturating_sub(age_ms)
-            })),
+            Vote::Down => blamers.push(Blamer {
+                since_ms: *since_ms
+                    .entry(observer.clone())
+                    .or_insert_with(|| now_ms.saturating_sub(counting.failing_for_ms(observer, subject))),
+                saw_it_fall: counting.saw_it_fall(observer, subject),
+            }),
             Vote::Unknown => {}
-            Vote::Up | Vote::Degraded => _ = blamers.remove(observer),
+            Vote::Up | Vote::Degraded => _ = since_ms.remove(observer),
         }
     }
-    if blamers.is_empty() {
+    if since_ms.is_empty() {
         blamed_ms.remove(subject);
     }
-    let last_ms = since_ms.iter().copied().max().unwrap_or(0);
-    let new = since_ms.iter().filter(|since_ms| last_ms - **since_ms <= apart_ms).count();
-    new == 1 && since_ms.len() > 1
+    blamers
+}
+
+/// Whether only one of those who call a subject Down began to within `apart_ms`, and others long before: what the old views are of is
+/// no event of now, and the new one stands alone. Unless it is new because its observer is: then nothing fell that had stood.
+fn rests_on_one(blamers: &[Blamer], apart_ms: u64) -> bool {
+    let last_ms = blamers.iter().map(|blamer| blamer.since_ms).max().unwrap_or(0);
+    let mut new = blamers.iter().filter(|blamer| last_ms - blamer.since_ms <= apart_ms);
+    blamers.len() > 1 && new.next().is_some_and(|blamer| blamer.saw_it_fall) && new.next().is_none()
 }
 
 /// How long a quorum must stand before it is acted on.

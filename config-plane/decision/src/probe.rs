@@ -39,6 +39,7 @@ pub struct ProbeMachine {
     quality: Quality,
     /// Start of the first failed probe of the present bad streak, Unix milliseconds.
     failing_since_ms: Option<u64>,
+    was_up: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,7 @@ impl ProbeMachine {
             state: State::Unknown { failures: 0 },
             quality: Quality::default(),
             failing_since_ms: None,
+            was_up: false,
         }
     }
 
@@ -107,6 +109,7 @@ impl ProbeMachine {
             State::Down { successes } => State::Down { successes: successes + 1 },
         };
         self.state = next;
+        self.was_up |= matches!(next, State::Up { .. });
         if matches!(next, State::Up { failures: 0, .. }) {
             self.failing_since_ms = None;
         }
@@ -136,6 +139,11 @@ impl ProbeMachine {
     /// Start of the first failed probe of the present bad streak, Unix milliseconds.
     pub fn failing_since_ms(&self) -> Option<u64> {
         self.failing_since_ms
+    }
+
+    /// Whether it has ever stood since this machine began to look.
+    pub fn was_up(&self) -> bool {
+        self.was_up
     }
 
     /// How many results in a row it takes at least until the vote could change: the physics of a TTL (gdnsd).
@@ -200,23 +208,25 @@ impl Observer {
         self.machines.get(subject)
     }
 
-    /// The next vote vector, whole. With `self_ok` false it says Unknown of everything.
+    /// The next vote vector, whole, said at `sent_ms` (Unix milliseconds). With `self_ok` false it says Unknown of everything.
     ///
     /// `self_ok` is the observer's control: its own gateway answers its own probe, and its own loop is not late by more than
     /// an interval. An observer that fails it cannot tell a dead subject from its own dead eyes.
-    pub fn vector(&mut self, self_ok: bool) -> VoteVector {
+    pub fn vector(&mut self, sent_ms: u64, self_ok: bool) -> VoteVector {
         self.seq += 1;
         let vote = |machine: &ProbeMachine| if self_ok { machine.vote() } else { Vote::Unknown };
+        let machines = || self.machines.iter();
+        let since =
+            |(subject, machine): (&Subject, &ProbeMachine)| Some((subject.clone(), machine.failing_since_ms()?));
+        let never_up = machines().filter(|(_, machine)| vote(machine) == Vote::Down && !machine.was_up());
         VoteVector {
             observer: self.name.clone(),
             epoch_ms: self.epoch_ms,
             seq: self.seq,
-            votes: self.machines.iter().map(|(subject, machine)| (subject.clone(), vote(machine))).collect(),
-            failing_since_ms: self
-                .machines
-                .iter()
-                .filter_map(|(subject, machine)| Some((subject.clone(), machine.failing_since_ms()?)))
-                .collect(),
+            votes: machines().map(|(subject, machine)| (subject.clone(), vote(machine))).collect(),
+            failing_since_ms: machines().filter_map(since).collect(),
+            never_up: never_up.map(|(subject, _)| subject.clone()).collect(),
+            sent_ms,
             load_rps: self.load_rps.clone(),
         }
     }

@@ -194,9 +194,16 @@ impl Counting<'_> {
         }
     }
 
-    /// Since when an observer has seen a subject fail that it calls Down, Unix milliseconds of its own clock.
-    pub fn failing_since_ms(&self, observer: &RegionName, subject: &Subject) -> Option<u64> {
-        self.fresh.get(observer)?.failing_since_ms.get(subject).copied()
+    /// For how long an observer had seen a subject fail when it last spoke, milliseconds by its own clock. 0 if it does not say.
+    pub fn failing_for_ms(&self, observer: &RegionName, subject: &Subject) -> u64 {
+        let said = self.fresh.get(observer);
+        let since = said.and_then(|vector| Some(vector.sent_ms.saturating_sub(*vector.failing_since_ms.get(subject)?)));
+        since.unwrap_or(0)
+    }
+
+    /// Whether an observer that calls a subject Down has seen it stand before.
+    pub fn saw_it_fall(&self, observer: &RegionName, subject: &Subject) -> bool {
+        self.fresh.get(observer).is_some_and(|vector| !vector.never_up.contains(subject))
     }
 
     fn is_believed(&self, observer: &RegionName, subject: &Subject) -> bool {

@@ -176,13 +176,9 @@ fn votes(plan: &Plan, dead: &BTreeSet<Subject>, demand_rps: &Demand, seq: u64) -
     let regions = plan.world.regions.iter().map(|region| &region.name);
     let living = regions.filter(|name| !dead.contains(&Subject::Region((*name).clone())));
     let vote = |about: &Subject| if is_dead(dead, about) { Vote::Down } else { Vote::Up };
-    let vector = |observer: &RegionName| VoteVector {
-        observer: observer.clone(),
-        epoch_ms: 0,
-        seq,
-        votes: plan.verdicts.keys().map(|about| (about.clone(), vote(about))).collect(),
-        failing_since_ms: BTreeMap::new(),
-        load_rps: demand_rps.clone(),
+    let vector = |observer: &RegionName| {
+        let votes = plan.verdicts.keys().map(|about| (about.clone(), vote(about))).collect();
+        VoteVector { load_rps: demand_rps.clone(), ..VoteVector::new(observer.clone(), 0, seq, votes) }
     };
     living.map(vector).collect()
 }

@@ -65,15 +65,8 @@ mod tests {
     fn only_after_ten_silent_seconds_and_only_what_we_see_down_ourselves() {
         let name = |text: &str| RegionName::new(text).unwrap();
         let vote = |region: &str, vote| (Subject::Region(name(region)), vote);
-        let own = VoteVector {
-            observer: name("us"),
-            epoch_ms: 0,
-            seq: 1,
-            votes: [vote("us", Vote::Down), vote("eu", Vote::Down), vote("ap", Vote::Unknown), vote("sa", Vote::Up)]
-                .into(),
-            failing_since_ms: Default::default(),
-            load_rps: Default::default(),
-        };
+        let votes = [vote("us", Vote::Down), vote("eu", Vote::Down), vote("ap", Vote::Unknown), vote("sa", Vote::Up)];
+        let own = VoteVector::new(name("us"), 0, 1, votes.into());
         let silent = |seconds| demoted(Duration::from_secs(seconds), Some(&own));
         assert_eq!(silent(9), BTreeSet::new());
         assert_eq!(silent(10), [name("eu")].into(), "not ourselves, not the unknown");

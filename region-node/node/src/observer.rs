@@ -106,7 +106,7 @@ async fn observe(
             }
             _ = voting.tick() => {
                 let own = observer.machine(&Subject::Region(eyes.region.clone())).map(ProbeMachine::vote);
-                let vector = Arc::new(observer.vector(own != Some(Vote::Down) && !late));
+                let vector = Arc::new(observer.vector(unix_ms(), own != Some(Vote::Down) && !late));
                 for courier in &couriers {
                     courier.send_replace(Some((vector.clone(), sights.letter_life())));
                 }

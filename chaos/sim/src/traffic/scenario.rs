@@ -221,7 +221,8 @@ impl Shape {
             repeatable_percent: *rng.pick(&[100, 80, 50]),
             first_byte_ms: 10_000,
             lasts_ms: match kind {
-                Kind::Storm | Kind::Sticky => STORM_ENDS_MS + 110_000,
+                Kind::Storm => STORM_ENDS_MS + 140_000,
+                Kind::Sticky => STORM_ENDS_MS + 110_000,
                 // A hung probe, the longest time open, the ramp, and quiet to look at.
                 Kind::Upstream => UPSTREAM_IS_WELL_MS + 10_000 + 60_000 + 10_000 + 20_000,
                 _ => FAULT_ENDS_MS + 2_000,

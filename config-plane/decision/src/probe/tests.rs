@@ -4,6 +4,7 @@
 use model::{RegionName, Subject, Vote};
 
 use super::*;
+use crate::VoteBook;
 
 fn finding(result: char) -> Finding {
     match result {
@@ -101,11 +102,37 @@ fn an_observer_that_fails_its_own_control_has_no_opinion() {
     let mut observer = Observer::new(RegionName::new("us").unwrap(), 7);
     observer.watch([(subject("eu"), timing()), (subject("ap"), timing())]);
     observer.observe(&subject("eu"), 1, Finding::Good);
-    assert_eq!(observer.vector(true).votes[&subject("eu")], Vote::Up);
-    let blind = observer.vector(false);
+    assert_eq!(observer.vector(9, true).votes[&subject("eu")], Vote::Up);
+    let blind = observer.vector(9, false);
     assert_eq!(blind.votes.len(), 2, "a vector always has every subject");
     assert!(blind.votes.values().all(|vote| *vote == Vote::Unknown));
     assert_eq!((blind.epoch_ms, blind.seq), (7, 2));
+}
+
+#[test]
+fn an_observer_tells_what_it_never_saw_stand_and_how_long_things_have_failed_by_its_own_clock() {
+    let mut observer = Observer::new(RegionName::new("us").unwrap(), 7);
+    observer.watch([(subject("eu"), timing()), (subject("ap"), timing())]);
+    observer.observe(&subject("eu"), 1000, Finding::Good);
+    for started_ms in (1500..).step_by(500).take(timing().down_after as usize) {
+        observer.observe(&subject("eu"), started_ms, Finding::Failed);
+        observer.observe(&subject("ap"), started_ms, Finding::Failed);
+    }
+    let vector = observer.vector(9000, true);
+    assert_eq!((vector.votes[&subject("eu")], vector.votes[&subject("ap")]), (Vote::Down, Vote::Down));
+    assert_eq!(vector.never_up, [subject("ap")].into());
+    // Whoever hears of it may have another clock.
+    let mut book = VoteBook::default();
+    book.offer(5, 1500, vector);
+    let (us, all) = (RegionName::new("us").unwrap(), ["us", "eu", "ap"].map(|name| RegionName::new(name).unwrap()));
+    let counting = book.counting(5, 1500, &all.into());
+    assert_eq!(counting.failing_for_ms(&us, &subject("eu")), 7500);
+    assert!(counting.saw_it_fall(&us, &subject("eu")) && !counting.saw_it_fall(&us, &subject("ap")));
+    assert_eq!(observer.vector(9500, false).never_up, [].into(), "of what it has no opinion on it says nothing");
+    (0..timing().up_after).for_each(|_| _ = observer.observe(&subject("ap"), 3000, Finding::Good));
+    (0..timing().down_after).for_each(|_| _ = observer.observe(&subject("ap"), 4000, Finding::Failed));
+    let vector = observer.vector(9900, true);
+    assert_eq!((vector.votes[&subject("ap")], vector.never_up.len()), (Vote::Down, 0), "it has seen it stand since");
 }
 
 #[test]
@@ -114,7 +141,7 @@ fn a_new_list_of_subjects_keeps_what_is_known_of_the_old_ones() {
     observer.watch([(subject("eu"), timing()), (subject("ap"), timing())]);
     observer.observe(&subject("eu"), 1, Finding::Good);
     observer.watch([(subject("eu"), timing()), (subject("sa"), timing())]);
-    let vector = observer.vector(true);
+    let vector = observer.vector(9, true);
     assert_eq!(vector.votes[&subject("eu")], Vote::Up);
     assert_eq!(vector.votes[&subject("sa")], Vote::Unknown);
     assert_eq!(

@@ -45,14 +45,8 @@ fn two_thirds_ask_for_a_verdict_and_worse_or_better_votes_go_along_with_the_care
 }
 
 fn heard(book: &mut VoteBook, at_ms: u64, observer: &str, loads: &[(&str, u32)]) {
-    let vector = VoteVector {
-        observer: name(observer),
-        epoch_ms: 1,
-        seq: at_ms,
-        votes: BTreeMap::new(),
-        failing_since_ms: BTreeMap::new(),
-        load_rps: loads.iter().map(|(region, rps)| (name(region), *rps)).collect(),
-    };
+    let load_rps = loads.iter().map(|(region, rps)| (name(region), *rps)).collect();
+    let vector = VoteVector { load_rps, ..VoteVector::new(name(observer), 1, at_ms, BTreeMap::new()) };
     assert!(book.offer(at_ms, 1500, vector));
 }
 

@@ -86,15 +86,7 @@ async fn a_region_votes_in_its_own_name_only_and_nonsense_is_told_so() {
     let trio = one().await;
     let region = certificate(trio.identity(1));
     let vector = |observer: &str| {
-        let vector = VoteVector {
-            observer: name(observer),
-            epoch_ms: 1,
-            seq: 1,
-            votes: Default::default(),
-            failing_since_ms: Default::default(),
-            load_rps: Default::default(),
-        };
-        serde_json::to_vec(&vector).expect("encodes")
+        serde_json::to_vec(&VoteVector::new(name(observer), 1, 1, Default::default())).expect("encodes")
     };
     let own = call(&region, &trio, Method::POST, path::VOTES, vector(NAMES[1])).await;
     assert_eq!(own.status, StatusCode::OK);

@@ -13,7 +13,7 @@ fn vector(observer: &str, seq: u64, down: &str) -> VoteVector {
     let votes: BTreeMap<Subject, Vote> =
         NAMES.iter().map(|text| (subject(text), if *text == down { Vote::Down } else { Vote::Up })).collect();
     let failing_since_ms = BTreeMap::from([(subject(down), 1_700_000_000_000)]);
-    VoteVector { observer: name(observer), epoch_ms: 1, seq, votes, failing_since_ms, load_rps: Default::default() }
+    VoteVector { failing_since_ms, ..VoteVector::new(name(observer), 1, seq, votes) }
 }
 
 pub(crate) struct Observers {

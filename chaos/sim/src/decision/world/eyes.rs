@@ -203,7 +203,7 @@ impl World<'_> {
             if !self_ok {
                 self.coverage.met(Met::Blind);
             }
-            let mut vector = eye.observer.vector(self_ok);
+            let mut vector = eye.observer.vector(0, self_ok);
             for (about, vote) in vector.votes.iter_mut().filter(|(about, _)| **about != own) {
                 if eye.lies.iter().any(|lie| lie.is_none_or(|of| region_name(of) == *about.region())) {
                     *vote = Vote::Down;
@@ -213,7 +213,8 @@ impl World<'_> {
             eye.vector = Some((Arc::new(vector), is_calm));
         }
         let Some((vector, is_calm)) = eye.vector.clone().filter(|_| eye.mutes == 0) else { return Ok(()) };
-        let letter = Letter { vector, seq: eye.seq, is_calm: is_calm && self.plant != Some(Plant::SlowVotes) };
+        let (seq, is_calm) = (eye.seq, is_calm && self.plant != Some(Plant::SlowVotes));
+        let letter = Letter { vector, seq, sent_ms: self.now(region).wall_ms, is_calm };
         for member in 0..self.lives.len() {
             self.post(region, member, letter.clone())?;
         }

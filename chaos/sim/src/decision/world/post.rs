@@ -10,11 +10,13 @@ use model::VoteVector;
 use super::{Event, World};
 use crate::decision::{coverage::Met, oracle::Violation, plant::Plant};
 
-/// A vote vector on its way. Observers number their vectors; the number is kept apart, since most vectors differ in nothing else.
+/// A vote vector on its way. Observers number their vectors and tell the time; both are kept apart, since most vectors differ in
+/// nothing else.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
     pub(crate) vector: Arc<VoteVector>,
     pub(crate) seq: u64,
+    pub(crate) sent_ms: u64,
     /// It calls nobody anything but Up or Unknown.
     pub(crate) is_calm: bool,
 }
@@ -22,7 +24,7 @@ pub(crate) struct Letter {
 impl Letter {
     /// As the member reads it.
     pub(crate) fn open(&self) -> VoteVector {
-        VoteVector { seq: self.seq, ..(*self.vector).clone() }
+        VoteVector { seq: self.seq, sent_ms: self.sent_ms, ..(*self.vector).clone() }
     }
 }
 

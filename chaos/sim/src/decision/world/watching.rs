@@ -107,12 +107,7 @@ impl World<'_> {
             return Ok(());
         }
         let is_held = self.is_held(subject);
-        // Who comes back beside a lasting view of another one is the single new view that has to stand for longer.
-        let regions = (0..self.lives.len()).filter(|region| *region != self.subjects[subject].region);
-        let back_ms =
-            regions.map(|region| self.truth.fails[region].last_ms(self.now_ms)).filter(|back| *back > at_ms).max();
-        let stands_ms = back_ms.map_or(0, |back_ms| back_ms + self.timing.split_hold_ms);
-        let trouble_ms = self.truth.trouble.last_ms(self.now_ms).max(stands_ms);
+        let trouble_ms = self.truth.trouble.last_ms(self.now_ms);
         match self.falls.look(self.now_ms, subject, at_ms, trouble_ms, is_held) {
             Looked::Over => {}
             Looked::Again(look_ms) => {

@@ -17,6 +17,8 @@ pub(super) const EPOCH_MS: u64 = 1_000_000;
 pub(super) enum Say {
     Silence,
     Vote(String, Vote),
+    /// It has only just begun to look: what it calls Down it has never seen stand.
+    Begin,
 }
 
 pub(super) struct Stage {
@@ -29,6 +31,7 @@ pub(super) struct Stage {
     silent: BTreeSet<String>,
     /// By observer, then by region or `pool/POOL/REGION`.
     opinions: BTreeMap<String, BTreeMap<String, Vote>>,
+    newcomers: BTreeSet<String>,
     /// What the gateways say that they carry.
     pub(super) load_rps: Demand,
     seq: u64,
@@ -59,6 +62,7 @@ impl Stage {
             regions,
             silent: BTreeSet::new(),
             opinions: BTreeMap::new(),
+            newcomers: BTreeSet::new(),
             load_rps: Demand::new(),
             seq: 0,
             judge: Judge::new(),
@@ -81,6 +85,9 @@ impl Stage {
         match say {
             Say::Silence => {
                 self.silent.insert(observer.to_owned());
+            }
+            Say::Begin => {
+                self.newcomers.insert(observer.to_owned());
             }
             Say::Vote(about, vote) => {
                 self.silent.remove(observer);
@@ -135,14 +142,12 @@ impl Stage {
                 let own = said.and_then(|said| said.get(&about.to_string().replace("region/", "")));
                 own.copied().unwrap_or(Vote::Up)
             };
-            VoteVector {
-                observer: name(observer),
-                epoch_ms: 1,
-                seq: self.seq,
-                votes: plan(&self.state).verdicts.keys().map(|about| (about.clone(), opinion(about))).collect(),
-                failing_since_ms: BTreeMap::new(),
-                load_rps: self.load_rps.clone(),
-            }
+            let votes: BTreeMap<Subject, Vote> =
+                plan(&self.state).verdicts.keys().map(|about| (about.clone(), opinion(about))).collect();
+            let downs = votes.iter().filter(|(_, vote)| **vote == Vote::Down).map(|(about, _)| about.clone());
+            let never_up = downs.filter(|_| self.newcomers.contains(observer)).collect();
+            let load_rps = self.load_rps.clone();
+            VoteVector { never_up, load_rps, ..VoteVector::new(name(observer), 1, self.seq, votes) }
         };
         speaking.map(vector).collect()
     }

@@ -81,6 +81,7 @@ fn act(stage: &mut Stage, what: &str) {
         ["clock", "steps", by_ms] => stage.stepped_ms += by_ms.parse::<i64>().expect("clock steps MS"),
         ["restart"] => stage.restart(),
         [observer, "silent"] => stage.say(observer.trim_end_matches(':'), &Say::Silence),
+        [observer, "begins"] => stage.say(observer.trim_end_matches(':'), &Say::Begin),
         [observer, ref votes @ ..] => {
             for (about, vote) in votes.iter().map(|vote| vote.split_once('=').expect("REGION=VOTE")) {
                 stage.say(observer.trim_end_matches(':'), &Say::Vote(about.to_owned(), vote_of(vote)));

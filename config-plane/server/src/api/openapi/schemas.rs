@@ -234,6 +234,8 @@ fn of_changes() -> Vec<(&'static str, Value)> {
                 ("seq", WHOLE),
                 ("votes", THING),
                 ("failing_since_ms", "object?"),
+                ("never_up", "string[]?"),
+                ("sent_ms", "integer?"),
                 ("load_rps", "object?"),
             ]),
         ),
@@ -466,13 +468,8 @@ mod tests {
         check("SetGate", &SetGate { binds_people: true, ttl_ms: 1 });
         check("MoveHome", &MoveHome { to: region.clone(), epoch: Some(1) });
         check("VoteReceipt", &VoteReceipt { leader: None, is_leader: false, quorum_age_ms: None });
-        let votes = Default::default();
         let load_rps = [(region.clone(), 1)].into();
-        let failing_since_ms = Default::default();
-        check(
-            "VoteVector",
-            &VoteVector { observer: region.clone(), epoch_ms: 1, seq: 1, votes, failing_since_ms, load_rps },
-        );
+        check("VoteVector", &VoteVector { load_rps, ..VoteVector::new(region.clone(), 1, 1, Default::default()) });
         check(
             "WhatIfReport",
             &WhatIfReport {
