@@ -78,8 +78,8 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         timing: RaftTiming::for_rtt(1),
         routes: Default::default(),
     };
-    // As many workers as a region has on a small machine.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // A thread of its own, as in a region.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let handle = runtime.block_on(plane_server::start(config))?;
     let mut out = io::stdout().lock();
     writeln!(out, "{}", handle.local_addr()).and_then(|()| out.flush()).context("telling the bench that it listens")?;

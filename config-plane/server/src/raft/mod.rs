@@ -6,6 +6,7 @@
 //!                  └─────→ network ─→ carrier (HTTP/2, mTLS) ─→ another member's rpc
 //! ```
 
+mod appends;
 pub(crate) mod carrier;
 pub(crate) mod codec;
 pub(crate) mod consensus;
