@@ -3,18 +3,29 @@
 //! The plane's member has one. Its heartbeats go out while the gateway has all the requests that it can take, and a change of the plane,
 //! which passes a dozen tasks one after another, is not handed from thread to thread on its way: that took a tenth of its time.
 
-use std::{future::Future, io};
+use std::{future::Future, io, thread};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::oneshot,
+};
 
 /// The thread. What was started on it ends with it.
-pub(super) struct OwnThread(Option<Runtime>);
+pub(super) struct OwnThread {
+    runtime: Handle,
+    /// Dropped, it tells the thread to end.
+    _end: oneshot::Sender<()>,
+}
 
 impl OwnThread {
     /// Starts it.
-    pub(super) fn start(name: &'static str) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build()?;
-        Ok(Self(Some(runtime)))
+    pub(super) fn start(name: &str) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = oneshot::channel::<()>();
+        // Nobody waits for it, since whoever drops the sender runs on another runtime.
+        thread::Builder::new().name(name.to_owned()).spawn(move || drop(runtime.block_on(ended)))?;
+        Ok(Self { runtime: handle, _end: end })
     }
 
     /// Runs `work` on it, and whatever that starts, and waits for what comes of it. A panic of it is one of the caller.
@@ -22,20 +33,9 @@ impl OwnThread {
     where
         W: Future<Output: Send> + Send + 'static,
     {
-        // It is there until it is dropped.
-        let Some(runtime) = &self.0 else { return work.await };
-        match runtime.spawn(work).await {
+        match self.runtime.spawn(work).await {
             Ok(output) => output,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-}
-
-impl Drop for OwnThread {
-    /// Without waiting, since whoever drops it runs on another runtime.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
         }
     }
 }
@@ -54,7 +54,7 @@ mod tests {
         let (ask, mut asked) = mpsc::unbounded_channel::<u32>();
         let (answer, answers) = std::sync::mpsc::channel();
         let answering = async move {
-            let name = std::thread::current().name().map(str::to_owned);
+            let name = thread::current().name().map(str::to_owned);
             while let Some(number) = asked.recv().await {
                 let _ = answer.send((number + 1, name.clone()));
             }
