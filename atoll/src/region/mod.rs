@@ -14,7 +14,6 @@ pub(crate) mod config;
 mod explain;
 pub(crate) mod gateway_options;
 mod metrics;
-mod own_thread;
 mod state;
 
 use std::{
@@ -46,7 +45,7 @@ use tokio::{
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-use self::{config::RegionConfig, own_thread::OwnThread};
+use self::config::RegionConfig;
 use crate::{cli::RegionArgs, exit::Exit, output, verbs::world_files};
 
 /// Workers of the app get the first free ports from here on.
@@ -123,8 +122,6 @@ struct Region {
     dns: Arc<DnsHandle>,
     node: NodeHandle,
     plane: Arc<PlaneHandle>,
-    /// What the plane's member runs on.
-    plane_thread: OwnThread,
     /// Carry votes and receipts between the node and the plane's member.
     forwards: JoinSet<()>,
 }
@@ -168,16 +165,15 @@ impl Region {
         forward(node.demoted(), demote);
 
         let routes = node.routes().merge(explain::routes(config.region.clone(), views, locations.status()));
-        let plane_thread = OwnThread::start("plane").context("cannot start a thread for the plane's member")?;
-        let starting = plane_server::start(plane_config(&config, &world, founding, routes)?);
-        let plane = Arc::new(plane_thread.run(starting).await?);
+        let plane = plane_server::start(plane_config(&config, &world, founding, routes)?).await?;
+        let plane = Arc::new(plane);
         // Weak, or the metrics would keep a stopping member alive. Set once: a region starts one member.
         let _ = member.set(Arc::downgrade(&plane));
         let sight = node.sight();
         let mut forwards = JoinSet::new();
         forwards.spawn(forward_receipts(sight.leader, plane.clone()));
         forwards.spawn(forward_votes(sight.votes, plane.clone()));
-        Ok(Self { follower, locations, publisher, dns, node, plane, plane_thread, forwards })
+        Ok(Self { follower, locations, publisher, dns, node, plane, forwards })
     }
 
     /// Returns once users can be served here: there is a Plan, a quorum stands behind it, and the gateway says it is healthy.
@@ -201,7 +197,6 @@ impl Region {
         if let Some(plane) = Arc::into_inner(self.plane) {
             plane.shutdown().await;
         }
-        drop(self.plane_thread);
         drop((self.publisher, self.locations));
         self.follower.shutdown().await;
         if let Some(dns) = Arc::into_inner(self.dns) {

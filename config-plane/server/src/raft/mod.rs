@@ -6,7 +6,6 @@
 //!                  └─────→ network ─→ carrier (HTTP/2, mTLS) ─→ another member's rpc
 //! ```
 
-mod appends;
 pub(crate) mod carrier;
 pub(crate) mod codec;
 pub(crate) mod consensus;
@@ -23,7 +22,6 @@ pub(crate) mod rpc;
 mod settling;
 pub(crate) mod snapshot;
 mod state_machine;
-mod ticks;
 pub(crate) mod types;
 pub(crate) mod watchdog;
 mod wire;

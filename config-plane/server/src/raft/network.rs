@@ -4,21 +4,19 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::{Stream, future::BoxFuture, stream::BoxStream};
 use openraft::{
     OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2,
     errors::{NetworkError, RPCError, ReplicationClosed, StreamingError},
     network::RPCOption,
     raft::{
-        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-        TransferLeaderResponse, VoteRequest, VoteResponse,
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+        VoteRequest, VoteResponse,
     },
 };
 use plane_client::api::path;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    appends,
     carrier::{CallFailure, Carrier, Lane},
     codec,
     types::{RegionNode, Snapshot, TypeConfig, Vote},
@@ -76,9 +74,6 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     }
 }
 
-/// An answer to one request of a stream.
-type Appended = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
-
 /// One peer over one lane.
 pub(crate) struct Peer {
     own: u64,
@@ -97,16 +92,6 @@ impl Peer {
     ) -> Result<A, RPCError<TypeConfig>> {
         let body = codec::encode(question).map_err(|e| NetworkError::new(&e))?;
         self.send(path, body.into(), option).await.map_err(|e| e.into_rpc(action, self.own, self.target))
-    }
-
-    async fn append(
-        &self,
-        rpc: &AppendEntriesRequest<TypeConfig>,
-        option: &RPCOption,
-    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let question = WireAppend::from(rpc);
-        let answer: WireAppendReply = self.ask(RPCTypes::AppendEntries, path::RAFT_APPEND, &question, option).await?;
-        Ok(answer.into())
     }
 
     async fn send<A: DeserializeOwned>(
@@ -128,23 +113,9 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        self.append(&rpc, &option).await
-    }
-
-    fn stream_append<'s, S>(
-        &'s mut self,
-        input: S,
-        option: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Appended>, RPCError<TypeConfig>>>
-    where
-        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
-    {
-        let peer = &*self;
-        let ask = move |rpc| {
-            let option = option.clone();
-            async move { peer.append(&rpc, &option).await }
-        };
-        Box::pin(std::future::ready(Ok(appends::answers(input, ask))))
+        let question = WireAppend::from(&rpc);
+        let answer: WireAppendReply = self.ask(RPCTypes::AppendEntries, path::RAFT_APPEND, &question, &option).await?;
+        Ok(answer.into())
     }
 
     async fn vote(

@@ -5,7 +5,7 @@ use decision::{Outcome, Request};
 use openraft::{
     EntryPayload,
     errors::RaftError,
-    raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest},
+    raft::{AppendEntriesRequest, VoteRequest},
 };
 use serde::Serialize;
 use tokio::time::Instant;
@@ -69,9 +69,6 @@ impl Consensus {
             self.settle_from_the_start().await;
         }
         let reply = self.raft.append_entries(rpc).await.map_err(|e| stopped(&e))?;
-        if !matches!(reply, AppendEntriesResponse::HigherVote(_)) {
-            self.heard.note();
-        }
         answer(&WireAppendReply::from(reply))
     }
 
