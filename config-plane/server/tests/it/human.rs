@@ -190,10 +190,7 @@ async fn a_member_whose_lever_is_pulled_decides_nothing_until_it_is_put_back_and
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     trio.only(leader).set_node_automation(true, BECAUSE).await.expect("started");
-    while verdict(&trio) == Verdict::Up {
-        observers.say_down(&trio, NAMES[dead]).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    observers.say_down_until_decided(&trio, NAMES[dead], leader).await;
 
     for seat in (0..3).filter(|seat| *seat != leader) {
         trio.kill(seat);

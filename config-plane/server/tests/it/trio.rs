@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 pub(crate) const NAMES: [&str; 3] = ["us-east", "eu-west", "ap-south"];
 
 /// Longer than anything here takes on a busy machine, shorter than anybody's patience.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn name(text: &str) -> RegionName {
     text.parse().expect("a region name")

@@ -1,11 +1,15 @@
 //! From votes to a changed Plan.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use model::{Subject, Verdict, Vote, VoteVector};
+use model::{Plan, Subject, Verdict, Vote, VoteVector};
 use plane_client::{ChannelOptions, Credentials, PlaneClient, Transport};
+use tokio::time::timeout;
 
-use crate::trio::{NAMES, Trio, name, until};
+use crate::trio::{NAMES, PATIENCE, Trio, name, until};
+
+/// From one vote of an observer to its next: often enough that none grows old.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// What an observer says of the three regions.
 fn vector(observer: &str, seq: u64, down: &str) -> VoteVector {
@@ -33,6 +37,23 @@ impl Observers {
     /// Each observer tells every member, and passes on what the leader answers.
     pub(crate) async fn say_down(&mut self, trio: &Trio, down: &str) {
         self.say(trio, |observer, seq| vector(observer, seq, down)).await;
+    }
+
+    /// Each observer tells every member, until the leader's Plan says so too.
+    pub(crate) async fn say_down_until_decided(&mut self, trio: &Trio, down: &str, leader: usize) {
+        let subject = Subject::Region(name(down));
+        let says_so =
+            |plan: &Arc<Plan>| plan.verdicts.get(&subject).is_some_and(|state| state.verdict == Verdict::Down);
+        let mut plans = trio.handle(leader).plans();
+        let saying = async {
+            loop {
+                self.say_down(trio, down).await;
+                if let Ok(seen) = timeout(AGAIN, plans.wait_for(|plan| plan.as_ref().is_some_and(says_so))).await {
+                    return drop(seen.expect("the leader runs"));
+                }
+            }
+        };
+        timeout(PATIENCE, saying).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {down} is Down"));
     }
 
     /// Each observer tells every member that all are up, and that each gateway carries so much.
@@ -66,14 +87,7 @@ async fn two_observers_of_a_dead_region_make_a_decision_with_their_evidence() {
     trio.kill(dead);
     let mut observers = Observers::at(&trio, &trio.running());
     let subject = Subject::Region(name(NAMES[dead]));
-    loop {
-        observers.say_down(&trio, NAMES[dead]).await;
-        let verdict = trio.plan(leader).and_then(|plan| plan.verdicts.get(&subject).map(|s| s.verdict));
-        if verdict == Some(Verdict::Down) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    observers.say_down_until_decided(&trio, NAMES[dead], leader).await;
     trio.everywhere("the verdict", |plan| plan.verdicts[&subject].verdict == Verdict::Down).await;
     let plan = trio.plan(leader).expect("founded");
     assert_eq!(plan.decisions.len(), 1, "one death, one decision");
