@@ -114,7 +114,8 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
     listening.spawn(listener.serve(router, stopping));
     consensus.run();
     let mut tasks = JoinSet::new();
-    let follower = consensus.clone();
+    let (ticking, follower) = (consensus.clone(), consensus.clone());
+    tasks.spawn(async move { ticking.tick().await });
     tasks.spawn(async move { follower.follow_leader(leaders).await });
     tasks.spawn(judging::run(Arc::clone(&plane), inbox));
     tasks.spawn(steward::watch_disk(Arc::clone(&plane)));

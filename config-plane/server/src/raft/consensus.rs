@@ -32,6 +32,7 @@ use super::{
     newcomer::Newcomer,
     snapshot::SnapshotError,
     state_machine::StateMachine,
+    ticks::Heard,
     types::{Applied, LogId, Proposal, Raft, RegionNode, TypeConfig},
 };
 use crate::RaftTiming;
@@ -51,6 +52,8 @@ pub(crate) struct Consensus {
     pub(super) silent: Arc<AtomicBool>,
     /// Whether its disk has answered for long enough to campaign.
     pub(super) calm: Arc<AtomicBool>,
+    /// When a leader was heard. See `ticks.rs`.
+    pub(super) heard: Arc<Heard>,
 }
 
 /// Why a member cannot start.
@@ -142,8 +145,9 @@ impl Consensus {
         let newcomer = Arc::new(Mutex::new(newcomer.then(|| Newcomer::new(own, voters))));
         let silent = Arc::default();
         let calm = Arc::new(AtomicBool::new(true));
+        let heard = Arc::new(Heard::new(Duration::from_millis(timing.election_min_ms)));
         let (states, plans) = (states_seen, plans_seen);
-        let consensus = Self { raft, own, disk, states, plans, log: log_store, newcomer, silent, calm };
+        let consensus = Self { raft, own, disk, states, plans, log: log_store, newcomer, silent, calm, heard };
         consensus.decide_to_campaign();
         Ok(consensus)
     }
@@ -151,6 +155,12 @@ impl Consensus {
     /// Takes part from now on.
     pub(crate) fn run(&self) {
         self.raft.run();
+    }
+
+    /// Lets openraft's clock tick while no leader is heard. For ever.
+    pub(crate) async fn tick(&self) {
+        let clock = self.raft.runtime_config();
+        self.heard.follow(|ticks| clock.tick(ticks)).await;
     }
 
     /// Makes the group, unless this member already belongs to one. To be called on one member only, and with all voters.

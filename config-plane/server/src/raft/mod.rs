@@ -22,6 +22,7 @@ pub(crate) mod rpc;
 mod settling;
 pub(crate) mod snapshot;
 mod state_machine;
+mod ticks;
 pub(crate) mod types;
 pub(crate) mod watchdog;
 mod wire;

@@ -5,7 +5,7 @@ use decision::{Outcome, Request};
 use openraft::{
     EntryPayload,
     errors::RaftError,
-    raft::{AppendEntriesRequest, VoteRequest},
+    raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest},
 };
 use serde::Serialize;
 use tokio::time::Instant;
@@ -69,6 +69,9 @@ impl Consensus {
             self.settle_from_the_start().await;
         }
         let reply = self.raft.append_entries(rpc).await.map_err(|e| stopped(&e))?;
+        if !matches!(reply, AppendEntriesResponse::HigherVote(_)) {
+            self.heard.note();
+        }
         answer(&WireAppendReply::from(reply))
     }
 

@@ -158,6 +158,8 @@ impl Sim {
         net.plug(id, Arc::clone(&plane), Arc::clone(&alive));
         consensus.run();
         let mut tasks = JoinSet::new();
+        let ticking = consensus.clone();
+        tasks.spawn(scoped(id, async move { ticking.tick().await }));
         tasks.spawn(scoped(id, async move { consensus.follow_leader(leaders).await }));
         tasks.spawn(scoped(id, steward::watch_disk(Arc::clone(&plane))));
         tasks.spawn(scoped(id, steward::pulse(Arc::clone(&plane))));

@@ -1,0 +1,93 @@
+//! Lets openraft's clock stand still while a leader is heard.
+//!
+//! ```text
+//!              an append of the leader was accepted
+//!   Ticking ───────────────────────────────────────→ Still
+//!      ↑      none for the shortest election timeout   │
+//!      └───────────────────────────────────────────────┘
+//! ```
+//!
+//! Why: the clock wakes a member five times in each heartbeat, to see whether it should send one or campaign. One that follows does
+//! neither before the leader's lease is over, and in an idle plane that was half of all that woke it. The lease is the longest
+//! election timeout, so they are back before anybody may campaign, and no election is later for it. A member that leads hears nobody,
+//! so it ticks; one that the lead was handed to may tick a heartbeat later than it leads, and what it appends as it begins is one.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+/// When a leader was heard, and how long it may say nothing.
+#[derive(Debug)]
+pub(super) struct Heard {
+    last: watch::Sender<Instant>,
+    patience: Duration,
+}
+
+impl Heard {
+    /// Nobody yet.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { last: watch::Sender::new(Instant::now()), patience }
+    }
+
+    /// A leader, now.
+    pub(super) fn note(&self) {
+        self.last.send_replace(Instant::now());
+    }
+
+    /// Tells whether the clock should tick whenever that changes, for ever. It does in the beginning.
+    pub(super) async fn follow(&self, tick: impl Fn(bool)) {
+        let mut heard = self.last.subscribe();
+        while heard.changed().await.is_ok() {
+            tick(false);
+            loop {
+                let until = *heard.borrow_and_update() + self.patience;
+                if until <= Instant::now() {
+                    break;
+                }
+                // Woken once in a while, and not by each heartbeat.
+                sleep_until(until).await;
+            }
+            tick(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_stands_still_from_the_first_word_of_a_leader_until_it_has_said_nothing_for_its_patience() {
+        let ms = Duration::from_millis;
+        let heard = Arc::new(Heard::new(ms(300)));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let began = Instant::now();
+        let (follower, telling) = (heard.clone(), told.clone());
+        let following = tokio::spawn(async move {
+            let tell = |ticks| {
+                telling.lock().unwrap_or_else(PoisonError::into_inner).push((began.elapsed().as_millis(), ticks));
+            };
+            follower.follow(tell).await;
+        });
+        // Silence, ten heartbeats, silence, and one more word.
+        sleep(ms(1000)).await;
+        for _ in 0..10 {
+            heard.note();
+            sleep(ms(150)).await;
+        }
+        sleep(ms(2000)).await;
+        heard.note();
+        sleep(ms(1000)).await;
+        following.abort();
+        let told = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // The last of the ten was heard after 2350 ms.
+        assert_eq!(told, [(1000, false), (2650, true), (4500, false), (4800, true)]);
+    }
+}
