@@ -14,6 +14,7 @@ pub(crate) mod config;
 mod explain;
 pub(crate) mod gateway_options;
 mod metrics;
+mod own_thread;
 mod state;
 
 use std::{
@@ -26,6 +27,12 @@ use std::{
 };
 
 use anyhow::Context;
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
 use dns_server::{
     DnsHandle, Views,
     locations::{LOOK_EVERY, Locations, watch_files},
@@ -37,6 +44,7 @@ use plane_follower::{FollowerConfig, FollowerHandle, Timings};
 use plane_server::{Member, PlaneConfig, PlaneHandle, RaftTiming};
 use region_node::{Neighbour, NodeApps, NodeConfig, NodeHandle, apps::Surroundings};
 use tokio::{
+    runtime::Handle,
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},
     task::JoinSet,
@@ -45,7 +53,7 @@ use tokio::{
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-use self::config::RegionConfig;
+use self::{config::RegionConfig, own_thread::OwnThread};
 use crate::{cli::RegionArgs, exit::Exit, output, verbs::world_files};
 
 /// Workers of the app get the first free ports from here on.
@@ -122,6 +130,8 @@ struct Region {
     dns: Arc<DnsHandle>,
     node: NodeHandle,
     plane: Arc<PlaneHandle>,
+    /// What the plane's member runs on.
+    plane_thread: OwnThread,
     /// Carry votes and receipts between the node and the plane's member.
     forwards: JoinSet<()>,
 }
@@ -165,15 +175,18 @@ impl Region {
         forward(node.demoted(), demote);
 
         let routes = node.routes().merge(explain::routes(config.region.clone(), views, locations.status()));
-        let plane = plane_server::start(plane_config(&config, &world, founding, routes)?).await?;
-        let plane = Arc::new(plane);
+        // They are asked for on the member's listener, and what they do is none of its thread's business.
+        let routes = routes.layer(middleware::from_fn_with_state(Handle::current(), elsewhere));
+        let plane_thread = OwnThread::start("plane").context("cannot start a thread for the plane's member")?;
+        let starting = plane_server::start(plane_config(&config, &world, founding, routes)?);
+        let plane = Arc::new(plane_thread.run(starting).await?);
         // Weak, or the metrics would keep a stopping member alive. Set once: a region starts one member.
         let _ = member.set(Arc::downgrade(&plane));
         let sight = node.sight();
         let mut forwards = JoinSet::new();
         forwards.spawn(forward_receipts(sight.leader, plane.clone()));
         forwards.spawn(forward_votes(sight.votes, plane.clone()));
-        Ok(Self { follower, locations, publisher, dns, node, plane, forwards })
+        Ok(Self { follower, locations, publisher, dns, node, plane, plane_thread, forwards })
     }
 
     /// Returns once users can be served here: there is a Plan, a quorum stands behind it, and the gateway says it is healthy.
@@ -197,6 +210,7 @@ impl Region {
         if let Some(plane) = Arc::into_inner(self.plane) {
             plane.shutdown().await;
         }
+        drop(self.plane_thread);
         drop((self.publisher, self.locations));
         self.follower.shutdown().await;
         if let Some(dns) = Arc::into_inner(self.dns) {
@@ -332,6 +346,18 @@ fn plane_config(
 fn heard(follower: &FollowerHandle) -> dns_server::Heard {
     let heard = follower.heard();
     Arc::new(move || heard.silent_for(Instant::now()))
+}
+
+/// Answers a request on a runtime that is not the one on which it came in.
+async fn elsewhere(State(runtime): State<Handle>, request: Request, next: Next) -> Response {
+    match runtime.spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a region that ends has no runtime for it.
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        },
+    }
 }
 
 /// Joins two watch channels; ends when either side is gone.

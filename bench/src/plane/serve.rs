@@ -12,6 +12,7 @@ use clap::Args;
 use model::{RegionName, World};
 use pki::Identity;
 use plane_server::{Member, PlaneConfig, RaftTiming};
+use tokio::{runtime::Builder, task::spawn_blocking};
 use tracing_subscriber::{
     Layer,
     filter::{LevelFilter, Targets},
@@ -78,13 +79,17 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         timing: RaftTiming::for_rtt(1),
         routes: Default::default(),
     };
-    // As many workers as a region has on a small machine.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // A thread of its own, as in a region.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.block_on(plane_server::start(config))?;
     let mut out = io::stdout().lock();
     writeln!(out, "{}", handle.local_addr()).and_then(|()| out.flush()).context("telling the bench that it listens")?;
 
-    io::stdin().lock().read_to_end(&mut Vec::new()).context("waiting for the end of stdin")?;
-    runtime.block_on(handle.shutdown());
+    runtime.block_on(async {
+        let ended = spawn_blocking(|| io::stdin().lock().read_to_end(&mut Vec::new()));
+        let ended = ended.await.context("a thread that waits for the end of stdin").and_then(|read| Ok(read?));
+        handle.shutdown().await;
+        ended.map(drop)
+    })?;
     Ok(())
 }

@@ -7,9 +7,8 @@
 //! GET    /v1/plan  /v1/plan/VERSION Plan                  POST /v1/votes            VoteVector → VoteReceipt
 //! GET    /v1/plan/history           PlanHistory           GET  /v1/plan/VERSION/world  KeptWorld
 //! POST   /v1/overrides              SetOverride → Applied GET  /v1/follow           endless stream of Follow
-//! DELETE /v1/overrides/SUBJECT?..   Signed → Applied      POST /raft/..             opaque, between members only
-//! PUT    /v1/world?..               World → Applied       GET  /v1/state            StateSummary
-//! GET    /v1/explain/dns?..         DnsQuestion → DnsExplanation
+//! DELETE /v1/overrides/SUBJECT?..   Signed → Applied      GET  /v1/state            StateSummary
+//! PUT    /v1/world?..               World → Applied       GET  /v1/explain/dns?..   DnsQuestion → DnsExplanation
 //! ```
 //!
 //! `/openapi.json` lists every route, from the table that registers them. What people do by hand is in [`human`], whole objects
@@ -72,16 +71,6 @@ pub mod path {
     pub const EXPLAIN_DNS: &str = "/v1/explain/dns";
     /// `GET`: metrics in Prometheus' text format.
     pub const METRICS: &str = "/metrics";
-    /// `POST`: entries and heartbeats of raft; opaque.
-    pub const RAFT_APPEND: &str = "/raft/append";
-    /// `POST`: a request for a vote; opaque.
-    pub const RAFT_VOTE: &str = "/raft/vote";
-    /// `POST`: a question whether a vote would be given; opaque.
-    pub const RAFT_PRE_VOTE: &str = "/raft/pre-vote";
-    /// `POST`: a whole snapshot; opaque.
-    pub const RAFT_SNAPSHOT: &str = "/raft/snapshot";
-    /// `POST`: a request to take over as leader; opaque.
-    pub const RAFT_TRANSFER: &str = "/raft/transfer";
 }
 
 /// A plane member as another member knows it.

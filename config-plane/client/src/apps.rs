@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use crate::{
     Call, ClientError, PlaneClient, Problem,
     api::apps::{APPS, AppDescription, AppLog, AppVerb, AppsReport, ChangeApp, ChangeEvent, LogsWanted},
-    channel::in_full,
     client::{JSON, json, with_query},
+    kept::in_full,
 };
 
 /// The longest line that is read, bytes: a failed change brings the last lines of a worker.

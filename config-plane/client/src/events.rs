@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use crate::{Call, ClientError, Endpoint, FollowError, Problem, Transport, api::path, channel::in_full};
+use crate::{Call, ClientError, Endpoint, FollowError, Problem, Transport, api::path, kept::in_full};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The longest problem that is read, bytes.

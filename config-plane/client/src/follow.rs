@@ -8,8 +8,8 @@ use hyper::body::Incoming;
 use crate::{
     Call, ClientError, Endpoint, Transport,
     api::{Follow, path},
-    channel::in_full,
     frame::{Decoder, FrameError},
+    kept::in_full,
     problem::Problem,
 };
 

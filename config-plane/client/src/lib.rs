@@ -1,11 +1,13 @@
 //! The client side of the admin API: its types, its transport, and a typed client with endpoint rotation.
 //!
 //! ```text
-//! PlaneClient (rotation, deadlines, typed errors)   FollowStream (messages)   raft's network (opaque bytes)
-//!        └──────────────────────────┬──────────────────────┴───────────────────────────┘
+//! PlaneClient (rotation, deadlines, typed errors)   FollowStream (messages)
+//!        └──────────────────────────┬──────────────────────┘
 //!                       Transport (one identity, deadline and limits on every call)
 //!                                   │ one an endpoint
-//!                       Channel (HTTP/2 over TLS; the server proves its region's name, whatever address is dialled)
+//!                       Channel (HTTP/2)        raft's frames between members, in the server
+//!                                   └───────────────┬────────────┘
+//!                       Kept (dials and gives up; the server proves its region's name, whatever address is dialled)
 //! ```
 //!
 //! The server uses [`api`], [`frame`] and [`Problem`] too, so that there is one description of what travels.
@@ -21,6 +23,7 @@ mod events;
 mod follow;
 pub mod frame;
 mod human;
+pub mod kept;
 mod objects;
 mod problem;
 mod rounds;

@@ -18,10 +18,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::{
     CallError, ChannelOptions, Endpoint,
-    channel::{Channel, Generation, SendError, in_full},
+    channel::{Channel, HTTP2, SendError},
+    kept::{Generation, in_full},
 };
-
-const HTTP2: &[u8] = b"h2";
 
 /// Who calls.
 pub enum Credentials {

@@ -1,7 +1,8 @@
 //! The one TLS listener of a region: members, followers, administrators, metrics.
 //!
 //! ```text
-//! accept (capped) → TLS 1.3 within 5 s → whose certificate? → HTTP/1.1 or HTTP/2, as agreed → router
+//! accept (capped) → TLS 1.3 within 5 s → whose certificate? ─┬→ HTTP/1.1 or HTTP/2, as agreed → router
+//!                                                            └→ raft's frames, if it is a region → answerer.rs
 //! ```
 //!
 //! Everything that a stranger can hold on to is bounded: connections, the handshake's time, a head's time, streams on a
@@ -15,7 +16,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use pki::peer_principal;
+use pki::{Principal, peer_principal};
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -26,10 +27,14 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::ServiceExt;
 
-use crate::{api::Peer, plane::asked_to_stop};
+use crate::{
+    api::Peer,
+    plane::{Plane, asked_to_stop},
+    raft::{answerer, frames::PROTOCOL},
+};
 
 /// Protocols offered in the handshake.
-pub(crate) const ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];
+pub(crate) const ALPN: &[&[u8]] = &[b"h2", b"http/1.1", PROTOCOL];
 
 /// Connections at once. A world of 64 regions needs a few hundred.
 const CONNECTIONS: usize = 1024;
@@ -60,7 +65,7 @@ impl Listener {
     }
 
     /// Serves until `stopping` says so, then lets open requests finish for a while.
-    pub(crate) async fn serve(self, router: Router, mut stopping: watch::Receiver<bool>) {
+    pub(crate) async fn serve(self, router: Router, plane: Arc<Plane>, mut stopping: watch::Receiver<bool>) {
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let http = Arc::new(http());
         let mut connections = JoinSet::new();
@@ -72,8 +77,12 @@ impl Listener {
             };
             match accepted {
                 Ok((tcp, permit)) => {
-                    let connection =
-                        Connection { tls: self.tls.clone(), http: Arc::clone(&http), router: router.clone() };
+                    let connection = Connection {
+                        tls: self.tls.clone(),
+                        http: Arc::clone(&http),
+                        router: router.clone(),
+                        plane: Arc::clone(&plane),
+                    };
                     let stopping = stopping.clone();
                     connections.spawn(async move {
                         let _permit = permit;
@@ -117,10 +126,11 @@ struct Connection {
     tls: TlsAcceptor,
     http: Arc<auto::Builder<TokioExecutor>>,
     router: Router,
+    plane: Arc<Plane>,
 }
 
 impl Connection {
-    async fn serve(self, tcp: TcpStream, mut stopping: watch::Receiver<bool>) {
+    async fn serve(self, tcp: TcpStream, stopping: watch::Receiver<bool>) {
         // A latency setting only; a connection that refuses it is broken and says so at the first read.
         drop(tcp.set_nodelay(true));
         let tls = match timeout(HANDSHAKE_WITHIN, self.tls.accept(tcp)).await {
@@ -129,6 +139,24 @@ impl Connection {
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         };
         let peer = peer_of(&tls);
+        if tls.get_ref().1.alpn_protocol() == Some(PROTOCOL) {
+            return self.serve_member(tls, &peer, stopping).await;
+        }
+        self.serve_http(tls, peer, stopping).await;
+    }
+
+    /// Raft is for regions among themselves.
+    async fn serve_member(self, tls: TlsStream<TcpStream>, peer: &Peer, stopping: watch::Receiver<bool>) {
+        if !matches!(peer.0, Some(Principal::Region(_))) {
+            return tracing::debug!(?peer, "somebody who is no region wants to speak raft, and may not");
+        }
+        let plane = self.plane;
+        if let Err(error) = answerer::run(tls, |what, body| plane.answer(what, body), stopping).await {
+            tracing::debug!(%error, "a connection of another member broke");
+        }
+    }
+
+    async fn serve_http(self, tls: TlsStream<TcpStream>, peer: Peer, mut stopping: watch::Receiver<bool>) {
         let router = self.router;
         let service = service_fn(move |request: Request<Incoming>| {
             let (router, peer) = (router.clone(), peer.clone());

@@ -26,7 +26,7 @@ use crate::{
         consensus::{Consensus, Leads, Sight},
         network::Network,
         reach::{Reach, WirePulse},
-        rpc::RpcFault,
+        rpc::Answer,
     },
 };
 
@@ -100,7 +100,7 @@ impl Plane {
     }
 
     /// How this member does, for another one that measures the way to it.
-    pub(crate) fn on_pulse(&self) -> Result<Vec<u8>, RpcFault> {
+    pub(crate) fn on_pulse(&self) -> Answer {
         let sight = self.consensus.sight();
         let majority = self.reach().majority(self.id, &sight.voters);
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);

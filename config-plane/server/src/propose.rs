@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! we lead ────────────→ our raft group
-//! another one leads ──→ one POST to it; it never passes it on
+//! another one leads ──→ one question to it; it never passes it on
 //! nobody leads ───────→ wait for a leader, within the deadline
 //! ```
 //!
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     clock::unix_ms,
     plane::Plane,
-    raft::{carrier::Lane, consensus::Declined, rpc::PROPOSE},
+    raft::{carrier::Lane, consensus::Declined, rpc::Ask},
 };
 
 /// Why a request has no outcome.
@@ -99,7 +99,7 @@ impl Plane {
 
     async fn forward(&self, leader: u64, request: &Request, deadline: Instant) -> Attempt {
         let within = deadline.saturating_duration_since(Instant::now());
-        match self.network.call(leader, Lane::Log, PROPOSE, request, within).await {
+        match self.network.call(leader, Lane::Log, Ask::Propose, request, within).await {
             Ok(Ok(outcome)) => Attempt::Done(Ok(outcome)),
             Ok(Err(declined)) => Attempt::Done(Err(self.error(declined))),
             Err(e) if e.outcome_unknown() => Attempt::Done(Err(ProposeError::Unknown)),

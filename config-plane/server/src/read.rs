@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     ProposeError,
     plane::Plane,
-    raft::{carrier::Lane, consensus::Declined, rpc::READ_INDEX},
+    raft::{carrier::Lane, consensus::Declined, rpc::Ask},
 };
 
 impl Plane {
@@ -44,7 +44,7 @@ impl Plane {
     async fn ask_read_index(&self, leader: u64, deadline: Instant) -> Result<u64, Declined> {
         let within = deadline.saturating_duration_since(Instant::now());
         let asked: Result<Result<u64, Declined>, _> =
-            self.network.call(leader, Lane::Log, READ_INDEX, &(), within).await;
+            self.network.call(leader, Lane::Log, Ask::ReadIndex, &(), within).await;
         // Whatever went wrong there, nothing happened, and this member goes on.
         asked.ok().and_then(Result::ok).ok_or(Declined::NotLeader { leader: None })
     }

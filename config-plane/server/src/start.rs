@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
 use pki::{ClientAuth, PkiError};
-use plane_client::{Credentials, Endpoint};
+use plane_client::Endpoint;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -83,8 +83,7 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
 
     let timing = measure::suited(&config).await?;
     let own = u64::from(config.id);
-    let credentials = Credentials::Identity(Arc::clone(&config.identity));
-    let network = Network::new(own, TlsCarrier::new(endpoints(&config), &credentials)?);
+    let network = Network::new(own, TlsCarrier::new(endpoints(&config), &config.identity)?);
     let voters = config.voters().into_iter().map(u64::from).collect();
     let opened =
         Consensus::open(&config.data_dir, (own, config.region.as_str()), voters, timing, network.clone()).await;
@@ -111,7 +110,7 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
     let router =
         api::router(Arc::clone(&plane), Admission { token_hash: config.token_hash.clone() }, config.routes.clone());
     let mut listening = JoinSet::new();
-    listening.spawn(listener.serve(router, stopping));
+    listening.spawn(listener.serve(router, Arc::clone(&plane), stopping));
     consensus.run();
     let mut tasks = JoinSet::new();
     let (ticking, follower) = (consensus.clone(), consensus.clone());

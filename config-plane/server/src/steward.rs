@@ -1,17 +1,17 @@
 //! The tasks that look after this member's part in the group.
 //!
 //! ```text
-//! every ⅛ of an election timeout   how long has the disk been writing? ─→ watchdog ──→ fall silent, serve, rejoin
-//! every 5 s                        a pulse to each member and back ─────→ reach ─────→ is raft patient enough?
-//!                                                                           └─────────→ placement ─→ hand over
-//! at the start, with an empty file       pulses, more often ────────────────→ newcomer
+//! while it writes, each ⅛ of the patience   how long has it been writing? ─→ watchdog ──→ fall silent, serve, rejoin
+//! every 5 s                                 a pulse to each member and back ─→ reach ────→ is raft patient enough?
+//!                                                                                └────────→ placement ─→ hand over
+//! at the start, with an empty file          pulses, more often ──────────────→ newcomer
 //! ```
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use model::RegionName;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::{
     plane::Plane,
@@ -19,7 +19,7 @@ use crate::{
         carrier::Lane,
         placement::Placement,
         reach::WirePulse,
-        rpc::PULSE,
+        rpc::Ask,
         watchdog::{Step, Watchdog},
     },
 };
@@ -37,19 +37,21 @@ pub(crate) async fn watch_disk(plane: Arc<Plane>) {
     let patience = plane.timing.disk_patience();
     let mut watchdog = Watchdog::new(patience);
     let started = Instant::now();
-    let mut looks = interval(patience / 8);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
-        let stalled = plane.consensus.disk_stalled_for();
+        let consensus = &plane.consensus;
+        if watchdog.is_at_rest() && consensus.disk_stalled_for().is_zero() {
+            consensus.disk_queued().await;
+        }
+        sleep(patience / 8).await;
+        let stalled = consensus.disk_stalled_for();
         match watchdog.look(started.elapsed(), stalled) {
             None => {}
             Some(Step::FallSilent) => fall_silent(&plane, stalled).await,
             Some(Step::Serve) => {
                 tracing::info!("the plane's disk answers again; this member takes part, and does not campaign yet");
-                plane.consensus.serve();
+                consensus.serve();
             }
-            Some(Step::Rejoin) => plane.consensus.rejoin(),
+            Some(Step::Rejoin) => consensus.rejoin(),
         }
     }
 }
@@ -75,7 +77,7 @@ pub(crate) async fn settle(plane: Arc<Plane>) {
     // Until then candidacies may be under way that this member supported.
     let mut ask_at = Instant::now() + Duration::from_millis(plane.timing.election_max_ms);
     while plane.consensus.is_newcomer() {
-        tokio::time::sleep(SETTLE_PAUSE).await;
+        sleep(SETTLE_PAUSE).await;
         if plane.consensus.settle().await {
             tracing::info!("this member has learnt what was committed and takes part in full");
             return;
@@ -129,7 +131,7 @@ async fn round(plane: &Plane) -> Vec<(u64, WirePulse)> {
     let others = plane.members.keys().copied().filter(|id| *id != plane.id);
     let asked = others.map(|id| async move {
         let sent = Instant::now();
-        let answer = plane.network.call::<_, WirePulse>(id, Lane::Heartbeats, PULSE, &(), WITHIN).await;
+        let answer = plane.network.call::<_, WirePulse>(id, Lane::Heartbeats, Ask::Pulse, &(), WITHIN).await;
         let took = answer.is_ok().then(|| sent.elapsed());
         plane.reach().note(id, took);
         answer.ok().map(|pulse| (id, pulse))

@@ -10,7 +10,6 @@ mod asked;
 mod auth;
 mod events;
 mod follow;
-mod members;
 mod node;
 mod objects;
 mod openapi;

@@ -8,7 +8,7 @@ use axum::{
 use decision::Refusal;
 use plane_client::{Problem, ProblemKind};
 
-use crate::{ProposeError, raft::rpc::RpcFault};
+use crate::ProposeError;
 
 /// When to ask again where there is no leader, seconds: an election takes one or two.
 const RETRY_AFTER_S: &str = "1";
@@ -75,16 +75,5 @@ impl From<ProposeError> for No {
                 Problem::new(ProblemKind::Internal, message).hint("ask another region, and restart this one")
             }
         })
-    }
-}
-
-impl From<RpcFault> for No {
-    fn from(fault: RpcFault) -> Self {
-        let kind = match fault {
-            RpcFault::Malformed(_) | RpcFault::Snapshot(_) => ProblemKind::Invalid,
-            RpcFault::Newcomer { .. } => ProblemKind::Forbidden,
-            RpcFault::Stopped(_) => ProblemKind::Internal,
-        };
-        Self(Problem::new(kind, fault.to_string()))
     }
 }

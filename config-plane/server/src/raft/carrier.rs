@@ -5,7 +5,7 @@
 //!
 //! A trait, because the simulation has a network of its own (`tests/sim`).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, future::ready, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -13,15 +13,11 @@ use openraft::{
     RPCTypes,
     errors::{NetworkError, RPCError, Timeout, Unreachable},
 };
-use plane_client::{Call, CallError, ChannelOptions, Credentials, Endpoint, Transport};
+use pki::{Identity, PkiError};
+use plane_client::{CallError, Endpoint};
+use tokio_rustls::TlsConnector;
 
-use super::{codec, types::TypeConfig};
-
-/// Media type of everything under `/raft/`.
-pub(crate) const MEDIA_TYPE: &str = "application/vnd.atoll.raft";
-
-/// The longest answer to a raft RPC, bytes: a vote and two log ids.
-const ANSWER_MOST: usize = 64 << 10;
+use super::{caller::Caller, codec, frames::PROTOCOL, rpc::Ask, types::TypeConfig};
 
 /// Which of the connections to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +27,14 @@ pub(crate) enum Lane {
     Snapshots,
 }
 
-/// Gets one request to another member, and its answer back.
+/// Gets one question to another member, and its answer back.
 pub(crate) trait Carrier: Send + Sync + 'static {
-    /// Posts a body to a path of a member. `within` bounds all of it.
-    fn post(
+    /// Asks a member for something. `within` bounds all of it.
+    fn ask(
         &self,
         to: u64,
         lane: Lane,
-        path: &'static str,
+        what: Ask,
         body: Bytes,
         within: Duration,
     ) -> BoxFuture<'_, Result<Bytes, CallFailure>>;
@@ -51,8 +47,8 @@ pub(crate) enum CallFailure {
     Call(#[from] CallError),
     #[error("member {target} is not in this region's configuration")]
     UnknownMember { target: u64 },
-    #[error("{endpoint} answered {status}: {body}")]
-    Status { endpoint: Endpoint, status: http::StatusCode, body: String },
+    #[error("{endpoint} refused: {why}")]
+    Refused { endpoint: Endpoint, why: String },
     #[error("the question to member {target} cannot be written: {why}")]
     Question { target: u64, why: codec::CodecError },
     #[error("the answer of member {target} is not understood: {why}")]
@@ -64,7 +60,7 @@ impl CallFailure {
     pub(crate) fn outcome_unknown(&self) -> bool {
         match self {
             Self::Call(e) => e.outcome_unknown(),
-            Self::UnknownMember { .. } | Self::Status { .. } | Self::Question { .. } => false,
+            Self::UnknownMember { .. } | Self::Refused { .. } | Self::Question { .. } => false,
             Self::Answer { .. } => true,
         }
     }
@@ -80,51 +76,50 @@ impl CallFailure {
             // A peer that is not there, or that says no, says it again: back off.
             Self::Call(CallError::Unreachable { .. })
             | Self::UnknownMember { .. }
-            | Self::Status { .. }
+            | Self::Refused { .. }
             | Self::Question { .. }
             | Self::Answer { .. } => Unreachable::new(&self).into(),
         }
     }
 }
 
-/// Over HTTP/2 and mutual TLS.
-pub(crate) struct TlsCarrier {
-    peers: BTreeMap<u64, Endpoint>,
-    log: Transport,
-    heartbeats: Transport,
-    snapshots: Transport,
+/// Over mutual TLS, a connection for each peer and lane (`caller.rs`).
+pub(crate) struct TlsCarrier(BTreeMap<u64, Lanes>);
+
+struct Lanes {
+    log: Caller,
+    heartbeats: Caller,
+    snapshots: Caller,
 }
 
 impl TlsCarrier {
-    pub(crate) fn new(peers: BTreeMap<u64, Endpoint>, credentials: &Credentials) -> Result<Self, pki::PkiError> {
-        let transport = || Transport::new(credentials, ChannelOptions::default());
-        Ok(Self { peers, log: transport()?, heartbeats: transport()?, snapshots: transport()? })
+    pub(crate) fn new(peers: BTreeMap<u64, Endpoint>, identity: &Identity) -> Result<Self, PkiError> {
+        let tls = TlsConnector::from(identity.client_config(&[PROTOCOL])?);
+        let lanes = |endpoint: Endpoint| {
+            let caller = || Caller::new(endpoint.clone(), tls.clone());
+            Lanes { log: caller(), heartbeats: caller(), snapshots: caller() }
+        };
+        Ok(Self(peers.into_iter().map(|(id, endpoint)| (id, lanes(endpoint))).collect()))
     }
 }
 
 impl Carrier for TlsCarrier {
-    fn post(
+    fn ask(
         &self,
         to: u64,
         lane: Lane,
-        path: &'static str,
+        what: Ask,
         body: Bytes,
         within: Duration,
     ) -> BoxFuture<'_, Result<Bytes, CallFailure>> {
-        let transport = match lane {
-            Lane::Log => &self.log,
-            Lane::Heartbeats => &self.heartbeats,
-            Lane::Snapshots => &self.snapshots,
+        let Some(lanes) = self.0.get(&to) else {
+            return Box::pin(ready(Err(CallFailure::UnknownMember { target: to })));
         };
-        Box::pin(async move {
-            let endpoint = self.peers.get(&to).ok_or(CallFailure::UnknownMember { target: to })?;
-            let call = Call::post(path, MEDIA_TYPE, body).most(ANSWER_MOST);
-            let answer = transport.call(endpoint, &call, within).await?;
-            if answer.status.is_success() {
-                return Ok(answer.body);
-            }
-            let body = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
-            Err(CallFailure::Status { endpoint: endpoint.clone(), status: answer.status, body })
-        })
+        let caller = match lane {
+            Lane::Log => &lanes.log,
+            Lane::Heartbeats => &lanes.heartbeats,
+            Lane::Snapshots => &lanes.snapshots,
+        };
+        Box::pin(caller.ask(what, body, within))
     }
 }

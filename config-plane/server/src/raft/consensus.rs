@@ -21,7 +21,7 @@ use openraft::{
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::watch,
-    time::{Instant, timeout_at},
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
 use super::{
@@ -52,6 +52,8 @@ pub(crate) struct Consensus {
     pub(super) silent: Arc<AtomicBool>,
     /// Whether its disk has answered for long enough to campaign.
     pub(super) calm: Arc<AtomicBool>,
+    /// From one heartbeat to the next.
+    heartbeat: Duration,
     /// When a leader was heard. See `ticks.rs`.
     pub(super) heard: Arc<Heard>,
 }
@@ -146,8 +148,9 @@ impl Consensus {
         let silent = Arc::default();
         let calm = Arc::new(AtomicBool::new(true));
         let heard = Arc::new(Heard::new(Duration::from_millis(timing.election_min_ms)));
-        let (states, plans) = (states_seen, plans_seen);
-        let consensus = Self { raft, own, disk, states, plans, log: log_store, newcomer, silent, calm, heard };
+        let heartbeat = Duration::from_millis(timing.heartbeat_ms);
+        let (states, plans, log) = (states_seen, plans_seen, log_store);
+        let consensus = Self { raft, own, disk, states, plans, log, newcomer, silent, calm, heartbeat, heard };
         consensus.decide_to_campaign();
         Ok(consensus)
     }
@@ -157,10 +160,33 @@ impl Consensus {
         self.raft.run();
     }
 
-    /// Lets openraft's clock tick while no leader is heard. For ever.
+    /// Lets openraft's clock tick while nobody leads, and sends heartbeats while this member does. Ends when the member stops.
     pub(crate) async fn tick(&self) {
         let clock = self.raft.runtime_config();
-        self.heard.follow(|ticks| clock.tick(ticks)).await;
+        tokio::select! {
+            () = self.heard.follow(|ticks| clock.tick(ticks)) => {}
+            () = self.beat() => {}
+        }
+    }
+
+    async fn beat(&self) {
+        let mut server = self.raft.server_metrics();
+        let mut beats = interval(self.heartbeat);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if server.borrow_and_update().current_leader != Some(self.own) {
+                if server.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            beats.tick().await;
+            self.heard.note();
+            // A member whose disk stands still keeps quiet; see `watchdog.rs`.
+            if !self.silent.load(Ordering::Relaxed) && self.raft.trigger().heartbeat().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Makes the group, unless this member already belongs to one. To be called on one member only, and with all voters.

@@ -24,7 +24,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::{Instant, sleep},
 };
 
@@ -55,6 +55,8 @@ pub(crate) struct Disk {
     ops: mpsc::Sender<Op>,
     busy: Busy,
     aside: Arc<Mutex<Aside>>,
+    /// Tells whoever watches the disk that there is something to see.
+    queued: Arc<Notify>,
 }
 
 /// The newest record of the committed index that is not queued yet.
@@ -136,12 +138,17 @@ impl Disk {
 
     fn queue() -> (Self, mpsc::Receiver<Op>) {
         let (ops, queue) = mpsc::channel(QUEUE);
-        (Self { ops, busy: Busy::default(), aside: Arc::default() }, queue)
+        (Self { ops, busy: Busy::default(), aside: Arc::default(), queued: Arc::default() }, queue)
     }
 
     /// How long the write under way has been taking; zero while none is.
     pub(crate) fn stalled_for(&self) -> Duration {
         self.busy.since().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Returns once something was queued since the last time.
+    pub(crate) async fn queued(&self) {
+        self.queued.notified().await;
     }
 
     /// Queues a change; returns once it is in the queue. `done` is called from the disk thread.
@@ -151,7 +158,7 @@ impl Disk {
         done: impl FnOnce(io::Result<()>) + Send + 'static,
     ) -> io::Result<()> {
         let aside = self.aside().record.take().map(Change::Committed);
-        self.ops.send(Op::Write(change, aside, Box::new(done))).await.map_err(|_| closed())
+        self.queue_op(Op::Write(change, aside, Box::new(done))).await
     }
 
     fn aside(&self) -> MutexGuard<'_, Aside> {
@@ -176,7 +183,12 @@ impl Disk {
     async fn queue_aside(&self) {
         let Some(record) = self.aside().record.take() else { return };
         // A log that is closed has taken it before.
-        let _ = self.ops.send(Op::Write(Change::Committed(record), None, Box::new(drop))).await;
+        let _ = self.queue_op(Op::Write(Change::Committed(record), None, Box::new(drop))).await;
+    }
+
+    async fn queue_op(&self, op: Op) -> io::Result<()> {
+        self.queued.notify_one();
+        self.ops.send(op).await.map_err(|_| closed())
     }
 
     /// Queues a change and waits until it is durable.

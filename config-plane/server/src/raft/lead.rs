@@ -54,6 +54,11 @@ impl Consensus {
         self.raft.runtime_config().elect(may);
     }
 
+    /// Returns once the disk was given something to write since the last time.
+    pub(crate) async fn disk_queued(&self) {
+        self.disk.queued().await;
+    }
+
     /// How long the write of the log that is under way has been taking.
     pub(crate) fn disk_stalled_for(&self) -> Duration {
         self.disk.stalled_for()

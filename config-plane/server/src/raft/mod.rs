@@ -3,14 +3,18 @@
 //! ```text
 //! consensus ─→ openraft ─→ log_store ──┐
 //!                  │  └──→ state_machine ┴─→ disk (one thread, a journal before redb)      codec, wire, snapshot: our own bytes
-//!                  └─────→ network ─→ carrier (HTTP/2, mTLS) ─→ another member's rpc
+//!                  └─────→ network ─→ carrier ─→ caller ── frames, mTLS ─→ another member's answerer ─→ rpc
 //! ```
 
+pub(crate) mod answerer;
+mod appends;
+mod caller;
 pub(crate) mod carrier;
 pub(crate) mod codec;
 pub(crate) mod consensus;
 mod disk;
 mod file;
+pub(crate) mod frames;
 mod journal;
 mod lead;
 mod log_store;

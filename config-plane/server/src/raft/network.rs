@@ -1,24 +1,26 @@
-//! Raft's questions to another member, one POST each (`carrier.rs`), within openraft's own time for it. No failure ever counts
+//! Raft's questions to another member (`carrier.rs`), each within openraft's own time for it. No failure ever counts
 //! as a granted vote.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{Stream, future::BoxFuture, stream::BoxStream};
 use openraft::{
     OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2,
     errors::{NetworkError, RPCError, ReplicationClosed, StreamingError},
     network::RPCOption,
     raft::{
-        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
-        VoteRequest, VoteResponse,
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+        TransferLeaderResponse, VoteRequest, VoteResponse,
     },
 };
-use plane_client::api::path;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    appends,
     carrier::{CallFailure, Carrier, Lane},
     codec,
+    rpc::Ask,
     types::{RegionNode, Snapshot, TypeConfig, Vote},
     wire::{
         WireAppend, WireAppendReply, WireSnapshotHead, WireSnapshotReply, WireTransfer, WireTransferReply,
@@ -43,13 +45,13 @@ impl Network {
         &self,
         target: u64,
         lane: Lane,
-        path: &'static str,
+        what: Ask,
         question: &Q,
         within: Duration,
     ) -> Result<A, CallFailure> {
         let not_sent = |why| CallFailure::Question { target, why };
         let body = codec::encode(question).map_err(not_sent)?;
-        let answer = self.carrier.post(target, lane, path, body.into(), within).await?;
+        let answer = self.carrier.ask(target, lane, what, body.into(), within).await?;
         codec::decode(&answer).map_err(|why| CallFailure::Answer { target, why })
     }
 
@@ -74,6 +76,9 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     }
 }
 
+/// An answer to one request of a stream.
+type Appended = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
+
 /// One peer over one lane.
 pub(crate) struct Peer {
     own: u64,
@@ -86,21 +91,26 @@ impl Peer {
     async fn ask<Q: Serialize, A: DeserializeOwned>(
         &self,
         action: RPCTypes,
-        path: &'static str,
+        what: Ask,
         question: &Q,
         option: &RPCOption,
     ) -> Result<A, RPCError<TypeConfig>> {
         let body = codec::encode(question).map_err(|e| NetworkError::new(&e))?;
-        self.send(path, body.into(), option).await.map_err(|e| e.into_rpc(action, self.own, self.target))
+        self.send(what, body.into(), option).await.map_err(|e| e.into_rpc(action, self.own, self.target))
     }
 
-    async fn send<A: DeserializeOwned>(
+    async fn append(
         &self,
-        path: &'static str,
-        body: Bytes,
+        rpc: &AppendEntriesRequest<TypeConfig>,
         option: &RPCOption,
-    ) -> Result<A, CallFailure> {
-        let answer = self.carrier.post(self.target, self.lane, path, body, option.soft_ttl()).await?;
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let question = WireAppend::from(rpc);
+        let answer: WireAppendReply = self.ask(RPCTypes::AppendEntries, Ask::Append, &question, option).await?;
+        Ok(answer.into())
+    }
+
+    async fn send<A: DeserializeOwned>(&self, what: Ask, body: Bytes, option: &RPCOption) -> Result<A, CallFailure> {
+        let answer = self.carrier.ask(self.target, self.lane, what, body, option.soft_ttl()).await?;
         codec::decode(&answer).map_err(|why| CallFailure::Answer { target: self.target, why })
     }
 }
@@ -113,9 +123,23 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let question = WireAppend::from(&rpc);
-        let answer: WireAppendReply = self.ask(RPCTypes::AppendEntries, path::RAFT_APPEND, &question, &option).await?;
-        Ok(answer.into())
+        self.append(&rpc, &option).await
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Appended>, RPCError<TypeConfig>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let peer = &*self;
+        let ask = move |rpc| {
+            let option = option.clone();
+            async move { peer.append(&rpc, &option).await }
+        };
+        Box::pin(std::future::ready(Ok(appends::answers(input, ask))))
     }
 
     async fn vote(
@@ -124,7 +148,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         let question = WireVoteRequest::from(rpc);
-        let answer: WireVoteReply = self.ask(RPCTypes::Vote, path::RAFT_VOTE, &question, &option).await?;
+        let answer: WireVoteReply = self.ask(RPCTypes::Vote, Ask::Vote, &question, &option).await?;
         Ok(answer.into())
     }
 
@@ -134,7 +158,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         let question = WireVoteRequest::from(rpc);
-        let answer: WireVoteReply = self.ask(RPCTypes::Vote, path::RAFT_PRE_VOTE, &question, &option).await?;
+        let answer: WireVoteReply = self.ask(RPCTypes::Vote, Ask::PreVote, &question, &option).await?;
         Ok(answer.into())
     }
 
@@ -146,7 +170,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let body = snapshot_body(vote, &snapshot.snapshot).map_err(|e| NetworkError::new(&e))?;
-        let sent = self.send::<WireSnapshotReply>(path::RAFT_SNAPSHOT, body, &option);
+        let sent = self.send::<WireSnapshotReply>(Ask::Snapshot, body, &option);
         tokio::select! {
             answer = sent => match answer {
                 Ok(answer) => Ok(answer.into()),
@@ -162,8 +186,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
         let question = WireTransfer::from(&rpc);
-        let answer: WireTransferReply =
-            self.ask(RPCTypes::TransferLeader, path::RAFT_TRANSFER, &question, &option).await?;
+        let answer: WireTransferReply = self.ask(RPCTypes::TransferLeader, Ask::Transfer, &question, &option).await?;
         Ok(answer.into())
     }
 }

@@ -20,19 +20,52 @@ use super::{
         WireAppend, WireAppendReply, WireSnapshotReply, WireTransfer, WireTransferReply, WireVoteReply, WireVoteRequest,
     },
 };
+use crate::plane::Plane;
 
-/// Where a member forwards a proposal to the leader. Between members only, like everything under `/raft/`.
-pub(crate) const PROPOSE: &str = "/raft/propose";
+/// What one member asks of another. The numbers are on the wire: they never change, and none is used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Ask {
+    /// Entries and heartbeats.
+    Append = 1,
+    /// A candidate asks for a vote.
+    Vote = 2,
+    /// Would a vote be given?
+    PreVote = 3,
+    /// Take a whole snapshot.
+    Snapshot = 4,
+    /// Take over as leader.
+    Transfer = 5,
+    /// A command for the leader.
+    Propose = 6,
+    /// Which place in the log does a read have to wait for?
+    ReadIndex = 7,
+    /// How far away are you, and how do you do?
+    Pulse = 8,
+}
 
-/// Where a member asks the leader which place in the log a read has to wait for.
-pub(crate) const READ_INDEX: &str = "/raft/read-index";
+impl Ask {
+    const ALL: [Self; 8] = [
+        Self::Append,
+        Self::Vote,
+        Self::PreVote,
+        Self::Snapshot,
+        Self::Transfer,
+        Self::Propose,
+        Self::ReadIndex,
+        Self::Pulse,
+    ];
 
-/// Where a member measures the way to another one, and asks how it does.
-pub(crate) const PULSE: &str = "/raft/pulse";
+    fn numbered(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|ask| *ask as u8 == number)
+    }
+}
 
 /// Why an RPC has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RpcFault {
+    #[error("this member knows of no question {0}: the other one is newer")]
+    Unknown(u8),
     #[error("not a message of raft's: {0}")]
     Malformed(#[from] CodecError),
     #[error("not a snapshot of the plane: {0}")]
@@ -43,7 +76,7 @@ pub(crate) enum RpcFault {
     Stopped(String),
 }
 
-type Answer = Result<Vec<u8>, RpcFault>;
+pub(crate) type Answer = Result<Vec<u8>, RpcFault>;
 
 fn answer<T: Serialize>(value: &T) -> Answer {
     Ok(codec::encode(value)?)
@@ -59,9 +92,27 @@ fn makes_the_group(rpc: &AppendEntriesRequest<TypeConfig>) -> bool {
     rpc.leader_commit.is_none_or(|id| id.index == 0) && !rpc.entries.iter().any(asked_for)
 }
 
+impl Plane {
+    /// Answers another member, within the time that a write may take.
+    pub(crate) async fn answer(&self, what: u8, body: Bytes) -> Answer {
+        let deadline = Instant::now() + self.timing.write_deadline();
+        let consensus = &self.consensus;
+        match Ask::numbered(what).ok_or(RpcFault::Unknown(what))? {
+            Ask::Append => consensus.on_append(&body).await,
+            Ask::Vote => consensus.on_vote(&body).await,
+            Ask::PreVote => consensus.on_pre_vote(&body).await,
+            Ask::Snapshot => consensus.on_snapshot(body).await,
+            Ask::Transfer => consensus.on_transfer(&body).await,
+            Ask::Propose => consensus.on_propose(&body, deadline).await,
+            Ask::ReadIndex => consensus.on_read_index(deadline).await,
+            Ask::Pulse => self.on_pulse(),
+        }
+    }
+}
+
 impl Consensus {
     /// Entries or a heartbeat of the leader.
-    pub(crate) async fn on_append(&self, body: &[u8]) -> Answer {
+    async fn on_append(&self, body: &[u8]) -> Answer {
         let rpc = AppendEntriesRequest::try_from(codec::decode::<WireAppend>(body)?)?;
         let making = makes_the_group(&rpc);
         self.check_leader(&rpc.vote, making)?;
@@ -76,14 +127,14 @@ impl Consensus {
     }
 
     /// A candidate's request.
-    pub(crate) async fn on_vote(&self, body: &[u8]) -> Answer {
+    async fn on_vote(&self, body: &[u8]) -> Answer {
         let rpc = self.vote_request(body)?;
         let reply = self.raft.vote(rpc).await.map_err(|e| stopped(&e))?;
         answer(&WireVoteReply::from(reply))
     }
 
     /// A member's question before it becomes a candidate.
-    pub(crate) async fn on_pre_vote(&self, body: &[u8]) -> Answer {
+    async fn on_pre_vote(&self, body: &[u8]) -> Answer {
         let rpc = self.vote_request(body)?;
         let reply = self.raft.pre_vote(rpc).await.map_err(|e| stopped(&e))?;
         answer(&WireVoteReply::from(reply))
@@ -96,7 +147,7 @@ impl Consensus {
     }
 
     /// A snapshot of the leader. Verified before openraft sees it, since it trusts its description.
-    pub(crate) async fn on_snapshot(&self, body: Bytes) -> Answer {
+    async fn on_snapshot(&self, body: Bytes) -> Answer {
         let (vote, blob) = split_snapshot(body)?;
         let meta = Image::decode(&blob)?.meta();
         self.check_leader(&vote, false)?;
@@ -106,7 +157,7 @@ impl Consensus {
     }
 
     /// The leader hands over.
-    pub(crate) async fn on_transfer(&self, body: &[u8]) -> Answer {
+    async fn on_transfer(&self, body: &[u8]) -> Answer {
         let rpc = codec::decode::<WireTransfer>(body)?.into();
         self.check_settled()?;
         let reply = self.raft.handle_transfer_leader(rpc).await.map_err(|e| RpcFault::Stopped(e.to_string()))?;
@@ -114,14 +165,14 @@ impl Consensus {
     }
 
     /// A proposal that another member forwards. Never forwarded again.
-    pub(crate) async fn on_propose(&self, body: &[u8], deadline: Instant) -> Answer {
+    async fn on_propose(&self, body: &[u8], deadline: Instant) -> Answer {
         let request: Request = codec::decode(body)?;
         let reply: Result<Outcome, Declined> = self.propose_here(request, deadline).await;
         answer(&reply)
     }
 
     /// Another member wants to answer a read. The question has no content.
-    pub(crate) async fn on_read_index(&self, deadline: Instant) -> Answer {
+    async fn on_read_index(&self, deadline: Instant) -> Answer {
         answer(&self.read_index(deadline).await)
     }
 }

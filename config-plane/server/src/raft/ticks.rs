@@ -1,16 +1,16 @@
-//! Lets openraft's clock stand still while a leader is heard.
+//! Lets openraft's clock stand still while somebody leads, and sends the heartbeats itself where this member does.
 //!
 //! ```text
-//!              an append of the leader was accepted
-//!   Ticking ───────────────────────────────────────→ Still
-//!      ↑      none for the shortest election timeout   │
-//!      └───────────────────────────────────────────────┘
+//!              an append of the leader was accepted, or a heartbeat is due here
+//!   Ticking ──────────────────────────────────────────────────────────────────→ Still
+//!      ↑      neither for the shortest election timeout                           │
+//!      └──────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! Why: the clock wakes a member five times in each heartbeat, to see whether it should send one or campaign. One that follows does
-//! neither before the leader's lease is over, and in an idle plane that was half of all that woke it. The lease is the longest
-//! election timeout, so they are back before anybody may campaign, and no election is later for it. A member that leads hears nobody,
-//! so it ticks; one that the lead was handed to may tick a heartbeat later than it leads, and what it appends as it begins is one.
+//! neither before the leader's lease is over, one that leads does the first when the time has come, and in an idle plane that was half
+//! of all that woke it. The lease is the longest election timeout, so ticks are back before anybody may campaign, and no election is
+//! later for it.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Heard {
         Self { last: watch::Sender::new(Instant::now()), patience }
     }
 
-    /// A leader, now.
+    /// A leader, now: another member, or this one.
     pub(super) fn note(&self) {
         self.last.send_replace(Instant::now());
     }

@@ -51,6 +51,11 @@ impl Watchdog {
         Self { patience, state: State::Well }
     }
 
+    /// Whether nothing can come of a look as long as the disk has nothing to do.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.state == State::Well
+    }
+
     /// One look: the time on a clock that only goes forward, and how long the write under way has been taking.
     pub(crate) fn look(&mut self, now: Duration, stalled: Duration) -> Option<Step> {
         let stuck = stalled > self.patience;

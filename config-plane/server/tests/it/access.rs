@@ -6,6 +6,12 @@ use http::{Method, StatusCode};
 use model::VoteVector;
 use pki::{AdminToken, Identity, Principal, WorldCa};
 use plane_client::{Answer, Call, CallError, ChannelOptions, Credentials, Transport, api::path};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
 
 use crate::trio::{Dir, NAMES, Trio, load, name};
 
@@ -71,10 +77,8 @@ async fn what_is_for_regions_is_not_for_people() {
     let token = transport(&Credentials::Token { ca: trio.ca.ca_pem_path(), token: trio.token.clone() });
     let admin = trio.ca.issue(&Principal::Admin("ops".into()), &[]).expect("a certificate");
     for person in [token, certificate(load(&admin))] {
-        for path in [path::RAFT_APPEND, path::RAFT_VOTE, path::RAFT_SNAPSHOT, "/raft/propose", path::VOTES] {
-            let answer = call(&person, &trio, Method::POST, path, "{}").await;
-            assert_eq!((answer.status, error_of(&answer).as_str()), (StatusCode::FORBIDDEN, "forbidden"), "{path}");
-        }
+        let answer = call(&person, &trio, Method::POST, path::VOTES, "{}").await;
+        assert_eq!((answer.status, error_of(&answer).as_str()), (StatusCode::FORBIDDEN, "forbidden"));
         for path in [path::STATUS, path::VOTES, path::METRICS] {
             assert_eq!(call(&person, &trio, Method::GET, path, "").await.status, StatusCode::OK, "{path}");
         }
@@ -93,10 +97,8 @@ async fn a_region_votes_in_its_own_name_only_and_nonsense_is_told_so() {
     let others = call(&region, &trio, Method::POST, path::VOTES, vector(NAMES[2])).await;
     assert_eq!((others.status, error_of(&others).as_str()), (StatusCode::FORBIDDEN, "forbidden"));
 
-    let cases: [(Method, &str, &str, StatusCode, &str); 9] = [
+    let cases: [(Method, &str, &str, StatusCode, &str); 7] = [
         (Method::POST, path::VOTES, "nonsense", StatusCode::BAD_REQUEST, "invalid"),
-        (Method::POST, path::RAFT_APPEND, "nonsense", StatusCode::BAD_REQUEST, "invalid"),
-        (Method::POST, path::RAFT_SNAPSHOT, "\u{0}\u{0}\u{0}\u{1}", StatusCode::BAD_REQUEST, "invalid"),
         (Method::POST, path::OVERRIDES, "{}", StatusCode::BAD_REQUEST, "invalid"),
         (Method::PUT, path::WORLD, "{}", StatusCode::PRECONDITION_REQUIRED, "unconditional"),
         (Method::DELETE, "/v1/overrides/NoRegion?who=a&reason=b&request_id=0", "", StatusCode::BAD_REQUEST, "invalid"),
@@ -110,4 +112,28 @@ async fn a_region_votes_in_its_own_name_only_and_nonsense_is_told_so() {
     }
     let long = call(&region, &trio, Method::POST, path::OVERRIDES, vec![b' '; model::World::JSON_MAX + 1]).await;
     assert_eq!((long.status, error_of(&long).as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "too_large"));
+}
+
+#[tokio::test]
+async fn raft_is_spoken_with_regions_only() {
+    let trio = one().await;
+    let admin = trio.ca.issue(&Principal::Admin("ops".into()), &[]).expect("a certificate");
+    // A pulse: no body's length, number 1, question 8. Whoever is let in is answered under its number.
+    let ask = b"\0\0\0\0\0\0\0\x01\x08";
+    for (identity, is_let_in) in [(trio.identity(1), true), (load(&admin), false)] {
+        let tls = TlsConnector::from(identity.client_config(&[b"atoll-raft/1"]).expect("a configuration"));
+        let tcp = TcpStream::connect(trio.endpoint(0).addr).await.expect("it listens");
+        let mut stream = tls.connect(pki::region_server_name(NAMES[0]), tcp).await.expect("a handshake");
+        let mut answer = Vec::new();
+        let talk = async {
+            // The server may have hung up already.
+            let _ = stream.write_all(ask).await;
+            stream.take(9).read_to_end(&mut answer).await
+        };
+        let _ = timeout(WITHIN, talk).await.expect("an answer or an end");
+        match is_let_in {
+            true => assert_eq!((answer.len(), &answer[4..]), (9, &b"\0\0\0\x01\0"[..]), "done"),
+            false => assert_eq!(answer, b""),
+        }
+    }
 }

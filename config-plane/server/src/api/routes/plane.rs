@@ -1,4 +1,4 @@
-//! Rows of the plane itself: how it does, its Plans, votes, streams, raft.
+//! Rows of the plane itself: how it does, its Plans, votes, streams.
 
 use axum::{
     http::Method,
@@ -7,15 +7,10 @@ use axum::{
 use plane_client::api::path;
 
 use super::{Param, Route};
-use crate::{
-    api::{asked, events, follow, members, openapi, read, votes},
-    raft::{self, rpc},
-};
+use crate::api::{asked, events, follow, openapi, read, votes};
 
 /// The longest vote vector, bytes: 64 subjects.
 const VOTES_MOST: usize = 64 << 10;
-/// The longest body between members, bytes: a snapshot, or 300 log entries that each replace the World.
-const RAFT_MOST: usize = raft::snapshot::MAX_BYTES + (1 << 20);
 
 const DOWN: Param = Param::needed("down", "Who dies: regions or `pool/NAME/REGION`, separated by commas.");
 const LAST_EVENT: Param =
@@ -26,7 +21,7 @@ const TYPE: Param = Param::maybe("type", "The record type; A if left out.");
 
 pub(super) fn rows() -> Vec<Route> {
     let mut rows = public();
-    rows.extend(between_members());
+    rows.extend(between_regions());
     rows.extend(elsewhere());
     rows
 }
@@ -98,25 +93,13 @@ fn public() -> Vec<Route> {
     ]
 }
 
-fn between_members() -> Vec<Route> {
-    let raft = |path: &str, about: &str, handler| {
-        let route = Route::new(Method::POST, path, about).by(handler).for_regions(RAFT_MOST);
-        route.gives_bytes("application/octet-stream")
-    };
+fn between_regions() -> Vec<Route> {
     vec![
         Route::new(Method::POST, path::VOTES, "A region hands in what it sees.")
             .by(post(votes::take))
             .takes("VoteVector")
             .gives("VoteReceipt")
             .for_regions(VOTES_MOST),
-        raft(path::RAFT_APPEND, "Entries and heartbeats.", post(members::append)),
-        raft(path::RAFT_VOTE, "A candidate asks for a vote.", post(members::vote)),
-        raft(path::RAFT_PRE_VOTE, "Would a vote be given?", post(members::pre_vote)),
-        raft(path::RAFT_SNAPSHOT, "A whole snapshot.", post(members::snapshot)),
-        raft(path::RAFT_TRANSFER, "Take over as leader.", post(members::transfer)),
-        raft(rpc::PROPOSE, "A command for the leader.", post(members::propose)),
-        raft(rpc::READ_INDEX, "Which place in the log a read waits for.", post(members::read_index)),
-        raft(rpc::PULSE, "The way to a member, measured.", post(members::pulse)),
     ]
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use plane_client::{CallError, Endpoint, api::path};
+use plane_client::{CallError, Endpoint};
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep, timeout},
@@ -23,7 +23,7 @@ use crate::{
     plane::Plane,
     raft::{
         carrier::{CallFailure, Carrier, Lane},
-        rpc::{self, RpcFault},
+        rpc::Ask,
         tests::drive::roll,
     },
 };
@@ -156,17 +156,17 @@ pub(in crate::raft::tests) struct Line {
 }
 
 impl Carrier for Line {
-    fn post(
+    fn ask(
         &self,
         to: u64,
         _lane: Lane,
-        path: &'static str,
+        what: Ask,
         body: Bytes,
         within: Duration,
     ) -> BoxFuture<'_, Result<Bytes, CallFailure>> {
         let endpoint = Endpoint::region(super::name(to), ([127, 0, 0, 1], 1).into());
         Box::pin(async move {
-            let call = self.call(to, path, body, endpoint.clone());
+            let call = self.call(to, what, body, endpoint.clone());
             let late = |_| Err(CallError::Timeout { endpoint, within }.into());
             timeout(within, call).await.unwrap_or_else(late)
         })
@@ -174,7 +174,7 @@ impl Carrier for Line {
 }
 
 impl Line {
-    async fn call(&self, to: u64, path: &'static str, body: Bytes, endpoint: Endpoint) -> Result<Bytes, CallFailure> {
+    async fn call(&self, to: u64, what: Ask, body: Bytes, endpoint: Endpoint) -> Result<Bytes, CallFailure> {
         self.stays_alive(&self.alive).await;
         self.net.travel(self.own, to, body.len()).await;
         let Some((plane, alive)) = self.net.member(to) else {
@@ -184,17 +184,14 @@ impl Line {
         // A task of its own: what has arrived is done, whether or not somebody still waits for the answer.
         super::spawn(async move {
             // The asker may have gone away.
-            drop(tell.send(serve(&plane, path, body).await));
+            drop(tell.send(plane.answer(what as u8, body).await));
         });
         let answer = told.await.expect("nothing ends the task");
         self.stays_alive(&alive).await;
         self.net.travel(to, self.own, answer.as_ref().map_or(0, Vec::len)).await;
         match answer {
             Ok(bytes) => Ok(bytes.into()),
-            Err(fault) => {
-                let status = http::StatusCode::INTERNAL_SERVER_ERROR;
-                Err(CallFailure::Status { endpoint, status, body: fault.to_string() })
-            }
+            Err(fault) => Err(CallFailure::Refused { endpoint, why: fault.to_string() }),
         }
     }
 
@@ -203,21 +200,5 @@ impl Line {
         if !alive.load(Ordering::Relaxed) {
             pending::<()>().await;
         }
-    }
-}
-
-async fn serve(plane: &Plane, path: &'static str, body: Bytes) -> Result<Vec<u8>, RpcFault> {
-    let deadline = Instant::now() + plane.timing.write_deadline();
-    let consensus = &plane.consensus;
-    match path {
-        path::RAFT_APPEND => consensus.on_append(&body).await,
-        path::RAFT_VOTE => consensus.on_vote(&body).await,
-        path::RAFT_PRE_VOTE => consensus.on_pre_vote(&body).await,
-        path::RAFT_SNAPSHOT => consensus.on_snapshot(body).await,
-        path::RAFT_TRANSFER => consensus.on_transfer(&body).await,
-        rpc::PROPOSE => consensus.on_propose(&body, deadline).await,
-        rpc::PULSE => plane.on_pulse(),
-        rpc::READ_INDEX => consensus.on_read_index(deadline).await,
-        other => panic!("nobody serves {other}"),
     }
 }
