@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::api::Follow;
+use crate::{api::Follow, splice::LastWorld};
 
 /// The longest message, bytes. A Plan is a few kilobytes where a World is small.
 pub const MOST: usize = 8 << 20;
@@ -28,13 +28,17 @@ pub enum FrameError {
 
 /// A message as bytes.
 pub fn encode(message: &Follow) -> Result<Bytes, FrameError> {
-    // Written where it stays: a Plan may be megabytes.
-    let mut frame = vec![0; 4];
-    serde_json::to_writer(&mut frame, message).map_err(|e| FrameError::Undecodable(e.to_string()))?;
-    let length = frame.len() - 4;
+    let content = serde_json::to_vec(message).map_err(|e| FrameError::Undecodable(e.to_string()))?;
+    of_parts(&[&content])
+}
+
+/// A frame of a content that is there already, in parts.
+pub fn of_parts(content: &[&[u8]]) -> Result<Bytes, FrameError> {
+    let length = content.iter().map(|part| part.len()).sum();
     let head = u32::try_from(length).ok().filter(|_| length <= MOST).ok_or(FrameError::TooLong(length))?;
-    frame[..4].copy_from_slice(&head.to_be_bytes());
-    frame.shrink_to_fit();
+    let mut frame = Vec::with_capacity(4 + length);
+    frame.extend_from_slice(&head.to_be_bytes());
+    content.iter().for_each(|part| frame.extend_from_slice(part));
     Ok(frame.into())
 }
 
@@ -54,10 +58,11 @@ pub fn sum(content: &[u8]) -> String {
 pub struct Decoder {
     buffer: BytesMut,
     last_sum: Option<String>,
+    last_world: LastWorld,
 }
 
 impl Decoder {
-    /// Takes bytes as they come. At most one message and one chunk are held, if messages are taken in between.
+    /// Takes bytes as they come. At most one message, one chunk and the last World are held, if messages are taken in between.
     pub fn push(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
     }
@@ -80,6 +85,6 @@ impl Decoder {
         self.buffer.advance(4);
         let json = self.buffer.split_to(length);
         self.last_sum = Some(sum(&json));
-        serde_json::from_slice(&json).map(Some).map_err(|e| FrameError::Undecodable(e.to_string()))
+        self.last_world.decode(&json).map(Some)
     }
 }

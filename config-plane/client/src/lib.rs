@@ -27,6 +27,7 @@ pub mod kept;
 mod objects;
 mod problem;
 mod rounds;
+pub mod splice;
 mod transport;
 pub mod turnstile;
 

@@ -57,6 +57,38 @@ fn a_plan_of_a_later_version_is_read_as_far_as_it_is_known() {
     assert!(matches!(decoder.take(), Err(FrameError::Undecodable(_))));
 }
 
+fn took(decoder: &mut Decoder, content: &str) -> Plan {
+    decoder.push(&framed(content.as_bytes()));
+    match decoder.take() {
+        Ok(Some(Follow::Plan(plan))) => *plan,
+        other => panic!("{other:?} from {content}"),
+    }
+}
+
+/// Whatever was read before, a Plan is what serde reads from its bytes; and Plans of one World share it.
+#[test]
+fn a_world_that_comes_again_is_shared_and_one_that_differs_in_a_byte_is_read() {
+    let text = |plan: &Plan| serde_json::to_string(&Follow::Plan(Box::new(plan.clone()))).unwrap();
+    let (first, mut next, mut other) = (plan(), plan(), plan());
+    (next.id.version, next.made_by) = (43, r#"","world":{"name":""}"#.into());
+    (other.id.version, other.world.name) = (44, "tesu".into());
+    let mut decoder = Decoder::default();
+    let read = [&first, &next, &other, &first].map(|plan| {
+        let got = took(&mut decoder, &text(plan));
+        assert_eq!(got, *plan);
+        got
+    });
+    assert!(read[0].world.is_same(&read[1].world), "read once");
+    assert!(!read[2].world.is_same(&read[3].world));
+    // What another version might put before it, under the same name.
+    let odd = |inner: &str, plan: &Plan| {
+        text(plan).replacen(r#","made_by""#, &format!(r#","tides":{{"a":1,"world":{inner}}},"made_by""#), 1)
+    };
+    for (inner, plan) in [("7", &first), ("7", &other), ("7", &first), ("[]", &next), ("{}", &next), ("{}", &other)] {
+        assert_eq!(took(&mut decoder, &odd(inner, plan)), *plan, "{inner}");
+    }
+}
+
 /// Puts something else in the place of the `n`th value inside.
 fn replace(value: &mut Value, n: &mut usize, with: &Value) {
     if *n == 0 {
