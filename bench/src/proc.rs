@@ -77,10 +77,18 @@ fn parse_cpus(list: &str) -> Option<Vec<usize>> {
 
 /// Resident memory of a process.
 pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The part of it that is of no file: without the program's text, which others may share and the system may take back.
+pub(crate) fn own_bytes(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "RssAnon:")
+}
+
+fn memory(pid: u32, key: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let line =
-        text.lines().find_map(|line| line.strip_prefix("VmRSS:")).with_context(|| format!("{path} has no VmRSS"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).with_context(|| format!("{path} has no {key}"))?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().with_context(|| format!("{path}: {line:?}"))?;
     Ok(kib << 10)
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Request, Response};
 use http_body_util::{
-    BodyExt,
+    BodyExt, Either, Full,
     channel::{Channel, Sender},
 };
 use hyper::{body::Incoming, client::conn::http2};
@@ -24,7 +24,8 @@ use pki::{Identity, region_server_name};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-type Body = Channel<Bytes, Infallible>;
+/// A whole request, or one that goes on. A channel whose sender has gone may end before what was sent over it, so it is not for both.
+type Body = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
 
 /// No answer to a put or a watch of small values is longer.
 const MESSAGE_MOST: usize = 1 << 20;
@@ -57,15 +58,17 @@ impl Etcd {
 
     /// Puts a value; gives the revision that it made.
     pub(super) async fn put(&self, key: &[u8], value: &[u8]) -> anyhow::Result<u64> {
-        let (request, response) = self.call("/etcdserverpb.KV/Put", &[field(1, key), field(2, value)].concat()).await?;
-        drop(request);
+        let body = Full::new(framed(&[field(1, key), field(2, value)].concat()));
+        let response = self.call("/etcdserverpb.KV/Put", Either::Left(body)).await?;
         let answer = Messages::of(response.await?)?.next().await?;
         bytes_of(&answer, 1).and_then(|header| number_of(header, 3)).context("etcd's answer to a put has no revision")
     }
 
     /// Watches a key; returns once etcd has said that it does.
     pub(super) async fn watch(&self, key: &[u8]) -> anyhow::Result<Watch> {
-        let (request, response) = self.call("/etcdserverpb.Watch/Watch", &field(1, &field(1, key))).await?;
+        let (mut request, body) = Channel::new(1);
+        let response = self.call("/etcdserverpb.Watch/Watch", Either::Right(body)).await?;
+        request.send_data(framed(&field(1, &field(1, key)))).await.context("etcd closed a request")?;
         let mut messages = Messages::of(response.await?)?;
         match number_of(&messages.next().await?, 3) {
             Some(1) => Ok(Watch { messages, _request: request }),
@@ -73,21 +76,17 @@ impl Etcd {
         }
     }
 
-    /// A request whose first message is sent, and its answer to come.
+    /// Sends a request; gives its answer to come.
     async fn call(
         &self,
         path: &str,
-        message: &[u8],
-    ) -> anyhow::Result<(Sender<Bytes, Infallible>, impl Future<Output = hyper::Result<Response<Incoming>>> + use<>)>
-    {
-        let (mut request, body) = Channel::new(1);
+        body: Body,
+    ) -> anyhow::Result<impl Future<Output = hyper::Result<Response<Incoming>>> + use<>> {
         let post = Request::post(format!("https://{}{path}", self.addr));
         let post = post.header("content-type", "application/grpc").header("te", "trailers").body(body)?;
         let mut sender = self.sender.clone();
         sender.ready().await?;
-        let response = sender.send_request(post);
-        request.send_data(framed(message)).await.context("etcd closed a request")?;
-        Ok((request, response))
+        Ok(sender.send_request(post))
     }
 }
 

@@ -22,7 +22,7 @@ use super::{atoll::AtollSide, clocks::Clocks};
 use crate::{
     PlaneArgs,
     figure::{Bar, Figure},
-    proc::resident_bytes,
+    proc::{own_bytes, resident_bytes},
 };
 
 /// Pools of the World, half of them with a check of their own.
@@ -64,8 +64,10 @@ pub(super) async fn measure(args: &PlaneArgs, world: &str) -> anyhow::Result<(Ve
     let figures = vec![
         Figure::new(what("CPU, quiet day"), quiet.cpu_percent, "% core", cpu_bar),
         Figure::new(what("memory, quiet day"), quiet.memory_mb, "MB", memory_bar),
+        Figure::new(what("of it not the program's, quiet day"), quiet.own_mb, "MB", None),
         Figure::new(what("CPU, busy day"), loud.cpu_percent, "% core", cpu_bar),
         Figure::new(what("memory, busy day"), loud.memory_mb, "MB", memory_bar),
+        Figure::new(what("of it not the program's, busy day"), loud.own_mb, "MB", None),
     ];
     Ok((figures, quiet.others_cores.max(loud.others_cores)))
 }
@@ -74,6 +76,7 @@ pub(super) async fn measure(args: &PlaneArgs, world: &str) -> anyhow::Result<(Ve
 struct Day {
     cpu_percent: f64,
     memory_mb: f64,
+    own_mb: f64,
     others_cores: f64,
 }
 
@@ -92,10 +95,12 @@ async fn day(atoll: &AtollSide, seconds: u64, is_busy: bool) -> anyhow::Result<D
     }
     let spent = clocks.spent()?;
     let memory = pids.iter().map(|pid| resident_bytes(*pid)).collect::<anyhow::Result<Vec<u64>>>()?;
+    let own = pids.iter().map(|pid| own_bytes(*pid)).collect::<anyhow::Result<Vec<u64>>>()?;
     eprintln!("idle: shares of a core {:.4?}, bytes {memory:?}", spent.cores);
     Ok(Day {
         cpu_percent: 100.0 * spent.cores.iter().copied().fold(0.0, f64::max),
         memory_mb: memory.iter().copied().max().unwrap_or_default() as f64 / 1e6,
+        own_mb: own.iter().copied().max().unwrap_or_default() as f64 / 1e6,
         others_cores: spent.others_cores,
     })
 }

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!             one TLS listener (listen.rs)
-//!                      │  who asks? (api/auth.rs)
-//!       ┌──────────────┼──────────────────┬───────────────────┐
-//!   raft RPC        votes              reads, writes       followers
+//!       ┌──────────────┤
+//!       │ regions only │  who asks? (api/auth.rs)
+//!       │              ├──────────────────┬───────────────────┐
+//!  raft's frames     votes             reads, writes       followers
 //!       │              ↓                  │ propose.rs         ↑ Plan, once a second a sign of life
 //!       │       judging.rs: the judge ──→ │                    │
 //!       ↓                                 ↓                    │

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Everything that a stranger can hold on to is bounded: connections, the handshake's time, a head's time, streams on a
-//! connection, and by keep-alives the life of a connection whose peer is gone.
+//! connection, and by keep-alives and an idle limit the life of a connection whose peer is gone.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -14,8 +14,8 @@
 //! more patient than the others, within bounds: a leader whose heartbeats come less often than twice in anybody's lease would
 //! be voted out again and again.
 //!
-//! Heartbeats are most of what an idle member does: with 100 instead of 150 ms between near members it took 1.2 instead of 0.8 % of
-//! a core, and a dead leader was not replaced any sooner.
+//! Heartbeats are much of what an idle member does; with 100 instead of 150 ms between near members a dead leader was not replaced any
+//! sooner.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ impl RaftTiming {
             heartbeat_interval: self.heartbeat_ms,
             election_timeout_min: self.election_min_ms,
             election_timeout_max: self.election_max_ms,
-            // Every tick's heartbeat is sent: in an idle world they are what keeps the quorum's age small.
+            // Every heartbeat that is due is sent: in an idle world they are what keeps the quorum's age small.
             heartbeat_min_interval: Some(0),
             // A member that cannot win does not disturb one that can.
             enable_pre_vote: Some(true),

@@ -2,9 +2,10 @@
 //!
 //! | | a region's certificate | an admin's certificate | the bearer token | nothing |
 //! |---|---|---|---|---|
-//! | raft, votes | yes | 403 | 403 | 401 |
+//! | votes | yes | 403 | 403 | 401 |
 //! | everything else | yes | yes | yes | 401 |
 //!
+//! Raft is no part of it: its frames are for whoever has a region's certificate (`listen.rs`).
 //! A certificate of another authority never gets here: the handshake refuses it.
 
 use std::{path::PathBuf, sync::Arc};

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    frames::{DONE, Frame, Incoming, Outgoing, REFUSED},
+    frames::{ALIVE, DONE, Frame, Incoming, Outgoing, REFUSED},
     rpc::RpcFault,
     snapshot,
 };
@@ -24,8 +24,7 @@ use crate::plane::asked_to_stop;
 const ASKED_MOST: usize = 128;
 /// The longest question, bytes: a snapshot, or 300 log entries that each replace the World.
 const QUESTION_MOST: usize = snapshot::MAX_BYTES + (1 << 20);
-/// A connection on which nothing was asked for this long is closed; each peer asks something every five seconds, and heartbeats
-/// more often.
+/// A connection on which nothing came for this long is closed: its peer is gone, or it would have said that it is still wanted.
 const IDLE_MOST: Duration = Duration::from_secs(60);
 
 /// Answers what comes over `stream` until the peer ends it, or this member is to stop and has answered what it was asked.
@@ -40,7 +39,7 @@ where
     let (mut reader, mut writer) = split(stream);
     let (mut incoming, mut outgoing) = (Incoming::new(QUESTION_MOST), Outgoing::default());
     let mut working = FuturesUnordered::new();
-    let mut asked = Instant::now();
+    let mut heard = Instant::now();
     let mut look = std::pin::pin!(sleep(IDLE_MOST));
     let mut is_stopping = false;
     while !(is_stopping && working.is_empty() && outgoing.is_idle()) {
@@ -50,12 +49,14 @@ where
             Some((number, answer)) = working.next(), if outgoing.has_room() => push(&mut outgoing, number, answer),
             frame = incoming.next(&mut reader), if !is_stopping && working.len() < ASKED_MOST => {
                 let Some(Frame { number, what, body }) = frame? else { return Ok(()) };
-                asked = Instant::now();
-                let answering = answer(what, body);
-                working.push(async move { (number, answering.await) });
+                heard = Instant::now();
+                if what != ALIVE {
+                    let answering = answer(what, body);
+                    working.push(async move { (number, answering.await) });
+                }
             }
             () = look.as_mut() => {
-                if working.is_empty() && asked.elapsed() >= IDLE_MOST {
+                if working.is_empty() && heard.elapsed() >= IDLE_MOST {
                     return Ok(());
                 }
                 // Once in a while, and not moved by each question.
@@ -181,6 +182,20 @@ mod tests {
         assert_eq!(taken_up(&mut near, 1, &taken).await, 1);
         running.await.expect("no panic").expect("no error");
         assert!((2 * IDLE_MOST..=4 * IDLE_MOST).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_wanted_outlasts_a_quiet_hour() {
+        let (caller, dials) = over_pipes(|stream| async {
+            let (_stop, stopping) = watch::channel(false);
+            run(stream, async |what, _| Ok(vec![what]), stopping).await
+        });
+        for _ in 0..2 {
+            let answer = caller.ask(Ask::Append, Bytes::new(), LONG).await.expect("an answer");
+            assert_eq!(answer, [Ask::Append as u8][..]);
+            sleep(Duration::from_secs(3600)).await;
+        }
+        assert_eq!(dials.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,9 +8,10 @@
 //! ```
 //!
 //! openraft hands over requests as fast as they are taken. Two with entries under way at a time would have to arrive in their order,
-//! which requests of their own over HTTP/2 do not; a follower that gets the second one first calls it a conflict, and a conflict
-//! behind what has matched ends openraft's core. So only a request without entries is sent beside another one, and as a heartbeat,
-//! which says where it belongs to nobody: a follower that gets it first keeps what is committed until the entries are there.
+//! which a connection that is dialled anew in between does not keep; a follower that gets the second one first calls it a
+//! conflict, and a conflict behind what has matched ends openraft's core. So only a request without entries is sent beside another
+//! one, and as a heartbeat, which says where it belongs to nobody: a follower that gets it first keeps what is committed until the
+//! entries are there.
 //!
 //! openraft reckons the answer to an append as one to all requests that end where it ends, the commit's later one included, so that
 //! its leases are longer by a way to the peer than they are in truth. Nothing here rests on leases: reads ask a quorum.

@@ -18,18 +18,20 @@ use plane_client::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, split},
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::TlsConnector;
 
 use super::{
     carrier::CallFailure,
-    frames::{DONE, Frame, Incoming, Outgoing, PROTOCOL},
+    frames::{ALIVE, DONE, Frame, Incoming, Outgoing, PROTOCOL},
     rpc::Ask,
 };
 
 /// A dial that takes longer has failed.
 const DIAL_WITHIN: Duration = Duration::from_secs(2);
+/// With nothing to ask for this long, a connection says that it is still wanted.
+pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(20);
 /// Questions that wait for the connection's task.
 const QUEUE: usize = 64;
 /// Questions without an answer at once: far more than raft has.
@@ -138,6 +140,8 @@ async fn run(stream: impl AsyncRead + AsyncWrite, mut queue: mpsc::Receiver<Ques
     let (mut incoming, mut outgoing) = (Incoming::new(ANSWER_MOST), Outgoing::default());
     let mut waiting = HashMap::new();
     let mut numbers = 0_u32;
+    let mut asked = Instant::now();
+    let mut look = std::pin::pin!(sleep(ALIVE_EVERY));
     loop {
         tokio::select! {
             biased;
@@ -153,9 +157,16 @@ async fn run(stream: impl AsyncRead + AsyncWrite, mut queue: mpsc::Receiver<Ques
                 if waiting.len() >= ASKED_MOST {
                     waiting.retain(|_, tell| !tell.is_closed());
                 }
+                asked = Instant::now();
                 numbers = numbers.wrapping_add(1);
                 outgoing.push(numbers, what as u8, &body);
                 waiting.insert(numbers, tell);
+            }
+            () = look.as_mut() => {
+                if asked.elapsed() >= ALIVE_EVERY {
+                    outgoing.push(0, ALIVE, &[]);
+                }
+                look.as_mut().reset(Instant::now() + ALIVE_EVERY);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! How bytes get to another member and its answer back, and how that fails. What the bytes mean is `network.rs`.
 //!
-//! Three lanes, so three connections to a peer: one for the log and for votes, one for heartbeats alone, one for snapshots.
+//! Three lanes, so three connections to a peer: one for the log, votes, proposals and reads, one for heartbeats and pulses, one for snapshots.
 //! Whatever fills one of them, heartbeats go through.
 //!
 //! A trait, because the simulation has a network of its own (`tests/sim`).

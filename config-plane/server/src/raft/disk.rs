@@ -10,7 +10,7 @@
 //! Reading happens once, in [`Disk::open`]; afterwards the log lives in memory as well (`log_store.rs`).
 //!
 //! The committed index is nobody's to wait for, and it changes with every entry: in a transaction of its own it would keep the next
-//! entry waiting for two syncs. So it rides along with the next change, or goes by itself once it has waited for [`ASIDE_MOST`].
+//! entry waiting for a sync. So it rides along with the next change, or goes by itself once it has waited for [`ASIDE_MOST`].
 //!
 //! How long the write under way has been taking can be asked at any time ([`Disk::stalled_for`]): a leader whose disk does not
 //! answer has to hand over (`watchdog.rs`).

@@ -7,7 +7,8 @@
 //!       └────────────────────┴───────────────────────┴──────┴──────────────────┘
 //! ```
 //!
-//! The member that dialled asks, the other one answers under the question's number, in any order. `what` of a question is what is
+//! The member that dialled asks, the other one answers under the question's number, in any order. With nothing to ask for a while it says so,
+//! so that the next write finds a connection: to dial takes three round trips. `what` of a question is what is
 //! asked for (`rpc.rs`), of an answer whether it is one. Bodies are `codec.rs`'.
 //!
 //! Why not HTTP/2, as everybody else on this listener: heartbeats are most of what an idle member does, a write passes four such
@@ -33,6 +34,9 @@ const READ_LONG: usize = 256 << 10;
 const KEPT: usize = 64 << 10;
 /// Room for messages that wait to be written; one may be longer.
 const WAITING_MOST: usize = 1 << 20;
+
+/// `what` of a question that asks nothing and is not answered: the connection is still wanted.
+pub(super) const ALIVE: u8 = 0;
 
 /// `what` of an answer: the body is what was asked for.
 pub(super) const DONE: u8 = 0;

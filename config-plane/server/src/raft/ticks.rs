@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Why: the clock wakes a member five times in each heartbeat, to see whether it should send one or campaign. One that follows does
-//! neither before the leader's lease is over, one that leads does the first when the time has come, and in an idle plane that was half
+//! neither before the leader's lease is over, one that leads does the first when the time has come, and in an idle plane that was a third
 //! of all that woke it. The lease is the longest election timeout, so ticks are back before anybody may campaign, and no election is
 //! later for it.
 

@@ -4,7 +4,7 @@
 //! A change is a task of its own: it goes on when whoever asked has gone. What it tells on its way is passed on as a line each; with
 //! nothing to tell a sign of life goes out, so that a silent connection is a dead one.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use http_body_util::channel::{Channel, Sender};
+use futures_util::stream::poll_fn;
 use plane_client::{
     Problem, ProblemKind,
     api::apps::{
@@ -280,7 +280,7 @@ async fn logs(
 
 /// An answer that is told line by line.
 struct Answer {
-    out: Sender<Bytes>,
+    out: mpsc::Sender<Bytes>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -289,7 +289,7 @@ impl Answer {
     async fn say(&mut self, event: &impl Serialize) -> bool {
         let Ok(mut line) = serde_json::to_vec(event) else { return false };
         line.push(b'\n');
-        matches!(timeout(TAKES_WITHIN, self.out.send_data(line.into())).await, Ok(Ok(())))
+        matches!(timeout(TAKES_WITHIN, self.out.send(line.into())).await, Ok(Ok(())))
     }
 }
 
@@ -298,9 +298,11 @@ fn stream(shared: &Shared) -> Result<(Answer, Response), No> {
         No(Problem::new(ProblemKind::Busy, format!("{STREAMS} answers go on already"))
             .hint("end some of the `logs -f`"))
     })?;
-    let (out, body) = Channel::<Bytes>::new(16);
+    let (out, mut lines) = mpsc::channel(16);
+    // Not `http_body_util`'s channel: that one may end before the last line, which is the outcome, if its sender goes away meanwhile.
+    let body = poll_fn(move |cx| lines.poll_recv(cx).map(|line| line.map(Ok::<_, Infallible>)));
     let head = [(header::CONTENT_TYPE, LINES), (header::CACHE_CONTROL, "no-store")];
-    Ok((Answer { out, _permit: permit }, (StatusCode::OK, head, Body::new(body)).into_response()))
+    Ok((Answer { out, _permit: permit }, (StatusCode::OK, head, Body::from_stream(body)).into_response()))
 }
 
 #[cfg(test)]

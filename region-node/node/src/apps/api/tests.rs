@@ -1,6 +1,9 @@
 //! The routes with an app that is played.
 
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU8, Ordering},
+};
 
 use axum::http::{Method, Request};
 use http_body_util::BodyExt;
@@ -192,5 +195,34 @@ async fn every_route_that_is_described_is_served() {
         let body = if route == AppRoute::Change(AppVerb::Scale) { r#"{"instances":1}"# } else { "" };
         let (status, _) = ask(&played, route.method(), &path, body).await;
         assert_eq!(status, 200, "{} {path}", route.method());
+    }
+}
+
+/// The task that says the last line may end in the moment in which the connection's task, on another thread, looks for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_line_is_not_lost_when_its_teller_goes_away_at_the_same_moment() {
+    let control: Arc<dyn AppControl> = Arc::<Played>::default();
+    let shared = Shared { control, streams: Arc::new(Semaphore::new(STREAMS)) };
+    let spin = || std::hint::spin_loop();
+    for round in 0..20_000_u32 {
+        let (mut answer, response) = stream(&shared).unwrap_or_else(|_| panic!("there is room"));
+        let go = Arc::new(AtomicU8::new(0));
+        let told = go.clone();
+        let telling = tokio::spawn(async move {
+            told.store(1, Ordering::SeqCst);
+            while told.load(Ordering::SeqCst) == 1 {
+                spin();
+            }
+            answer.say(&ChangeEvent::Note { text: "done".into() }).await
+        });
+        while go.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        go.store(2, Ordering::SeqCst);
+        // Sometimes before the line is said, sometimes behind it, and now and then between the line and the end.
+        (0..round % 200).for_each(|_| spin());
+        let body = response.into_body().collect().await.expect("a whole body").to_bytes();
+        assert!(body.ends_with(b"\n"), "round {round}: {body:?}");
+        assert!(telling.await.expect("no panic"));
     }
 }

@@ -1,5 +1,5 @@
-//! A network of numbers: delays, cuts in either direction, loss, members that stand still. It carries the very bytes that travel
-//! between members otherwise, and hands them to the very functions that the listener hands them to.
+//! A network of numbers: delays, cuts in either direction, loss, members that stand still. It carries the very messages that travel
+//! between members otherwise, without frames and TLS, and hands them to the very function that the listener hands them to.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
