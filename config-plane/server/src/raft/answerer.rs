@@ -112,14 +112,14 @@ mod tests {
         };
         tokio::spawn(run(far, answer, stopping));
         let mut outgoing = Outgoing::default();
-        (0..100).for_each(|number| outgoing.push(1000 + u32::from(number), number / 2, &[number]));
+        (0..100).for_each(|number| outgoing.push(1000 + u32::from(number), 1 + number / 2, &[number]));
         let reading = async {
             let mut incoming = Incoming::new(100);
             for count in 0..100 {
                 let frame = incoming.next(&mut reader).await.expect("whole").expect("an answer");
                 // The first is ready when all others have been answered.
                 let number = if count == 99 { 0 } else { count + 1 };
-                let body = Bytes::copy_from_slice(&[number / 2, number]);
+                let body = Bytes::copy_from_slice(&[1 + number / 2, number]);
                 assert_eq!(frame, Frame { number: 1000 + u32::from(number), what: DONE, body });
                 if count == 98 {
                     gate.notify_one();
