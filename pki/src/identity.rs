@@ -2,6 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
+use ring::hmac;
 use rustls::{
     ClientConfig, ConfigBuilder, ConfigSide, RootCertStore, ServerConfig, WantsVerifier, WantsVersions,
     crypto::{CryptoProvider, ring::default_provider},
@@ -51,6 +52,16 @@ impl Identity {
     /// Whom the certificate speaks for.
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// A secret of this identity for one purpose, the same at each start with the same key: HMAC-SHA256 of the purpose under the
+    /// private key. Nothing follows from it about the key, or about the secret for another purpose.
+    pub fn secret(&self, purpose: &str) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.secret_der());
+        let tag = hmac::sign(&key, purpose.as_bytes());
+        let mut secret = [0; 32];
+        secret.copy_from_slice(tag.as_ref());
+        secret
     }
 
     /// A server's configuration: TLS 1.3, our certificate, clients verified against the world's authority.

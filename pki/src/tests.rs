@@ -250,3 +250,14 @@ async fn members_of_a_world_know_each_other_by_name_and_strangers_are_refused() 
     handshake(server(&eu, Required), client(&us), "not a name").await.expect_err("a text that names no region");
     handshake(server(&ops, Required), client(&us), "ops").await.expect_err("an admin is never a server");
 }
+
+#[test]
+fn a_secret_is_the_same_in_each_life_and_differs_by_purpose_and_key() {
+    let dir = Dir::new();
+    let ca = WorldCa::create(&dir.0, "shop").unwrap();
+    let [eu, us] = ["eu-west", "us-east"].map(|name| ca.issue(&region(name), &[LOCAL]).unwrap());
+    let (one, again, other) = (load(&eu), load(&eu), load(&us));
+    assert_eq!(one.secret("resets"), again.secret("resets"));
+    assert_ne!(one.secret("resets"), one.secret("tokens"));
+    assert_ne!(one.secret("resets"), other.secret("resets"));
+}

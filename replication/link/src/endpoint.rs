@@ -12,6 +12,8 @@ use quinn::{
     ClientConfig, Connection, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
+use quinn_proto::RandomConnectionIdGenerator;
+use ring::hmac;
 use rustls::pki_types::CertificateDer;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -44,10 +46,21 @@ pub(crate) fn bind(listen: SocketAddr, identity: &Identity) -> Result<Endpoint, 
     let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).map_err(unusable)?));
     client.transport_config(transport);
     let bound = socket(listen)
-        .and_then(|socket| Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime)));
+        .and_then(|socket| Endpoint::new(endpoint_config(identity), Some(server), socket, Arc::new(TokioRuntime)));
     let mut endpoint = bound.map_err(|source| StartError::Bind { listen, source })?;
     endpoint.set_default_client_config(client);
     Ok(endpoint)
+}
+
+/// A region that was killed and started again knows nothing of its links, and the peer that dialled them would wait for [`IDLE`] until
+/// it dials anew. So whatever belongs to no link is answered by a stateless reset (RFC 9000, 10.3), under a key that the next
+/// life has too: the peer's next packet, one each [`KEEP_ALIVE`] at least, ends the old link.
+fn endpoint_config(identity: &Identity) -> EndpointConfig {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &identity.secret("stateless resets of region links"));
+    let mut config = EndpointConfig::new(Arc::new(key));
+    // The usual ids say whose life they are of, and those of another one get no answer.
+    config.cid_generator(|| Box::<RandomConnectionIdGenerator>::default());
+    config
 }
 
 /// The system's usual 208 KiB hold some ninety packets: fewer than a peer may send in one go, so a moment in which this process

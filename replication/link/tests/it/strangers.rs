@@ -1,11 +1,12 @@
 //! Whoever is not a region of this world, and whoever is but does not speak properly.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use quinn::{ClientConfig, Connection, Endpoint, crypto::rustls::QuicClientConfig};
-use replication_link::{Peer, StartError, start};
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, crypto::rustls::QuicClientConfig};
+use replication_link::{LinkConfig, Peer, StartError, start};
+use tokio::runtime::Builder;
 
-use crate::world::{LOCAL, World, converged, eventually, name, run, set, to};
+use crate::world::{LOCAL, PATIENCE, World, converged, eventually, name, run, set, to};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_of_another_world_is_refused_and_the_right_one_is_not() {
@@ -110,4 +111,36 @@ async fn a_restarted_region_need_not_wait_until_its_old_connection_is_given_up()
     let closed = silent.closed().await.to_string();
     assert!(closed.contains("replaced by a newer"), "{closed}");
     assert_eq!(to(&at_b, 1).connects, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_that_was_killed_tells_who_dialled_it_that_it_knows_the_link_no_more() {
+    let world = World::new();
+    let life = world.lives(2);
+    let config = |listen| {
+        let peers = vec![Peer { id: 1, name: name(1), addr: SocketAddr::new(LOCAL, 9) }];
+        LinkConfig { self_id: 2, self_name: name(2), listen, peers, identity: life() }
+    };
+    // Gone with its runtime, it says no goodbye.
+    let first_life = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let at_b = {
+        let _inside = first_life.enter();
+        start(config(SocketAddr::new(LOCAL, 0)), world.store(2)).unwrap()
+    };
+    let addr = at_b.local_addr();
+    let (_endpoint, link) = rude(&world, 1, addr).await;
+    tokio::task::spawn_blocking(move || first_life.shutdown_timeout(PATIENCE)).await.unwrap();
+    drop(at_b);
+    let second = world.store_with(2, |store| store.dir.push("second"));
+    let began = Instant::now();
+    let _at_b = loop {
+        match start(config(addr), second.clone()) {
+            Ok(handle) => break handle,
+            // The socket lives until the first life's runtime has let go of it.
+            Err(StartError::Bind { .. }) if began.elapsed() < PATIENCE => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    link.open_uni().await.unwrap().write_all(b"anybody there?").await.unwrap();
+    assert_eq!(link.closed().await, ConnectionError::Reset, "and not that the time was up");
 }

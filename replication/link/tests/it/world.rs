@@ -15,7 +15,7 @@ use replication_link::{LinkConfig, LinkHandle, Peer, PeerStatus, StartError, sta
 use replication_storage::{StateStore, StoreConfig};
 
 pub(crate) const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A directory of its own for a test, gone at the end.
 pub(crate) struct TempDir(PathBuf);
@@ -62,6 +62,12 @@ impl World {
     pub(crate) fn identity(&self, id: u16) -> Identity {
         let files = self.ca.issue(&Principal::Region(name(id)), &[LOCAL]).unwrap();
         Identity::load(&files.ca, &files.cert, &files.key).unwrap()
+    }
+
+    /// What each life of a region loads its identity with.
+    pub(crate) fn lives(&self, id: u16) -> impl Fn() -> Identity + use<> {
+        let files = self.ca.issue(&Principal::Region(name(id)), &[LOCAL]).unwrap();
+        move || Identity::load(&files.ca, &files.cert, &files.key).unwrap()
     }
 
     pub(crate) fn state_dir(&self, id: u16) -> PathBuf {
