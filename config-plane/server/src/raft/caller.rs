@@ -36,8 +36,9 @@ pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(20);
 const QUEUE: usize = 64;
 /// Questions without an answer at once: far more than raft has.
 const ASKED_MOST: usize = 1024;
-/// The longest answer, bytes: a vote and two log ids, or an outcome.
-const ANSWER_MOST: usize = 64 << 10;
+/// The longest answer, bytes: a vote and two log ids, or an outcome, whose refusal may name many names. A longer one costs the
+/// connection.
+const ANSWER_MOST: usize = 1 << 20;
 
 /// Asks one peer.
 pub(super) struct Caller {
