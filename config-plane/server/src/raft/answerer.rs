@@ -22,8 +22,8 @@ use crate::plane::asked_to_stop;
 
 /// Questions under way at once on one connection.
 const ASKED_MOST: usize = 128;
-/// The longest question, bytes: a snapshot, or 300 log entries that each replace the World.
-const QUESTION_MOST: usize = snapshot::MAX_BYTES + (1 << 20);
+/// The longest question, bytes: a snapshot, or log entries of which two replace the World (`log_store.rs`).
+pub(super) const QUESTION_MOST: usize = snapshot::MAX_BYTES + (1 << 20);
 /// A connection on which nothing came for this long is closed: its peer is gone, or it would have said that it is still wanted.
 const IDLE_MOST: Duration = Duration::from_secs(60);
 

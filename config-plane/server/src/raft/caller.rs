@@ -8,7 +8,7 @@
 //!
 //! Over a connection that is there, questions leave in the order in which they were asked, and the peer takes them up in that order.
 
-use std::{collections::HashMap, io, time::Duration};
+use std::{collections::HashMap, convert::Infallible, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use plane_client::{
@@ -48,11 +48,15 @@ pub(super) struct Caller {
 
 /// The way into a connection's task.
 #[derive(Clone)]
-struct Questions(mpsc::Sender<Question>);
+struct Questions {
+    queue: mpsc::Sender<Question>,
+    /// With the last one of these the connection ends, even in the middle of a message: nobody waits for anything on it any more.
+    _wanted: Arc<oneshot::Sender<Infallible>>,
+}
 
 impl Connection for Questions {
     fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.queue.is_closed()
     }
 }
 
@@ -102,7 +106,7 @@ impl Caller {
             let dialled = self.kept.get().await;
             let (questions, generation) =
                 dialled.map_err(|why| CallError::Unreachable { endpoint: self.endpoint.clone(), why })?;
-            match questions.0.send(question).await {
+            match questions.queue.send(question).await {
                 Ok(()) => {
                     *on = Some(generation);
                     // Held meanwhile: a connection that others have given up ends with its last question.
@@ -126,14 +130,18 @@ impl Caller {
 
 /// Starts the task of a connection.
 fn begin(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Questions {
-    let (questions, queue) = mpsc::channel(QUEUE);
+    let (queue, questions) = mpsc::channel(QUEUE);
+    let (wanted, given_up) = oneshot::channel();
     tokio::spawn(async move {
         // Whoever waits for an answer sees that there will be none.
-        if let Err(error) = run(stream, queue).await {
-            tracing::debug!(%error, "a connection to another member broke");
+        tokio::select! {
+            ended = run(stream, questions) => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection to another member broke");
+            },
+            _ = given_up => {}
         }
     });
-    Questions(questions)
+    Questions { queue, _wanted: Arc::new(wanted) }
 }
 
 async fn run(stream: impl AsyncRead + AsyncWrite, mut queue: mpsc::Receiver<Question>) -> io::Result<()> {
@@ -175,10 +183,7 @@ async fn run(stream: impl AsyncRead + AsyncWrite, mut queue: mpsc::Receiver<Ques
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::io::{DuplexStream, duplex};
 
@@ -286,6 +291,29 @@ pub(super) mod tests {
             assert!(matches!(failed, CallFailure::Call(CallError::Unreachable { .. })), "{failed}");
             assert!(!failed.outcome_unknown());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_given_up_in_the_middle_of_a_long_question_ends() {
+        let ends = Arc::new(AtomicUsize::new(0));
+        let ended = ends.clone();
+        let (caller, dials) = over_pipes(move |mut held| {
+            let ended = ended.clone();
+            async move {
+                // It reads what it must to see the end, ever so slowly.
+                let mut bytes = [0; 100];
+                while tokio::io::AsyncReadExt::read(&mut held, &mut bytes).await.is_ok_and(|read| read > 0) {
+                    sleep(Duration::from_secs(1)).await;
+                }
+                ended.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let long = Bytes::from(vec![7; 3 << 20]);
+        for _ in 0..2 {
+            caller.ask(Ask::Append, long.clone(), Duration::from_millis(50)).await.expect_err("it takes an hour");
+        }
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!((dials.load(Ordering::Relaxed), ends.load(Ordering::Relaxed)), (1, 1));
     }
 
     #[tokio::test]

@@ -181,6 +181,9 @@ impl Consensus {
                 continue;
             }
             beats.tick().await;
+            if server.borrow_and_update().current_leader != Some(self.own) {
+                continue;
+            }
             self.heard.note();
             // A member whose disk stands still keeps quiet; see `watchdog.rs`.
             if !self.silent.load(Ordering::Relaxed) && self.raft.trigger().heartbeat().await.is_err() {

@@ -30,7 +30,7 @@ const HEAD: usize = 9;
 const READ: usize = 4 << 10;
 /// What is read at once of a long body: a head that lies about its length costs no more than this.
 const READ_LONG: usize = 256 << 10;
-/// More than this is given back after it was written.
+/// More than this is given back after it was written or read.
 const KEPT: usize = 64 << 10;
 /// Room for messages that wait to be written; one may be longer.
 const WAITING_MOST: usize = 1 << 20;
@@ -93,7 +93,12 @@ impl Incoming {
             return Ok(None);
         }
         self.buffer.advance(HEAD);
-        Ok(Some(Frame { number, what, body: self.buffer.split_to(length).freeze() }))
+        let body = self.buffer.split_to(length).freeze();
+        if length > KEPT && self.buffer.is_empty() {
+            // Or the room for a snapshot would be held for as long as the connection is.
+            self.buffer = BytesMut::new();
+        }
+        Ok(Some(Frame { number, what, body }))
     }
 }
 
@@ -101,6 +106,8 @@ impl Incoming {
 #[derive(Default)]
 pub(super) struct Outgoing {
     buffer: BytesMut,
+    /// The most that was queued since the buffer was made.
+    largest: usize,
     is_unflushed: bool,
 }
 
@@ -113,6 +120,7 @@ impl Outgoing {
         self.buffer.put_u32(number);
         self.buffer.put_u8(what);
         self.buffer.put_slice(body);
+        self.largest = self.largest.max(self.buffer.len());
         self.is_unflushed = true;
     }
 
@@ -135,8 +143,8 @@ impl Outgoing {
         }
         to.flush().await?;
         self.is_unflushed = false;
-        if self.buffer.capacity() > KEPT {
-            self.buffer = BytesMut::new();
+        if self.largest > KEPT {
+            (self.buffer, self.largest) = Default::default();
         }
         Ok(())
     }

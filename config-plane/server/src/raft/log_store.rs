@@ -17,6 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use decision::Command;
 use openraft::{
     EntryPayload, LogState, OptionalSend, RaftLogReader,
     storage::{IOFlushed, RaftLogStorage},
@@ -25,10 +26,11 @@ use openraft::{
 use serde::de::DeserializeOwned;
 
 use super::{
+    answerer::QUESTION_MOST,
     codec::{self, CodecError},
     disk::Disk,
     file::{Change, Found},
-    types::{Entry, LogId, TypeConfig, Vote},
+    types::{Entry, LogId, Proposal, TypeConfig, Vote},
     wire::{WireEntry, WireLogId, WireVote},
 };
 
@@ -105,12 +107,32 @@ fn read_log(rows: &BTreeMap<u64, Vec<u8>>, purged: Option<u64>) -> Result<BTreeM
     Ok(log)
 }
 
+/// Worlds in one append: the others, three hundred at most, are small.
+const WORLDS_AT_ONCE: usize = 2;
+
+// A member takes no longer question; see `answerer.rs`.
+const _: () = assert!(WORLDS_AT_ONCE * model::World::JSON_MAX + (4 << 20) <= QUESTION_MOST);
+
+fn has_world(entry: &Entry) -> bool {
+    matches!(&entry.payload, EntryPayload::Normal(Proposal(request)) if matches!(request.command, Command::Found { .. } | Command::SetWorld { .. }))
+}
+
 impl RaftLogReader<TypeConfig> for LogStore {
     async fn try_get_log_entries<RB>(&mut self, range: RB) -> Result<Vec<Entry>, io::Error>
     where
         RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
         Ok(self.memory().log.range(range).map(|(_, entry)| entry.clone()).collect())
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+        let memory = self.memory();
+        let mut worlds = 0;
+        let fits = |entry: &&Entry| {
+            worlds += usize::from(has_world(entry));
+            worlds <= WORLDS_AT_ONCE
+        };
+        Ok(memory.log.range(start..end).map(|(_, entry)| entry).take_while(fits).cloned().collect())
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
