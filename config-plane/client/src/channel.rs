@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    Endpoint,
+    CallError, Endpoint,
     kept::{Connection, Generation, Kept, connect, in_full},
 };
 
@@ -70,7 +70,7 @@ impl Channel {
         Self(Kept::new(options.dial_within, dial))
     }
 
-    /// Sends a request, dialling first where need be. No deadline: the caller has one, and calls [`Channel::unanswered`] at
+    /// Sends a request, dialling first where need be. No deadline: the caller has one, and calls [`Channel::gave_up`] at
     /// its end. A request that met a connection just closed is sent once more over a new one.
     pub(crate) async fn send(
         &self,
@@ -105,9 +105,9 @@ impl Channel {
         }
     }
 
-    /// A call on this connection ran into its deadline.
-    pub(crate) fn unanswered(&self, on: Generation) {
-        self.0.unanswered(on);
+    /// What became of a request that ran into its deadline.
+    pub(crate) fn gave_up(&self, endpoint: &Endpoint, within: Duration, on: Option<Generation>) -> CallError {
+        self.0.gave_up(endpoint, within, on)
     }
 }
 

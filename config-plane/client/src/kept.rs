@@ -28,7 +28,7 @@ use std::{
 use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::Endpoint;
+use crate::{CallError, Endpoint};
 
 /// Calls in a row without an answer until the connection is taken for dead.
 const CONDEMNED_AFTER: u32 = 2;
@@ -101,7 +101,7 @@ impl<C: Connection> Kept<C> {
     }
 
     /// A call on this connection ran into its deadline.
-    pub fn unanswered(&self, on: Generation) {
+    fn unanswered(&self, on: Generation) {
         let mut slot = self.slot();
         if let Slot::Live(live) = &mut *slot
             && live.generation == on.0
@@ -110,6 +110,19 @@ impl<C: Connection> Kept<C> {
             if live.unanswered >= CONDEMNED_AFTER {
                 *slot = Slot::Nothing;
             }
+        }
+    }
+
+    /// What became of a call that ran into its deadline: nothing left if it never got a connection; otherwise its fate is unknown, and
+    /// the connection is under suspicion.
+    pub fn gave_up(&self, endpoint: &Endpoint, within: Duration, on: Option<Generation>) -> CallError {
+        let endpoint = endpoint.clone();
+        match on {
+            Some(generation) => {
+                self.unanswered(generation);
+                CallError::Timeout { endpoint, within }
+            }
+            None => CallError::Unreachable { endpoint, why: format!("no connection within {} ms", within.as_millis()) },
         }
     }
 

@@ -132,7 +132,7 @@ impl Transport {
         };
         match timeout_at(deadline, whole).await {
             Ok(answered) => answered,
-            Err(_) => Err(gave_up(&channel, endpoint, within, on)),
+            Err(_) => Err(channel.gave_up(endpoint, within, on)),
         }
     }
 
@@ -148,7 +148,7 @@ impl Transport {
         let mut on = None;
         match timeout_at(deadline, self.send(&channel, endpoint, call, &mut on)).await {
             Ok(answered) => answered,
-            Err(_) => Err(gave_up(&channel, endpoint, within, on)),
+            Err(_) => Err(channel.gave_up(endpoint, within, on)),
         }
     }
 
@@ -190,18 +190,6 @@ impl Transport {
         let channel = Arc::new(Channel::new(endpoint.clone(), self.inner.tls.clone(), self.inner.options));
         channels.insert(endpoint.clone(), Arc::clone(&channel));
         channel
-    }
-}
-
-/// Nothing left if the request never got a connection; otherwise its fate is unknown, and its connection is under suspicion.
-fn gave_up(channel: &Channel, endpoint: &Endpoint, within: Duration, on: Option<Generation>) -> CallError {
-    let endpoint = endpoint.clone();
-    match on {
-        Some(generation) => {
-            channel.unanswered(generation);
-            CallError::Timeout { endpoint, within }
-        }
-        None => CallError::Unreachable { endpoint, why: format!("no connection within {} ms", within.as_millis()) },
     }
 }
 

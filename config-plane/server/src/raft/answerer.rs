@@ -77,15 +77,12 @@ fn push(outgoing: &mut Outgoing, number: u32, answer: Result<Vec<u8>, RpcFault>)
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    };
+    use std::sync::{Arc, Mutex, atomic::Ordering};
 
     use tokio::{
         io::{DuplexStream, duplex},
         sync::{Notify, Semaphore},
-        time::timeout,
+        task::yield_now,
     };
 
     use super::*;
@@ -198,18 +195,18 @@ mod tests {
         assert_eq!(dials.load(Ordering::Relaxed), 1);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_member_that_stops_answers_what_it_was_asked() {
+    #[tokio::test]
+    async fn a_member_that_stops_answers_what_it_was_asked_and_takes_up_no_more() {
         let (near, far) = duplex(1 << 20);
         let (mut reader, mut writer) = split(near);
         let (stop, stopping) = watch::channel(false);
-        let answered = Arc::new(AtomicBool::new(false));
-        let done = answered.clone();
+        let (taken, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
+        let (counted, waits) = (taken.clone(), go_on.clone());
         let answer = move |_, _| {
-            let done = done.clone();
+            let (counted, waits) = (counted.clone(), waits.clone());
             async move {
-                sleep(Duration::from_millis(300)).await;
-                done.store(true, Ordering::Relaxed);
+                counted.add_permits(1);
+                waits.notified().await;
                 Ok(b"yes".to_vec())
             }
         };
@@ -217,14 +214,18 @@ mod tests {
         let mut outgoing = Outgoing::default();
         outgoing.push(1, 1, b"?");
         outgoing.send(&mut writer).await.expect("read");
-        sleep(Duration::from_millis(1)).await;
+        taken.acquire().await.expect("open").forget();
         stop.send_replace(true);
-        sleep(Duration::from_millis(1)).await;
+        // There is one thread, so the other task hears of it now.
+        yield_now().await;
         outgoing.push(2, 1, b"too late");
         outgoing.send(&mut writer).await.expect("room in the pipe");
-        let frame = timeout(LONG, Incoming::new(10).next(&mut reader)).await.expect("in time").expect("whole");
+        go_on.notify_waiters();
+        let mut incoming = Incoming::new(10);
+        let frame = incoming.next(&mut reader).await.expect("whole");
         assert_eq!(frame, Some(Frame { number: 1, what: DONE, body: Bytes::from("yes") }));
+        assert_eq!(incoming.next(&mut reader).await.expect("whole"), None, "it ends");
         running.await.expect("no panic").expect("no error");
-        assert!(answered.load(Ordering::Relaxed));
+        assert_eq!(taken.available_permits(), 0);
     }
 }

@@ -34,7 +34,7 @@ const DIAL_WITHIN: Duration = Duration::from_secs(2);
 pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(20);
 /// Questions that wait for the connection's task.
 const QUEUE: usize = 64;
-/// Questions without an answer at once: far more than raft has.
+/// Questions without an answer at once; more wait in the queue. Far more than raft has.
 const ASKED_MOST: usize = 1024;
 /// The longest answer, bytes: a vote and two log ids, or an outcome, whose refusal may name many names. A longer one costs the
 /// connection.
@@ -78,25 +78,16 @@ impl Caller {
 
     /// One question, one answer, one deadline for both, dialling included.
     pub(super) async fn ask(&self, what: Ask, body: Bytes, within: Duration) -> Result<Bytes, CallFailure> {
-        let endpoint = || self.endpoint.clone();
         let mut on = None;
-        let asked = timeout(within, self.send(what, body, &mut on)).await;
-        let answer = match (asked, on) {
-            (Ok(answer), _) => answer?,
-            (Err(_), Some(generation)) => {
-                self.kept.unanswered(generation);
-                return Err(CallError::Timeout { endpoint: endpoint(), within }.into());
-            }
-            (Err(_), None) => {
-                let why = format!("no connection within {} ms", within.as_millis());
-                return Err(CallError::Unreachable { endpoint: endpoint(), why }.into());
-            }
+        let answer = match timeout(within, self.send(what, body, &mut on)).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(self.kept.gave_up(&self.endpoint, within, on).into()),
         };
         if answer.what == DONE {
             return Ok(answer.body);
         }
         let why = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
-        Err(CallFailure::Refused { endpoint: endpoint(), why })
+        Err(CallFailure::Refused { endpoint: self.endpoint.clone(), why })
     }
 
     async fn send(&self, what: Ask, body: Bytes, on: &mut Option<Generation>) -> Result<Frame, CallError> {
@@ -152,20 +143,19 @@ async fn run(stream: impl AsyncRead + AsyncWrite, mut queue: mpsc::Receiver<Ques
     let mut asked = Instant::now();
     let mut look = std::pin::pin!(sleep(ALIVE_EVERY));
     loop {
+        if waiting.len() >= ASKED_MOST {
+            waiting.retain(|_, tell: &mut oneshot::Sender<Frame>| !tell.is_closed());
+        }
         tokio::select! {
             biased;
             sent = outgoing.send(&mut writer), if !outgoing.is_idle() => sent?,
             frame = incoming.next(&mut reader) => {
                 let Some(frame) = frame? else { return Ok(()) };
-                let tell: Option<oneshot::Sender<Frame>> = waiting.remove(&frame.number);
                 // Nobody may wait any more.
-                let _ = tell.map(|tell| tell.send(frame));
+                let _ = waiting.remove(&frame.number).map(|tell| tell.send(frame));
             }
-            question = queue.recv(), if outgoing.has_room() => {
+            question = queue.recv(), if outgoing.has_room() && waiting.len() < ASKED_MOST => {
                 let Some(Question { what, body, tell }) = question else { return Ok(()) };
-                if waiting.len() >= ASKED_MOST {
-                    waiting.retain(|_, tell| !tell.is_closed());
-                }
                 asked = Instant::now();
                 numbers = numbers.wrapping_add(1);
                 outgoing.push(numbers, what as u8, &body);

@@ -21,7 +21,7 @@ use openraft::{
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, timeout_at},
+    time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
 };
 
 use super::{
@@ -327,13 +327,17 @@ impl Consensus {
         }
     }
 
-    /// Stops taking part, writes what is queued and releases the file.
+    /// Stops taking part, writes what is queued and releases the file. Raft and the disk have so long each; a disk that does not answer
+    /// keeps nobody from going.
     pub(crate) async fn close(&self, within: Duration) {
-        let stopped = tokio::time::timeout(within, self.raft.shutdown()).await;
-        if stopped.is_err() {
+        if timeout(within, self.raft.shutdown()).await.is_err() {
             tracing::warn!("raft does not stop; its log is closed all the same");
         }
-        self.disk.close().await;
+        if timeout(within, self.disk.close()).await.is_err() {
+            tracing::error!(
+                "the plane's disk does not answer; its log is left as a crash leaves it, and the next start puts it right"
+            );
+        }
     }
 }
 

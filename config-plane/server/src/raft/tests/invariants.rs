@@ -166,6 +166,23 @@ fn invariant_whatever_was_acknowledged_survives_the_death_of_all_members_at_once
     }
 }
 
+#[test]
+fn a_member_whose_disk_stands_still_can_be_stopped_all_the_same() {
+    run(0, async {
+        let sim = Sim::founded(0, 3).await;
+        let leader = sim.leader(SECOND).await;
+        let stopped = sim.ids().into_iter().find(|id| *id != leader).expect("others");
+        sim.stall_disk(stopped, true);
+        sim.write_somehow(leader, &mut 0, SECOND).await;
+        let consensus = sim.plane(stopped).consensus.clone();
+        sim.until("a write that does not end", SECOND, || (!consensus.disk_stalled_for().is_zero()).then_some(()))
+            .await;
+        let asked = Instant::now();
+        consensus.close(SECOND).await;
+        assert!(asked.elapsed() <= 2 * SECOND, "{:?}", asked.elapsed());
+    });
+}
+
 /// The leader's disk stands still: it hands over, and from then on writes are taken again although it never recovers.
 #[test]
 fn invariant_a_leader_whose_disk_stalls_keeps_the_lead_for_no_more_than_one_further_timeout() {
