@@ -11,7 +11,7 @@ use crate::{
     about::about_itself,
     decide::{Client, Decision, decide},
     name::{self, AskedName},
-    rr::{Rcode, RrSet, Rtype},
+    rr::{Rcode, Records, RrSet, Rtype},
     steer::Basis,
     view::View,
     wire::{Asked, CLASS_CH, CLASS_IN, Ede, PLAIN_UDP_MAX, Reply, UDP_MAX, read},
@@ -228,8 +228,10 @@ fn write<'v>(decision: &Decision<'v>, mut reply: Reply<'_, '_>) -> Outcome<'v> {
     reply.reason(reason(decision));
     reply.scope(decision.scope);
     decision.aliases.iter().for_each(|alias| reply.alias(alias));
-    if let Some(set) = decision.records {
-        reply.answer(CLASS_IN, set);
+    match &decision.records {
+        Some(Records::Set(set)) => reply.answer(CLASS_IN, set),
+        Some(Records::Service(hinted)) => reply.service(hinted),
+        None => {}
     }
     if let (Some(zone), Some(ttl)) = (decision.end_zone, decision.negative_ttl) {
         reply.denial(zone.origin.as_wire().len(), ttl, &zone.soa);
@@ -241,7 +243,7 @@ fn write<'v>(decision: &Decision<'v>, mut reply: Reply<'_, '_>) -> Outcome<'v> {
     let authoritative = decision.zone.is_some() && (decision.referral.is_none() || !decision.aliases.is_empty());
     let scope = reply.told_scope();
     let truncated = reply.finish(decision.rcode, authoritative);
-    let named = decision.steered.and_then(|(s, v)| s.members.get(*v.chosen.first()?));
+    let named = decision.steered.and_then(|answer| answer.steering.members.get(*answer.variant.chosen.first()?));
     Outcome {
         zone: decision.zone.map(|zone| zone.text.as_str()),
         zone_index: decision.zone.map(|zone| zone.index),
@@ -249,14 +251,14 @@ fn write<'v>(decision: &Decision<'v>, mut reply: Reply<'_, '_>) -> Outcome<'v> {
         region_index: named.map(|member| member.id),
         ttl: ttl(decision),
         scope,
-        basis: decision.steered.map(|(_, variant)| variant.basis),
+        basis: decision.steered.map(|answer| answer.variant.basis),
         ..Outcome::of(decision.rcode, truncated)
     }
 }
 
 /// For how long the end of the way may be kept.
 fn ttl(decision: &Decision<'_>) -> Option<u32> {
-    let found = decision.records.map(|set| set.ttl).or(decision.negative_ttl);
+    let found = decision.records.map(|records| records.ttl()).or(decision.negative_ttl);
     let referred = || decision.referral.map(|(_, delegation)| delegation.servers.ttl);
     found.or_else(referred).or_else(|| decision.aliases.iter().last().map(|alias| alias.set().ttl))
 }
@@ -266,7 +268,7 @@ fn reason(decision: &Decision<'_>) -> Option<Ede> {
     if decision.zone.is_none() {
         return Some(Ede::NO_ZONE);
     }
-    match decision.steered.map(|(_, variant)| variant.basis) {
+    match decision.steered.map(|answer| answer.variant.basis) {
         Some(Basis::FailOpen) => Some(Ede::ALL_DOWN),
         Some(Basis::FailClosed) => Some(Ede::CLOSED),
         Some(Basis::Panic) => Some(Ede::TOO_FEW),

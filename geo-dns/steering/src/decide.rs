@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::{
     name::AskedName,
-    rr::{Rcode, RrSet, Rtype},
-    steer::{Steering, Variant},
+    rr::{Rcode, Records, RrSet, Rtype},
+    steer::SteeredAnswer,
     view::{Delegation, End, Found, Node, View, Zone},
 };
 
@@ -35,13 +35,13 @@ pub(crate) struct Decision<'v> {
     /// The way goes on, but is not followed any further: a circle, or too many aliases.
     pub(crate) cut_short: bool,
     /// The records at the end of the way.
-    pub(crate) records: Option<&'v RrSet>,
+    pub(crate) records: Option<Records<'v>>,
     /// Where the way leads out of the zone: the servers to ask instead, and with how many bytes the last name lies below the cut.
     pub(crate) referral: Option<(usize, &'v Delegation)>,
     /// TTL of the SOA record that proves a "no", seconds.
     pub(crate) negative_ttl: Option<u32>,
     /// The steered answer, if the end of the way is steered.
-    pub(crate) steered: Option<(&'v Steering, &'v Variant)>,
+    pub(crate) steered: Option<SteeredAnswer<'v>>,
     /// Length of the prefix around the client's place for which the answer holds.
     pub(crate) scope: u8,
     /// What the last lookup found.
@@ -187,12 +187,12 @@ impl<'v> Decision<'v> {
         }
         self.found = zone.find(name);
         let steered = || self.found.node().and_then(|node| steered_alias(view, node, rtype, client));
-        if let Some((steering, variant, scope)) = steered()
-            && let Some(target) = variant.set.rdata.first()
+        if let Some(answer) = steered()
+            && let Some(target) = answer.variant.set.rdata.first()
         {
-            self.steered = Some((steering, variant));
-            self.scope = self.scope.max(scope);
-            return Step::Alias(Alias::Cname(&variant.set), target);
+            self.steered = Some(answer);
+            self.scope = self.scope.max(answer.scope);
+            return Step::Alias(Alias::Cname(&answer.variant.set), target);
         }
         match self.found.node().and_then(|node| alias(node, rtype)) {
             Some((set, target)) => Step::Alias(Alias::Cname(set), target),
@@ -213,38 +213,32 @@ impl<'v> Decision<'v> {
 
     /// The end of the way: a name that exists.
     fn conclude_at(&mut self, view: &'v View, zone: &'v Zone, node: &'v Node, rtype: Rtype, client: Client) {
-        if let Some((steering, family)) = node.steered_alias().or_else(|| node.family(rtype)) {
-            let found = family.answer(&view.geo, client);
-            self.steered = found.map(|(v, _)| (steering, v));
-            self.records = found.map(|(v, _)| &v.set).filter(|set| !set.rdata.is_empty());
-            self.scope = self.scope.max(found.map_or(0, |(_, scope)| scope));
+        let steered = |rtype| node.steers(rtype)?.answer(&view.geo, rtype, client);
+        if let Some(answer) = steered(Rtype::CNAME).or_else(|| steered(rtype)) {
+            self.steered = Some(answer);
+            self.records = Some(answer.records).filter(|records| !records.is_empty());
+            self.scope = self.scope.max(answer.scope);
         } else if rtype == Rtype::ANY {
             // One set is enough of an answer (RFC 8482); of an alias it has to be the alias.
-            self.records = node.set(Rtype::CNAME).or_else(|| (!node.is_empty()).then_some(&zone.any));
+            let any = || (!node.is_empty()).then_some(&zone.any);
+            self.records = node.set(Rtype::CNAME).or_else(any).map(Records::Set);
         } else {
-            self.records = node.set(rtype);
+            self.records = node.set(rtype).map(Records::Set);
         }
         if self.records.is_none() {
             // A "no" that health decided holds no longer than health does.
-            let steady = self.steered.map_or(u32::MAX, |(_, variant)| variant.negative_seconds());
+            let steady = self.steered.map_or(u32::MAX, |answer| answer.variant.negative_seconds());
             self.negative_ttl = Some(zone.negative_ttl.min(steady));
         }
     }
 }
 
 /// The alias that a name is for this client, and for whom else: not if the alias itself is asked for.
-fn steered_alias<'v>(
-    view: &View,
-    node: &'v Node,
-    rtype: Rtype,
-    client: Client,
-) -> Option<(&'v Steering, &'v Variant, u8)> {
+fn steered_alias<'v>(view: &View, node: &'v Node, rtype: Rtype, client: Client) -> Option<SteeredAnswer<'v>> {
     if matches!(rtype, Rtype::CNAME | Rtype::ANY) {
         return None;
     }
-    let (steering, family) = node.steered_alias()?;
-    let (variant, scope) = family.answer(&view.geo, client)?;
-    Some((steering, variant, scope))
+    node.steers(Rtype::CNAME)?.answer(&view.geo, Rtype::CNAME, client)
 }
 
 /// The alias to follow: not if the alias itself is asked for.

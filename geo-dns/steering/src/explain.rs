@@ -15,8 +15,8 @@ use crate::{
     decide::{Client, Decision, decide},
     geo::{ClientNetwork, Place},
     name::{self, Name},
-    rr::{Rcode, RrSet, Rtype},
-    steer::{Basis, Chain, Limit, Member, Prepared, Share, Standing, Steering, Variant},
+    rr::{Rcode, Records, Rtype},
+    steer::{Basis, Chain, Limit, Member, Prepared, Share, Standing, SteeredAnswer, Steering, Variant},
     view::{Found, View},
 };
 
@@ -182,12 +182,12 @@ pub fn explain(view: &View, name: &str, client: IpAddr, rtype: Rtype) -> Result<
         rcode: decision.rcode.as_str(),
         zone: decision.zone.map(|zone| zone.text.clone()),
         matched: matched(&decision, rtype),
-        aliases: decision.aliases.iter().flat_map(|alias| texts(alias.set())).collect(),
+        aliases: decision.aliases.iter().flat_map(|alias| texts(Records::Set(alias.set()))).collect(),
         answers: decision.records.map(texts).unwrap_or_default(),
         ttl: ttl(&decision),
         scope: scope(view, &decision, client, rtype),
         place: place(view, client),
-        steering: decision.steered.map(|(steering, variant)| steered(view, client, rtype, steering, variant)),
+        steering: decision.steered.map(|answer| steered(view, client, rtype, answer)),
     })
 }
 
@@ -251,19 +251,19 @@ fn ttl(decision: &Decision<'_>) -> Option<Clamp> {
         return clamp(delegation.servers.ttl, "as the delegation says");
     }
     match (decision.negative_ttl, decision.steered, decision.records) {
-        (Some(seconds), Some((_, v)), _) if v.negative_seconds() <= seconds => {
+        (Some(seconds), Some(answer), _) if answer.variant.negative_seconds() <= seconds => {
             clamp(seconds, "until a member could come back")
         }
         (Some(seconds), ..) => clamp(seconds, "the zone's TTL of negative answers"),
-        (None, Some((_, variant)), _) => {
-            let reason = match variant.ttl.limit {
+        (None, Some(answer), _) => {
+            let reason = match answer.ttl.limit {
                 Limit::Physics => "the earliest moment at which probes could change a member that was looked at",
                 Limit::NameMin => "the name's minimum; a member that was looked at could change earlier",
                 Limit::NameMax => "the name's maximum; no member that was looked at could change earlier",
             };
-            clamp(variant.ttl.seconds, reason)
+            clamp(answer.ttl.seconds, reason)
         }
-        (None, None, Some(set)) => clamp(set.ttl, "as the record says"),
+        (None, None, Some(records)) => clamp(records.ttl(), "as the record says"),
         (None, None, None) => {
             decision.aliases.iter().last().and_then(|alias| clamp(alias.set().ttl, "as the alias says"))
         }
@@ -271,17 +271,15 @@ fn ttl(decision: &Decision<'_>) -> Option<Clamp> {
 }
 
 fn scope(view: &View, decision: &Decision<'_>, client: IpAddr, rtype: Rtype) -> Clamp {
-    let family = decision.steered.and_then(|(steering, _)| steering.family(rtype));
-    let shared_out = family.is_some_and(|family| family.tells_networks_apart(&view.geo, client));
-    let reason = match (decision.steered, decision.scope) {
+    let steering = decision.steered.map(|answer| answer.steering);
+    let shared_out = steering.is_some_and(|steering| steering.tells_networks_apart(&view.geo, rtype, client));
+    let reason = match (steering, decision.scope) {
         (None, _) => "the same for everybody",
         (Some(_), 1..) if shared_out => {
             "the network by which clients are told apart: a member has a part of them, or they stay with theirs"
         }
-        (Some((steering, _)), 0) if steering.chain.policy == SteeringPolicy::Failover => {
-            "failover asks for nobody's place"
-        }
-        (Some((steering, _)), 0) if !steering.chain.asks_places() => "the policy asks for nobody's place",
+        (Some(steering), 0) if steering.chain.policy == SteeringPolicy::Failover => "failover asks for nobody's place",
+        (Some(steering), 0) if !steering.chain.asks_places() => "the policy asks for nobody's place",
         (Some(_), 0) => "every place leads to this answer at present",
         (Some(_), _) => "the widest network around the client in which every place leads to this answer",
     };
@@ -323,7 +321,8 @@ fn masked(addr: IpAddr, prefix: u8) -> IpAddr {
     }
 }
 
-fn steered(view: &View, client: IpAddr, rtype: Rtype, steering: &Steering, variant: &Variant) -> SteeringExplained {
+fn steered(view: &View, client: IpAddr, rtype: Rtype, answer: SteeredAnswer<'_>) -> SteeringExplained {
+    let SteeredAnswer { steering, variant, .. } = answer;
     let place = view.geo.place(view.geo.place_of(client));
     let prepared = Prepared::of(&steering.chain, &steering.members, place, &view.home);
     let asked = Asked { view, client, rtype, place, steering, variant };
@@ -394,7 +393,7 @@ impl Asked<'_> {
     }
 
     fn lacks(&self, member: &Member) -> Option<String> {
-        if self.steering.family(Rtype::CNAME).is_some() {
+        if self.steering.steers(Rtype::CNAME) {
             return member.target.is_none().then(|| "it stands for no name".to_owned());
         }
         self.address(member).is_none().then(|| match self.rtype {
@@ -513,12 +512,18 @@ fn side(share: Share, client: IpAddr) -> String {
 }
 
 /// Data of records in presentation form.
-fn texts(set: &RrSet) -> Vec<String> {
-    let text = |data: &[u8]| {
+fn texts(records: Records<'_>) -> Vec<String> {
+    let text = |rtype: Rtype, data: &[u8]| {
         let length = u16::try_from(data.len()).ok()?;
-        let read =
-            RData::read(&mut BinDecoder::new(data), RecordType::from(set.rtype.0), Restrict::new(length)).ok()?;
+        let read = RData::read(&mut BinDecoder::new(data), RecordType::from(rtype.0), Restrict::new(length)).ok()?;
         Some(read.to_string())
     };
-    set.rdata.iter().filter_map(|data| text(data)).collect()
+    match records {
+        Records::Set(set) => set.rdata.iter().filter_map(|data| text(set.rtype, data)).collect(),
+        Records::Service(hinted) => {
+            let mut data = Vec::new();
+            hinted.write(&mut data);
+            text(hinted.service.rtype, &data).into_iter().collect()
+        }
+    }
 }

@@ -21,6 +21,7 @@ mod explain;
 pub mod geo;
 mod name;
 mod rr;
+mod service;
 mod steer;
 mod view;
 mod wire;

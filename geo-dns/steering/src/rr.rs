@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::service::Hinted;
+
 /// The number of a record type (or query type). Displayed as its mnemonic, or `TYPE257`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rtype(pub u16);
@@ -155,6 +157,29 @@ pub(crate) struct RrSet {
     pub(crate) ttl: u32,
     /// Data of each record as it goes onto the wire, names uncompressed.
     pub(crate) rdata: Vec<Box<[u8]>>,
+}
+
+/// Records of one owner and type, for one client.
+#[derive(Clone, Copy)]
+pub(crate) enum Records<'v> {
+    /// As they lie in the View.
+    Set(&'v RrSet),
+    /// One that is put together from what lies there.
+    Service(Hinted<'v>),
+}
+
+impl Records<'_> {
+    /// Seconds.
+    pub(crate) fn ttl(&self) -> u32 {
+        match self {
+            Self::Set(set) => set.ttl,
+            Self::Service(hinted) => hinted.ttl,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Set(set) if set.rdata.is_empty())
+    }
 }
 
 #[cfg(test)]

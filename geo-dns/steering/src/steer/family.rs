@@ -1,4 +1,4 @@
-//! The answers of one type: A, AAAA, HTTPS, SVCB, or CNAME.
+//! The answers of one type: A, AAAA, or CNAME.
 //!
 //! ```text
 //! place ─▸ root ─▸ Ask { share, yes, no } ─▸ … ─▸ Answer(variant)
@@ -18,9 +18,8 @@ use crate::{
 };
 
 use super::{
-    Basis, Chain, Member, Prepared, PreparedPlaces, Share, Steered, Ttl, draw,
+    Basis, Chain, Prepared, PreparedPlaces, Share, Steered, Ttl, draw,
     run::{Oracle, Question, Runner, Unknown, Walk},
-    service::{Service, octets},
     sticky::{self, BUCKETS},
 };
 
@@ -85,30 +84,16 @@ enum Step {
     Draw { salt: u32, list: u32 },
 }
 
-/// What is answered.
-#[derive(Clone, Copy)]
-pub(super) enum What<'s> {
-    /// Records of a type that each member has one of.
-    Own(Rtype),
-    /// One record with the addresses of both families in it.
-    Hints(&'s Service),
-}
-
 impl FamilyAnswers {
     /// Runs the chain for each way in which places prepare it.
     pub(super) fn settle(
         steered: &Steered<'_>,
         places: &PreparedPlaces,
-        what: What<'_>,
+        rtype: Rtype,
         shared: &mut SharedOutcomes<'_>,
     ) -> Self {
-        let runner = |rtype| Runner::new(steered.members, rtype, steered.ttl, steered.take);
-        let runners = match what {
-            What::Own(rtype) => vec![runner(rtype)],
-            What::Hints(_) => vec![runner(Rtype::A), runner(Rtype::AAAA)],
-        };
-        let mut grower =
-            Grower { chain: steered.chain, members: steered.members, runners, what, grown: Grown::default() };
+        let runner = Runner::new(steered.members, rtype, steered.ttl, steered.take);
+        let mut grower = Grower { chain: steered.chain, runner, grown: Grown::default() };
         let grown: Vec<u32> = places.ways.iter().map(|way| grower.grow(way, &mut Vec::new(), 1)).collect();
         let root = |way: &u32| grown.get(*way as usize).copied().unwrap_or_default();
         let by_place: Vec<u32> = places.by_place.iter().map(root).collect();
@@ -174,10 +159,7 @@ impl FamilyAnswers {
 /// Grows the trees.
 struct Grower<'m> {
     chain: &'m Chain,
-    members: &'m [Member],
-    /// One, or one for each family of which there are hints.
-    runners: Vec<Runner<'m>>,
-    what: What<'m>,
+    runner: Runner<'m>,
     grown: Grown,
 }
 
@@ -189,7 +171,7 @@ struct Grown {
     seen: Vec<Seen>,
     buckets: Vec<Box<[u32]>>,
     draws: Vec<Box<[(u64, u32)]>>,
-    known_variants: HashMap<(Vec<Vec<usize>>, Basis, Ttl), u32>,
+    known_variants: HashMap<Walk, u32>,
     known_steps: HashMap<Step, u32>,
     known_classes: HashMap<Class, u32>,
     known_buckets: HashMap<Box<[u32]>, u32>,
@@ -221,11 +203,9 @@ impl Grower<'_> {
         let depth = told.len();
         let question = loop {
             let oracle = Told(told);
-            let walks: Result<Vec<Walk>, Unknown> =
-                self.runners.iter().map(|runner| runner.run(self.chain, prepared, &oracle)).collect();
-            match walks {
-                Ok(walks) => {
-                    let variant = self.variant(walks);
+            match self.runner.run(self.chain, prepared, &oracle) {
+                Ok(walk) => {
+                    let variant = self.variant(walk);
                     return self.grown.leaf(variant);
                 }
                 Err(Unknown(question)) => match self.taken_for_granted(&question, told, ways) {
@@ -258,39 +238,15 @@ impl Grower<'_> {
         }
     }
 
-    fn variant(&mut self, walks: Vec<Walk>) -> u32 {
-        // Of both families: the ground of the first that names anybody, and the TTL of the one that changes sooner.
-        let best = walks.iter().find(|walk| !walk.chosen.is_empty()).or(walks.first());
-        let (basis, chosen) = best.map_or((Basis::NoMembers, Vec::new()), |walk| (walk.basis, walk.chosen.clone()));
-        let ttl = walks.iter().map(|walk| walk.ttl).min_by_key(|ttl| ttl.seconds);
-        let ttl = ttl.unwrap_or(Ttl { seconds: 0, limit: super::Limit::NameMin });
-        let lists: Vec<Vec<usize>> = walks.into_iter().map(|walk| walk.chosen).collect();
-        if let Some(known) = self.grown.known_variants.get(&(lists.clone(), basis, ttl)) {
-            return *known;
-        }
-        let (rtype, rdata) = match self.what {
-            What::Own(rtype) => (rtype, chosen.iter().filter_map(|i| self.data(*i, rtype)).collect()),
-            What::Hints(service) => {
-                let of = |rtype| {
-                    let address = |i: &usize| self.members[*i].address(rtype);
-                    let list = lists.get(usize::from(rtype == Rtype::AAAA));
-                    list.into_iter().flatten().filter_map(address).collect::<Vec<_>>()
-                };
-                (service.rtype, vec![service.with_hints(&of(Rtype::A), &of(Rtype::AAAA))])
-            }
-        };
-        let set = RrSet { rtype, ttl: ttl.seconds, rdata };
-        self.grown.variants.push(Variant { set, chosen, basis, ttl });
-        let number = (self.grown.variants.len() - 1) as u32;
-        self.grown.known_variants.insert((lists, basis, ttl), number);
-        number
-    }
-
-    fn data(&self, i: usize, rtype: Rtype) -> Option<Box<[u8]>> {
-        match rtype {
-            Rtype::CNAME => self.members[i].target.as_ref().map(|name| name.as_wire().into()),
-            rtype => self.members[i].address(rtype).map(octets),
-        }
+    fn variant(&mut self, walk: Walk) -> u32 {
+        let next = self.grown.variants.len() as u32;
+        let (members, rtype) = (self.runner.members, self.runner.rtype);
+        *self.grown.known_variants.entry(walk).or_insert_with_key(|Walk { chosen, basis, ttl }| {
+            let rdata = chosen.iter().filter_map(|i| members[*i].data(rtype)).collect();
+            let set = RrSet { rtype, ttl: ttl.seconds, rdata };
+            self.grown.variants.push(Variant { set, chosen: chosen.clone(), basis: *basis, ttl: *ttl });
+            next
+        })
     }
 }
 

@@ -112,6 +112,16 @@ impl Member {
         }
     }
 
+    /// What a record of a type says of it, as it goes onto the wire.
+    pub(crate) fn data(&self, rtype: Rtype) -> Option<Box<[u8]>> {
+        match rtype {
+            Rtype::A => self.v4.map(|v4| v4.octets().into()),
+            Rtype::AAAA => self.v6.map(|v6| v6.octets().into()),
+            Rtype::CNAME => self.target.as_ref().map(|name| name.as_wire().into()),
+            _ => None,
+        }
+    }
+
     /// Its address for A or AAAA.
     pub(crate) fn address(&self, rtype: Rtype) -> Option<IpAddr> {
         match rtype {

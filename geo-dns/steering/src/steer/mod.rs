@@ -18,7 +18,6 @@ mod family;
 mod member;
 mod prepare;
 mod run;
-mod service;
 mod share;
 mod sticky;
 
@@ -30,19 +29,19 @@ use std::net::IpAddr;
 use model::{Location, NameTtl};
 
 use crate::{
-    geo::{ClientNetwork, Place, PlaceId, SharedOutcomes},
-    rr::Rtype,
+    decide::Client,
+    geo::{ClientNetwork, Geo, Place, PlaceId, SharedOutcomes},
+    rr::{Records, Rtype},
+    service::{Hinted, Service},
 };
 
 pub(crate) use chain::{Chain, Lacks, Rest, Source};
-use family::What;
 pub(crate) use family::{FamilyAnswers, Variant};
 pub(crate) use member::{Member, Standing};
 use prepare::PreparedPlaces;
 pub(crate) use prepare::{Prepared, biased, entry, holds_for};
 pub use run::Basis;
 pub(crate) use run::{Limit, Ttl};
-pub(crate) use service::Service;
 pub(crate) use share::Share;
 
 /// A steered name (or several that are steered alike), ready to be asked.
@@ -54,6 +53,20 @@ pub(crate) struct Steering {
     /// Members of all pools of the chain, each pool's in its own order.
     pub(crate) members: Vec<Member>,
     families: Vec<(Rtype, FamilyAnswers)>,
+    services: Vec<Service>,
+}
+
+/// What a client is answered of a steered name, and why.
+#[derive(Clone, Copy)]
+pub(crate) struct SteeredAnswer<'v> {
+    pub(crate) steering: &'v Steering,
+    /// Who is named. Of a record with both families in it: who is in the first of them that names anybody.
+    pub(crate) variant: &'v Variant,
+    pub(crate) ttl: Ttl,
+    pub(crate) records: Records<'v>,
+    /// Length of the widest prefix around the client in which everybody gets the same answer, or is drawn from the same. 0 if the
+    /// client asks for no scope.
+    pub(crate) scope: u8,
 }
 
 /// What families are settled from.
@@ -65,17 +78,55 @@ struct Steered<'s> {
 }
 
 impl Steering {
-    /// The answers of a type that is steered.
-    pub(crate) fn family(&self, rtype: Rtype) -> Option<&FamilyAnswers> {
+    /// Whether a type is steered.
+    pub(crate) fn steers(&self, rtype: Rtype) -> bool {
+        self.family(rtype).is_some() || self.service(rtype).is_some()
+    }
+
+    fn family(&self, rtype: Rtype) -> Option<&FamilyAnswers> {
         self.families.iter().find(|(known, _)| *known == rtype).map(|(_, family)| family)
     }
 
-    /// Settles all answers: CNAME if members stand for names, else A and AAAA, and the services beside them. `home` is the place of
-    /// the answering server: clients who are nowhere are taken to be there.
+    fn service(&self, rtype: Rtype) -> Option<&Service> {
+        self.services.iter().find(|service| service.rtype == rtype)
+    }
+
+    /// What a client is answered who asks for a type; none if it is not steered.
+    pub(crate) fn answer(&self, geo: &Geo, rtype: Rtype, client: Client) -> Option<SteeredAnswer<'_>> {
+        let of = |rtype| self.family(rtype)?.answer(geo, client);
+        if let Some((variant, scope)) = of(rtype) {
+            let records = Records::Set(&variant.set);
+            return Some(SteeredAnswer { steering: self, variant, ttl: variant.ttl, records, scope });
+        }
+        let service = self.service(rtype)?;
+        let ((v4, scope_v4), (v6, scope_v6)) = (of(Rtype::A)?, of(Rtype::AAAA)?);
+        let ttl = if v6.ttl.seconds < v4.ttl.seconds { v6.ttl } else { v4.ttl };
+        let hinted = Hinted { service, ttl: ttl.seconds, v4: &v4.set, v6: &v6.set };
+        Some(SteeredAnswer {
+            steering: self,
+            variant: if v4.chosen.is_empty() && !v6.chosen.is_empty() { v6 } else { v4 },
+            ttl,
+            records: Records::Service(hinted),
+            // Of two networks around one client the longer prefix is the one inside the other.
+            scope: scope_v4.max(scope_v6),
+        })
+    }
+
+    /// Whether the answer depends on the client's network beside its place.
+    pub(crate) fn tells_networks_apart(&self, geo: &Geo, rtype: Rtype, client: IpAddr) -> bool {
+        let of = |rtype| self.family(rtype).is_some_and(|family| family.tells_networks_apart(geo, client));
+        match self.service(rtype) {
+            Some(_) => of(Rtype::A) || of(Rtype::AAAA),
+            None => of(rtype),
+        }
+    }
+
+    /// Settles all answers: CNAME if members stand for names, else A and AAAA. `home` is the place of the answering server: clients
+    /// who are nowhere are taken to be there.
     pub(crate) fn settle(
         (chain, members): (Chain, Vec<Member>),
         (ttl, take): (NameTtl, usize),
-        services: &[Service],
+        services: Vec<Service>,
         home: &Home,
         shared: &mut SharedOutcomes<'_>,
     ) -> Self {
@@ -87,14 +138,13 @@ impl Steering {
             true => (0..geo.places()).for_each(|number| add(geo.place(PlaceId(number as u32)))),
         }
         let steered = Steered { chain: &chain, members: &members, ttl, take };
-        let mut settle = |rtype, what| (rtype, FamilyAnswers::settle(&steered, &places, what, shared));
         let own: &[Rtype] = match members.iter().any(|member| member.target.is_some()) {
             true => &[Rtype::CNAME],
             false => &[Rtype::A, Rtype::AAAA],
         };
-        let mut families: Vec<_> = own.iter().map(|rtype| settle(*rtype, What::Own(*rtype))).collect();
-        families.extend(services.iter().map(|service| settle(service.rtype, What::Hints(service))));
-        Self { chain, take, members, families }
+        let settle = |rtype: &Rtype| (*rtype, FamilyAnswers::settle(&steered, &places, *rtype, shared));
+        let families = own.iter().map(settle).collect();
+        Self { chain, take, members, families, services }
     }
 }
 

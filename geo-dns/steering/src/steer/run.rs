@@ -31,7 +31,7 @@ use super::{
 const DRAWS_MAX: usize = 4096;
 
 /// Whom to name, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Walk {
     /// Indices of the members to name, best first.
     pub(crate) chosen: Vec<usize>,

@@ -526,6 +526,26 @@ fn https_hints_are_the_addresses_that_the_client_would_be_told() {
     assert_eq!(told(&plan, "www.shop.test MX @5.1.1.1").lines().next(), Some("No Error aa"));
 }
 
+/// Of three members with IPv4 and two with IPv6, with their shares and a draw, there are more pairs of answers than answers that are
+/// kept apart: the hints of some draws were once nobody's.
+#[test]
+fn hints_are_what_a_and_aaaa_say_however_many_answers_there_are() {
+    let mut plan = plan_of(
+        "[step]\nkind = \"sticky\"\n[step]\nkind = \"take\"\ncount = 3\n[step]\nkind = \"shuffle\"\n---\nwww: https = \"1 . alpn=h2\"",
+    );
+    ramp(&mut plan, "eu-west", 300);
+    ramp(&mut plan, "ap-south", 300);
+    let view = view_under(&plan, &[]);
+    for draw in 0..200 {
+        let told = |rtype| show(&ask(&view, &format!("www.shop.test {rtype} @2602:d9a1:bc9:: draw={draw}")).1);
+        let https = told("HTTPS");
+        for (rtype, hint) in [("A", "ipv4hint"), ("AAAA", "ipv6hint")] {
+            let address = told(rtype).split_whitespace().last().unwrap().to_owned();
+            assert!(https.contains(&format!(" {hint}={address},")), "draw {draw}: {address} in {https}");
+        }
+    }
+}
+
 #[test]
 fn an_alias_at_the_apex_has_the_addresses_of_its_target() {
     let text = "[step]\nkind = \"nearest\"\n---\n\

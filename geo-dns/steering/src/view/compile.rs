@@ -11,7 +11,8 @@ use crate::{
     geo::{ListsError, SharedOutcomes},
     name::{Name, NameMap, is_within, suffixes},
     rr::{RrSet, Rtype},
-    steer::{Home, Lacks, Service, Source, Steering},
+    service::Service,
+    steer::{Home, Lacks, Source, Steering},
 };
 
 use super::{Delegation, End, Identity, Names, Node, View, ViewInputs, Zone};
@@ -171,7 +172,7 @@ impl<'p> Steerings<'p> {
             let service = Service::parse(rtype, &wire);
             services.push(service.ok_or_else(|| unusable(text, "its target is not `.`, or it has hints".to_owned()))?);
         }
-        Ok(Steering::settle((chain, members), (steered.ttl, steered.take), &services, self.home, &mut self.shared))
+        Ok(Steering::settle((chain, members), (steered.ttl, steered.take), services, self.home, &mut self.shared))
     }
 }
 
@@ -339,7 +340,7 @@ impl<'p> ZoneCompiler<'p> {
         for (name, node) in &self.nodes {
             let addresses = node.set(Rtype::A).is_some() || node.set(Rtype::AAAA).is_some();
             let cname = node.set(Rtype::CNAME);
-            let is_alias = cname.is_some() || node.steered_alias().is_some();
+            let is_alias = cname.is_some() || node.steers(Rtype::CNAME).is_some();
             let others = node.sets.iter().filter(|set| set.rtype != Rtype::CNAME).count();
             let what = if is_alias
                 && (others > 0 || node.flattened.is_some() || (cname.is_some() && node.steering.is_some()))

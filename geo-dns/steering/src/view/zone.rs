@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     name::{MAX_NAME, Name, NameMap, suffixes},
     rr::{RrSet, Rtype},
-    steer::{FamilyAnswers, Steering},
+    steer::Steering,
 };
 
 /// A zone.
@@ -79,16 +79,10 @@ impl Node {
         self.sets.is_empty() && self.steering.is_none() && self.flattened.is_none()
     }
 
-    /// The answers of a type that is steered here.
-    pub(crate) fn family(&self, rtype: Rtype) -> Option<(&Steering, &FamilyAnswers)> {
-        let steering = self.steering.as_deref()?;
+    /// How a type is steered here, if it is.
+    pub(crate) fn steers(&self, rtype: Rtype) -> Option<&Steering> {
         let is_lent = self.flattened.is_none() || matches!(rtype, Rtype::A | Rtype::AAAA);
-        is_lent.then(|| steering.family(rtype)).flatten().map(|family| (steering, family))
-    }
-
-    /// The answers of a steered alias.
-    pub(crate) fn steered_alias(&self) -> Option<(&Steering, &FamilyAnswers)> {
-        self.family(Rtype::CNAME)
+        self.steering.as_deref().filter(|steering| is_lent && steering.steers(rtype))
     }
 }
 

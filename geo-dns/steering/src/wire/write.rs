@@ -4,6 +4,7 @@ use crate::{
     decide::Alias,
     name::{self, MAX_NAME},
     rr::{Rcode, RrSet, Rtype},
+    service::Hinted,
     view::Delegation,
 };
 
@@ -85,6 +86,14 @@ impl<'o, 'q> Reply<'o, 'q> {
     /// Adds records of the name that the way has come to.
     pub(crate) fn answer(&mut self, class: u16, set: &RrSet) {
         self.answers = self.answers.saturating_add(self.records(self.name_at, class, set.ttl, set));
+    }
+
+    /// Adds the record of a service at that name.
+    pub(crate) fn service(&mut self, hinted: &Hinted<'_>) {
+        if self.begin(self.name_at, hinted.service.rtype, (CLASS_IN, hinted.ttl), hinted.len()) {
+            hinted.write(self.out);
+            self.answers = self.answers.saturating_add(1);
+        }
     }
 
     /// Adds an alias of that name and goes on to its target.
