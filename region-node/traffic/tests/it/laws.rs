@@ -18,6 +18,7 @@ struct Observed {
     tickets: Vec<Ticket>,
     luck: Luck,
     now: u64,
+    lives: u64,
 }
 
 impl Observed {
@@ -31,6 +32,7 @@ impl Observed {
             tickets: Vec::new(),
             luck: Luck(seed),
             now: 0,
+            lives: 0,
         }
     }
 
@@ -51,7 +53,9 @@ impl Observed {
     fn change_members(&mut self) {
         let luck = &mut self.luck;
         if luck.below(3) == 0 || self.members.len() < 2 {
-            let life = 1000 + luck.below(1_000_000);
+            // A life is one start of a worker: no two are the same.
+            self.lives += 1;
+            let life = self.lives << 20 | luck.below(1 << 20);
             let slot = luck.below(12) as u16;
             let ready = luck.below(4) > 0;
             self.members.push(Member { life, slot, weight: luck.below(4) as u32, ready, ..Member::ready(0) });
