@@ -13,7 +13,8 @@
 //! | **decided after at most** | **2970 ms** | **1190 ms** |
 //!
 //! It is a timeout less when the dead region's host still refuses connections. To it comes the push to the followers: one way of a
-//! link. A decision waits one hold longer, once, if another subject is brewing; and if the leader died, for the next one.
+//! link. A decision waits one hold longer, once, if another subject is brewing; and if the leader died, for the next one: three round
+//! trips from the quorum's votes on, beside the hold.
 
 use model::{Check, Profile, World};
 use serde::Serialize;

@@ -68,6 +68,11 @@ impl Tally {
         self.qualified < self.sight
     }
 
+    /// Whether a quorum calls it Down.
+    pub fn is_down(&self) -> bool {
+        !self.is_blind() && self.down >= self.high()
+    }
+
     /// The other verdict than the present one that a quorum wants, if there is one.
     ///
     /// On the way down Degraded takes the votes for worse along: two thirds agree that it is not well. On the way back it takes
@@ -75,7 +80,7 @@ impl Tally {
     pub fn wants(&self, now: Verdict) -> Option<Verdict> {
         let agreed = |votes: usize| !self.is_blind() && votes >= self.high();
         let to = match now {
-            _ if agreed(self.down) => Verdict::Down,
+            _ if self.is_down() => Verdict::Down,
             _ if agreed(self.up) => Verdict::Up,
             Verdict::Down if agreed(self.up + self.degraded) => Verdict::Degraded,
             Verdict::Up | Verdict::Degraded if agreed(self.degraded + self.down) => Verdict::Degraded,

@@ -33,6 +33,8 @@ pub(crate) enum Message {
     Votes(VoteVector),
     /// Hand out what the judge holds.
     Look(oneshot::Sender<View>),
+    /// Does a quorum call this region Down?
+    IsDown(RegionName, oneshot::Sender<bool>),
 }
 
 /// A copy of what the judge holds.
@@ -56,6 +58,10 @@ pub(crate) async fn run(plane: Arc<Plane>, mut inbox: mpsc::Receiver<Message>) {
             message = inbox.recv() => match message {
                 Some(Message::Votes(vector)) => task.take_votes(vector),
                 Some(Message::Look(reply)) => task.show(reply),
+                Some(Message::IsDown(region, reply)) => {
+                    // The asker may have gone away.
+                    let _ = reply.send(task.judge.is_called_down(plane.clock.now(), &region));
+                }
                 None => return,
             },
             changed = plans.changed() => {

@@ -177,6 +177,13 @@ impl Plane {
         view.await.ok()
     }
 
+    /// Whether a quorum of observers calls a member's region Down, as far as their votes were heard here.
+    pub(crate) async fn is_called_down(&self, id: u64) -> bool {
+        let Some(region) = self.name(id) else { return false };
+        let (reply, answer) = oneshot::channel();
+        self.judge.send(Message::IsDown(region, reply)).await.is_ok() && answer.await.unwrap_or(false)
+    }
+
     /// Hands votes to the judge. A full inbox drops them: the next vector says the same and more.
     pub(crate) fn take_votes(&self, vector: VoteVector) -> VoteReceipt {
         if self.judge.try_send(Message::Votes(vector)).is_err() {

@@ -119,6 +119,7 @@ pub async fn start(config: PlaneConfig) -> Result<PlaneHandle, StartError> {
     tasks.spawn(judging::run(Arc::clone(&plane), inbox));
     tasks.spawn(steward::watch_disk(Arc::clone(&plane)));
     tasks.spawn(steward::pulse(Arc::clone(&plane)));
+    tasks.spawn(steward::succeed(Arc::clone(&plane)));
     tasks.spawn(steward::settle(Arc::clone(&plane)));
     tasks.spawn(survey::run(Arc::clone(&plane)));
     tasks.spawn(founding::add_learners(Arc::clone(&plane)));

@@ -5,6 +5,7 @@
 //! every 5 s                                 a pulse to each member and back ─→ reach ────→ is raft patient enough?
 //!                                                                                └────────→ placement ─→ hand over
 //! at the start, with an empty file          pulses, more often ──────────────→ newcomer
+//! while the leader is missed                do the observers call it Down? ────→ succession
 //! ```
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -122,6 +123,34 @@ pub(crate) async fn pulse(plane: Arc<Plane>) {
                 "a majority is nearer to another member: it shall lead"
             );
             plane.consensus.hand_over(heir).await;
+        }
+    }
+}
+
+/// Stands for the lead while a leader is missed that a quorum of observers calls Down, until the member stops.
+///
+/// Those who stand at the same time are no harm to each other: of candidates of one term the one with the highest number gets all the
+/// votes. One that has stood is given time before the next one does.
+pub(crate) async fn succeed(plane: Arc<Plane>) {
+    let consensus = &plane.consensus;
+    let pause = plane.timing.silence();
+    loop {
+        let missed = consensus.missed().await;
+        let mut seen = missed.vote;
+        while consensus.misses(&missed) {
+            if !plane.is_called_down(missed.leader).await {
+                sleep(pause / 16).await;
+                continue;
+            }
+            let vote = consensus.vote();
+            if vote == seen {
+                let leader = plane.name(missed.leader);
+                let leader = leader.as_ref().map(RegionName::as_str);
+                tracing::info!(leader, "the leader is silent, and its region is down: this member would take over");
+                consensus.stand_for(&missed).await;
+            }
+            seen = vote;
+            sleep(pause).await;
         }
     }
 }

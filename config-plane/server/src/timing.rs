@@ -1,11 +1,13 @@
 //! Raft's patience, from the round trip that is to be expected.
 //!
-//! | longest p99 round trip | heartbeat | election | leaderless after a crash |
+//! | longest p99 round trip | heartbeat | election | leaderless at most |
 //! |---|---|---|---|
 //! | 10 ms | 150 ms | 300 to 500 ms | 0.8 to 1.1 s |
 //! | 50 ms | 150 ms | 600 to 1200 ms | 1.9 to 2.6 s |
 //! | 150 ms | 300 ms | 1200 to 2000 ms | 3.6 to 4.5 s |
 //! | 250 ms | 500 ms | 2000 to 3000 ms | 5.7 to 6.8 s |
+//!
+//! A leader whose region the observers see fall is not waited for that long (`raft/succession.rs`).
 //!
 //! Why: openraft gives an append ¾ of a heartbeat to be answered, so that must exceed a round trip and a follower's fsync; and
 //! a follower campaigns only after the longest election timeout (the leader's lease) plus a random one.
@@ -44,6 +46,11 @@ impl RaftTiming {
             151..=250 => Self { heartbeat_ms: 500, election_min_ms: 2000, election_max_ms: 3000 },
             _ => Self { heartbeat_ms: rtt_ms * 2, election_min_ms: rtt_ms * 8, election_max_ms: rtt_ms * 12 },
         }
+    }
+
+    /// A leader that was not heard for this long is missed: two heartbeats.
+    pub(crate) fn silence(&self) -> Duration {
+        Duration::from_millis(2 * self.heartbeat_ms)
     }
 
     /// How long a write may wait in all: for a leader to be elected, and then to be committed. Three seconds at most, so that a

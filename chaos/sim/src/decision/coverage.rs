@@ -48,6 +48,7 @@ meetings! {
     }
     "plane" {
         Elections "leaders elected",
+        Successions "leaders succeeded before their lease was over",
         HandOvers "leads handed over",
         Leaderless "times without a leader",
         DeposedProposals "proposals of a leader that was one no more",

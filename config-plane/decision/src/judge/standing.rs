@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Subject, Verdict};
+use model::{RegionName, Subject, Verdict};
 use serde::Serialize;
 
 use super::{Judge, observers_of};
@@ -47,6 +47,14 @@ impl Judge {
             (subject.clone(), (tally, standing))
         };
         plan.verdicts.keys().map(of).collect()
+    }
+
+    /// Whether a quorum calls a region Down at this time, whatever the verdict in force and however long it has said so.
+    pub fn is_called_down(&self, now: Now, region: &RegionName) -> bool {
+        let Some(plan) = &self.plan else { return false };
+        let life_ms = Timing::of_world(&plan.world).vote_life_ms;
+        let counting = self.book.counting(now.mono_ms, life_ms, &observers_of(plan));
+        counting.tally(&Subject::Region(region.clone())).is_down()
     }
 
     fn standing(&self, subject: &Subject, tally: &Tally) -> Standing {

@@ -52,8 +52,7 @@ pub(crate) struct Consensus {
     pub(super) silent: Arc<AtomicBool>,
     /// Whether its disk has answered for long enough to campaign.
     pub(super) calm: Arc<AtomicBool>,
-    /// From one heartbeat to the next.
-    heartbeat: Duration,
+    pub(super) timing: RaftTiming,
     /// When a leader was heard. See `ticks.rs`.
     pub(super) heard: Arc<Heard>,
 }
@@ -147,10 +146,9 @@ impl Consensus {
         let newcomer = Arc::new(Mutex::new(newcomer.then(|| Newcomer::new(own, voters))));
         let silent = Arc::default();
         let calm = Arc::new(AtomicBool::new(true));
-        let heard = Arc::new(Heard::new(Duration::from_millis(timing.election_min_ms)));
-        let heartbeat = Duration::from_millis(timing.heartbeat_ms);
+        let heard = Arc::new(Heard::new(timing.silence()));
         let (states, plans, log) = (states_seen, plans_seen, log_store);
-        let consensus = Self { raft, own, disk, states, plans, log, newcomer, silent, calm, heartbeat, heard };
+        let consensus = Self { raft, own, disk, states, plans, log, newcomer, silent, calm, timing, heard };
         consensus.decide_to_campaign();
         Ok(consensus)
     }
@@ -171,7 +169,7 @@ impl Consensus {
 
     async fn beat(&self) {
         let mut server = self.raft.server_metrics();
-        let mut beats = interval(self.heartbeat);
+        let mut beats = interval(Duration::from_millis(self.timing.heartbeat_ms));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if server.borrow_and_update().current_leader != Some(self.own) {

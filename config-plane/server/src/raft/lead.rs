@@ -7,7 +7,7 @@ use openraft::async_runtime::WatchReceiver;
 use super::{consensus::Consensus, types::LogId};
 
 /// How long raft may take to take in a wish. Its core waits for the disk in rare moments, and then for as long as that takes.
-const WISH_WITHIN: Duration = Duration::from_millis(100);
+pub(super) const WISH_WITHIN: Duration = Duration::from_millis(100);
 
 impl Consensus {
     /// Hands the lead over, if this member has it. The other one campaigns once it has every entry; nobody waits for that here.
@@ -50,8 +50,11 @@ impl Consensus {
 
     /// Whether this member campaigns when it misses a leader: with a calm disk, and if it knows what it may have forgotten.
     pub(super) fn decide_to_campaign(&self) {
-        let may = self.calm.load(Ordering::Relaxed) && self.may_campaign();
-        self.raft.runtime_config().elect(may);
+        self.raft.runtime_config().elect(self.may_lead());
+    }
+
+    pub(super) fn may_lead(&self) -> bool {
+        self.calm.load(Ordering::Relaxed) && self.may_campaign()
     }
 
     /// Returns once the disk was given something to write since the last time.

@@ -26,6 +26,7 @@ pub(crate) mod rpc;
 mod settling;
 pub(crate) mod snapshot;
 mod state_machine;
+pub(crate) mod succession;
 mod ticks;
 pub(crate) mod types;
 pub(crate) mod watchdog;

@@ -129,14 +129,20 @@ impl Consensus {
     /// A candidate's request.
     async fn on_vote(&self, body: &[u8]) -> Answer {
         let rpc = self.vote_request(body)?;
-        let reply = self.raft.vote(rpc).await.map_err(|e| stopped(&e))?;
+        let reply = match self.refusal(&rpc) {
+            Some(refusal) => refusal,
+            None => self.raft.vote(rpc).await.map_err(|e| stopped(&e))?,
+        };
         answer(&WireVoteReply::from(reply))
     }
 
     /// A member's question before it becomes a candidate.
     async fn on_pre_vote(&self, body: &[u8]) -> Answer {
         let rpc = self.vote_request(body)?;
-        let reply = self.raft.pre_vote(rpc).await.map_err(|e| stopped(&e))?;
+        let reply = match self.refusal(&rpc) {
+            Some(refusal) => refusal,
+            None => self.raft.pre_vote(rpc).await.map_err(|e| stopped(&e))?,
+        };
         answer(&WireVoteReply::from(reply))
     }
 

@@ -3,14 +3,14 @@
 //! ```text
 //!              an append of the leader was accepted, or a heartbeat is due here
 //!   Ticking ──────────────────────────────────────────────────────────────────→ Still
-//!      ↑      neither for the shortest election timeout                           │
+//!      ↑      neither for two heartbeats                                          │
 //!      └──────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! Why: the clock wakes a member five times in each heartbeat, to see whether it should send one or campaign. One that follows does
 //! neither before the leader's lease is over, one that leads does the first when the time has come, and in an idle plane that was a third
 //! of all that woke it. The lease is the longest election timeout, so ticks are back before anybody may campaign, and no election is
-//! later for it.
+//! later for it. That nobody was heard is also where `succession.rs` begins.
 
 use std::time::Duration;
 
@@ -23,13 +23,14 @@ use tokio::{
 #[derive(Debug)]
 pub(super) struct Heard {
     last: watch::Sender<Instant>,
+    silent: watch::Sender<bool>,
     patience: Duration,
 }
 
 impl Heard {
     /// Nobody yet.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { last: watch::Sender::new(Instant::now()), patience }
+        Self { last: watch::Sender::new(Instant::now()), silent: watch::Sender::new(true), patience }
     }
 
     /// A leader, now: another member, or this one.
@@ -37,10 +38,21 @@ impl Heard {
         self.last.send_replace(Instant::now());
     }
 
+    /// When a leader was heard last, or when this began.
+    pub(super) fn last(&self) -> Instant {
+        *self.last.borrow()
+    }
+
+    /// Whether no leader was heard for as long as its patience is.
+    pub(super) fn silence(&self) -> watch::Receiver<bool> {
+        self.silent.subscribe()
+    }
+
     /// Tells whether the clock should tick whenever that changes, for ever. It does in the beginning.
     pub(super) async fn follow(&self, tick: impl Fn(bool)) {
         let mut heard = self.last.subscribe();
         while heard.changed().await.is_ok() {
+            self.silent.send_replace(false);
             tick(false);
             loop {
                 let until = *heard.borrow_and_update() + self.patience;
@@ -51,6 +63,7 @@ impl Heard {
                 sleep_until(until).await;
             }
             tick(true);
+            self.silent.send_replace(true);
         }
     }
 }

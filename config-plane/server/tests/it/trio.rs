@@ -105,6 +105,7 @@ pub(crate) struct Trio {
     pub(crate) ca: WorldCa,
     pub(crate) client: PlaneClient,
     pub(crate) token: AdminToken,
+    pub(crate) timing: RaftTiming,
     seats: Vec<Seat>,
     dir: Dir,
 }
@@ -140,17 +141,21 @@ impl Trio {
         let admin = ca.issue(&Principal::Admin("ops".into()), &[]).expect("a certificate");
         let credentials = Credentials::Identity(load(&admin));
         let client = PlaneClient::new(endpoints.collect(), &credentials).expect("a client");
-        Self { ca, client, token, seats, dir }
+        Self { ca, client, token, timing: RaftTiming::for_rtt(50), seats, dir }
     }
 
     /// Three members that run, of a world that is founded.
     pub(crate) async fn founded() -> Self {
         let mut trio = Self::seated();
-        for seat in 0..3 {
-            trio.start(seat).await;
-        }
-        trio.everywhere("the first Plan", |_| true).await;
+        trio.found().await;
         trio
+    }
+
+    pub(crate) async fn found(&mut self) {
+        for seat in 0..3 {
+            self.start(seat).await;
+        }
+        self.everywhere("the first Plan", |_| true).await;
     }
 
     fn config(&self, seat: usize) -> PlaneConfig {
@@ -164,7 +169,7 @@ impl Trio {
             identity: Arc::clone(&self.seats[seat].identity),
             token_hash: Some(self.dir.path().join("admin.hash")),
             founding: Some(world()),
-            timing: RaftTiming::for_rtt(50),
+            timing: self.timing,
             routes: axum::Router::new().route("/metrics", axum::routing::get(async || "up 1\n")),
         }
     }

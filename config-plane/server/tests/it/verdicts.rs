@@ -1,9 +1,14 @@
 //! From votes to a changed Plan.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use model::{Plan, Subject, Verdict, Vote, VoteVector};
 use plane_client::{ChannelOptions, Credentials, PlaneClient, Transport};
+use plane_server::RaftTiming;
 use tokio::time::timeout;
 
 use crate::trio::{NAMES, PATIENCE, Trio, name, until};
@@ -103,6 +108,31 @@ async fn two_observers_of_a_dead_region_make_a_decision_with_their_evidence() {
     let other = trio.running().into_iter().find(|seat| *seat != leader).expect("two run");
     let age = trio.handle(other).status().quorum_age_ms.expect("the leader reported");
     assert!(age < 10_000, "{age} ms");
+}
+
+/// Under a lease that is long enough to tell who waits for it.
+#[tokio::test]
+async fn a_dead_leader_whom_the_observers_call_down_is_succeeded_at_once_and_taken_out() {
+    let mut trio = Trio::seated();
+    trio.timing = RaftTiming { heartbeat_ms: 150, election_min_ms: 4000, election_max_ms: 8000 };
+    trio.found().await;
+    let dead = trio.leader().await;
+    trio.kill(dead);
+    let killed = Instant::now();
+    let mut observers = Observers::at(&trio, &trio.running());
+    let subject = Subject::Region(name(NAMES[dead]));
+    let is_out = |seat: usize| {
+        trio.plan(seat).is_some_and(|plan| plan.verdicts.get(&subject).is_some_and(|s| s.verdict == Verdict::Down))
+    };
+    let saying = async {
+        while !trio.running().into_iter().all(is_out) {
+            observers.say_down(&trio, NAMES[dead]).await;
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    timeout(PATIENCE, saying).await.expect("a new leader took the dead one's region out");
+    let took = killed.elapsed();
+    assert!(took < Duration::from_millis(trio.timing.election_max_ms), "it took {took:?}: the lease was waited for");
 }
 
 #[tokio::test]

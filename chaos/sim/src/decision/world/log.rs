@@ -58,22 +58,26 @@ pub(crate) struct Log {
     in_doubt: bool,
     luck: Rng,
     election_ms: (u64, u64),
+    /// A leader that says nothing for this long is missed.
+    silence_ms: u64,
 }
 
 /// What the disks of a quorum take for one entry, milliseconds.
 const FSYNCS_MS: u64 = 20;
+/// From one look of a member at what the observers say to the next, milliseconds.
+const LOOK_MS: u64 = 50;
 /// A proposer hears nothing at all after this long, milliseconds.
 const ANSWER_MS: u64 = 3_000;
 
 impl Log {
     pub(crate) fn new(seed: u64, regions: usize, round_trip_ms: u64) -> Self {
         let voters = if regions >= 5 { 5 } else { 3 };
-        let election_ms = match round_trip_ms {
-            0..=10 => (300, 500),
-            11..=50 => (600, 1200),
-            51..=150 => (1200, 2000),
-            151..=250 => (2000, 3000),
-            _ => (round_trip_ms * 8, round_trip_ms * 12),
+        let (silence_ms, election_ms) = match round_trip_ms {
+            0..=10 => (300, (300, 500)),
+            11..=50 => (300, (600, 1200)),
+            51..=150 => (600, (1200, 2000)),
+            151..=250 => (1000, (2000, 3000)),
+            _ => (round_trip_ms * 4, (round_trip_ms * 8, round_trip_ms * 12)),
         };
         Self {
             entries: Vec::new(),
@@ -87,6 +91,7 @@ impl Log {
             in_doubt: false,
             luck: Rng::of(seed, "raft"),
             election_ms,
+            silence_ms,
         }
     }
 
@@ -250,6 +255,37 @@ impl World<'_> {
         self.log.in_doubt = true;
         self.log.turn += 1;
         self.queue.plan(self.now_ms + self.log.election_ms.1, Event::LoseLead { turn: self.log.turn });
+        self.queue.plan(self.now_ms + self.log.silence_ms, Event::Succeed { turn: self.log.turn });
+    }
+
+    /// Members that miss the leader look whether the observers call its region Down, and do not wait for the lease if a majority finds
+    /// that they do.
+    pub(super) fn succeed(&mut self, turn: u64) -> Result<(), Violation> {
+        let Some(old) = self.log.leader.filter(|_| turn == self.log.turn) else { return Ok(()) };
+        let region = region_name(old);
+        let mut sure = 0;
+        for voter in 0..self.log.voters {
+            let misses = !self.lives[old].is_alive || !self.paths.are_joined(old, voter);
+            if voter == old || !misses || !self.has_majority(voter) {
+                continue;
+            }
+            self.tell(voter, Input::Tick)?;
+            sure += usize::from(self.members[voter].judge.is_called_down(self.now(voter), &region));
+        }
+        // Telling the judges may have changed who leads.
+        if turn != self.log.turn {
+            return Ok(());
+        }
+        if sure < self.log.majority() {
+            self.queue.plan(self.now_ms + LOOK_MS, Event::Succeed { turn });
+            return Ok(());
+        }
+        self.coverage.met(Met::Successions);
+        self.end_lead()?;
+        self.log.turn += 1;
+        // Would you, and will you.
+        self.queue.plan(self.now_ms + 2 * self.round_trip_ms, Event::Elect { turn: self.log.turn });
+        Ok(())
     }
 
     fn has_majority(&self, region: usize) -> bool {
@@ -262,6 +298,12 @@ impl World<'_> {
         if turn != self.log.turn {
             return Ok(());
         }
+        self.end_lead()?;
+        self.plan_election();
+        Ok(())
+    }
+
+    fn end_lead(&mut self) -> Result<(), Violation> {
         self.coverage.met(Met::Leaderless);
         self.trace.say(self.now_ms, format_args!("nobody leads"));
         let old = self.log.leader.take();
@@ -270,7 +312,6 @@ impl World<'_> {
             self.members[old].leads = false;
             self.tell(old, Input::Leading(false))?;
         }
-        self.plan_election();
         Ok(())
     }
 

@@ -99,6 +99,10 @@ async fn trouble(sim: &mut Sim, dice: &mut u64, rounds: u64) {
         };
         let other = victim % members + 1;
         let lasts = SECOND + Duration::from_millis(roll(dice) % 3000);
+        // Rightly or not: whether anybody leads is not for observers to say.
+        if roll(dice).is_multiple_of(2) {
+            sim.call_down(victim, &sim.ids());
+        }
         match roll(dice) % 6 {
             0 => sim.isolate(victim),
             1 => sim.net.cut_one_way(victim, other),
@@ -109,6 +113,7 @@ async fn trouble(sim: &mut Sim, dice: &mut u64, rounds: u64) {
         }
         sleep(lasts).await;
         sim.net.heal();
+        sim.call_up();
         for id in sim.ids() {
             sim.stall_disk(id, false);
             if !sim.running().contains(&id) {

@@ -8,9 +8,9 @@
 pub(super) mod net;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -72,7 +72,11 @@ pub(super) struct Sim {
     pub(super) net: Net,
     pub(super) timing: RaftTiming,
     seats: BTreeMap<u64, Seat>,
+    blame: Blame,
 }
+
+/// Whose judge was told by a quorum that which region is Down.
+type Blame = Arc<Mutex<BTreeSet<(u64, RegionName)>>>;
 
 struct Seat {
     drive: Drive,
@@ -84,17 +88,20 @@ struct Life {
     plane: Arc<Plane>,
     alive: Alive,
     tasks: JoinSet<()>,
-    /// Nobody judges here; the other end stays open.
-    _judge: mpsc::Receiver<Message>,
     _stop: watch::Sender<bool>,
 }
 
 impl Sim {
     /// This many voters, started and with a leader, of a world that is founded.
     pub(super) async fn founded(seed: u64, voters: u64) -> Self {
+        Self::founded_with(RaftTiming::for_rtt(50), seed, voters).await
+    }
+
+    /// The same over longer paths or shorter ones.
+    pub(super) async fn founded_with(timing: RaftTiming, seed: u64, voters: u64) -> Self {
         let seat = || Seat { drive: Drive::default(), stalled: watch::Sender::new(false), life: None };
         let seats = (1..=voters).map(|id| (id, seat())).collect();
-        let mut sim = Self { net: Net::new(seed), timing: RaftTiming::for_rtt(50), seats };
+        let mut sim = Self { net: Net::new(seed), timing, seats, blame: Blame::default() };
         for id in 1..=voters {
             sim.start(id).await;
         }
@@ -121,7 +128,7 @@ impl Sim {
     /// Starts a member on what its drive holds.
     pub(super) async fn start(&mut self, id: u64) {
         let ids = self.ids();
-        let (net, timing) = (self.net.clone(), self.timing);
+        let (net, timing, blame) = (self.net.clone(), self.timing, Arc::clone(&self.blame));
         let seat = self.seats.get_mut(&id).expect("a seat");
         let stalled = seat.stalled.subscribe();
         let pace = move || {
@@ -163,8 +170,10 @@ impl Sim {
         tasks.spawn(scoped(id, async move { consensus.follow_leader(leaders).await }));
         tasks.spawn(scoped(id, steward::watch_disk(Arc::clone(&plane))));
         tasks.spawn(scoped(id, steward::pulse(Arc::clone(&plane))));
+        tasks.spawn(scoped(id, steward::succeed(Arc::clone(&plane))));
         tasks.spawn(scoped(id, steward::settle(Arc::clone(&plane))));
-        seat.life = Some(Life { plane, alive, tasks, _judge: inbox, _stop: stop });
+        tasks.spawn(judged(id, blame, inbox));
+        seat.life = Some(Life { plane, alive, tasks, _stop: stop });
     }
 
     /// The power goes: the member says and writes nothing more. Luck says what is left of what it had not synced.
@@ -190,6 +199,17 @@ impl Sim {
     /// From now on nothing that this member writes becomes durable, or it does again.
     pub(super) fn stall_disk(&self, id: u64, stalled: bool) {
         self.seats[&id].stalled.send_replace(stalled);
+    }
+
+    /// From now on a quorum tells these members that a region is Down.
+    pub(super) fn call_down(&self, region: u64, at: &[u64]) {
+        let mut blame = self.blame.lock().unwrap_or_else(PoisonError::into_inner);
+        blame.extend(at.iter().map(|at| (*at, name(region))));
+    }
+
+    /// No quorum calls anybody Down any more.
+    pub(super) fn call_up(&self) {
+        self.blame.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Nothing gets to this member or away from it.
@@ -243,6 +263,16 @@ impl Sim {
                 Ok(other) => panic!("{other:?}"),
                 Err(_) => assert!(started.elapsed() < within, "no write was taken within {within:?}"),
             }
+        }
+    }
+}
+
+/// Nobody judges here: this one only knows what it is told.
+async fn judged(id: u64, blame: Blame, mut inbox: mpsc::Receiver<Message>) {
+    while let Some(message) = inbox.recv().await {
+        if let Message::IsDown(region, reply) = message {
+            let is_down = blame.lock().unwrap_or_else(PoisonError::into_inner).contains(&(id, region));
+            let _ = reply.send(is_down);
         }
     }
 }
