@@ -27,12 +27,6 @@ use std::{
 };
 
 use anyhow::Context;
-use axum::{
-    extract::{Request, State},
-    http::StatusCode,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-};
 use dns_server::{
     DnsHandle, Views,
     locations::{LOOK_EVERY, Locations, watch_files},
@@ -176,7 +170,7 @@ impl Region {
 
         let routes = node.routes().merge(explain::routes(config.region.clone(), views, locations.status()));
         // They are asked for on the member's listener, and what they do is none of its thread's business.
-        let routes = routes.layer(middleware::from_fn_with_state(Handle::current(), elsewhere));
+        let routes = own_thread::answered_on(Handle::current(), routes);
         let plane_thread = OwnThread::start("plane").context("cannot start a thread for the plane's member")?;
         let starting = plane_server::start(plane_config(&config, &world, founding, routes)?);
         let plane = Arc::new(plane_thread.run(starting).await?);
@@ -346,18 +340,6 @@ fn plane_config(
 fn heard(follower: &FollowerHandle) -> dns_server::Heard {
     let heard = follower.heard();
     Arc::new(move || heard.silent_for(Instant::now()))
-}
-
-/// Answers a request on a runtime that is not the one on which it came in.
-async fn elsewhere(State(runtime): State<Handle>, request: Request, next: Next) -> Response {
-    match runtime.spawn(next.run(request)).await {
-        Ok(response) => response,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a region that ends has no runtime for it.
-            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        },
-    }
 }
 
 /// Joins two watch channels; ends when either side is gone.

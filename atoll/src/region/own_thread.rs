@@ -5,6 +5,13 @@
 
 use std::{future::Future, io, thread};
 
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
@@ -40,9 +47,28 @@ impl OwnThread {
     }
 }
 
+/// Routes whose requests are answered on that runtime, wherever they come in.
+pub(super) fn answered_on(runtime: Handle, routes: Router) -> Router {
+    routes.layer(middleware::from_fn_with_state(runtime, elsewhere))
+}
+
+async fn elsewhere(State(runtime): State<Handle>, request: Request, next: Next) -> Response {
+    match runtime.spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a region that ends has no runtime for it.
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use axum::{body::Body, routing::get};
+    use tower::ServiceExt;
 
     use tokio::sync::mpsc;
 
@@ -68,6 +94,21 @@ mod tests {
         // This holds the only thread that the test's own runtime has.
         let answered = answers.recv_timeout(Duration::from_secs(30)).expect("an answer");
         assert_eq!(answered, (7, Some("apart".to_owned())));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_comes_in_on_it_for_others_is_answered_on_their_threads() {
+        let name = || async { thread::current().name().unwrap_or_default().to_owned() };
+        let answering_thread = async |routes: Router| {
+            let thread = OwnThread::start("apart").expect("a thread");
+            let response = thread.run(routes.oneshot(Request::new(Body::empty()))).await.expect("never fails");
+            let body = axum::body::to_bytes(response.into_body(), 100).await.expect("a name");
+            String::from_utf8_lossy(&body).into_owned()
+        };
+        let routes = Router::new().route("/", get(name));
+        assert_eq!(answering_thread(routes.clone()).await, "apart");
+        let others = answering_thread(answered_on(Handle::current(), routes)).await;
+        assert_ne!(others, "apart");
     }
 
     #[tokio::test]

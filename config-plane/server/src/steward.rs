@@ -129,8 +129,9 @@ pub(crate) async fn pulse(plane: Arc<Plane>) {
 
 /// Stands for the lead while a leader is missed that a quorum of observers calls Down, until the member stops.
 ///
-/// Those who stand at the same time are no harm to each other: of candidates of one term the one with the highest number gets all the
-/// votes. One that has stood is given time before the next one does.
+/// Asking whether one would be elected costs nothing, so it is repeated until the others have been told too. Once somebody stands, it is
+/// given time. Two who do so at once are no harm to each other: of candidates of one term the one with the highest number gets all the
+/// votes.
 pub(crate) async fn succeed(plane: Arc<Plane>) {
     let consensus = &plane.consensus;
     let pause = plane.timing.silence();
@@ -148,9 +149,11 @@ pub(crate) async fn succeed(plane: Arc<Plane>) {
                 let leader = leader.as_ref().map(RegionName::as_str);
                 tracing::info!(leader, "the leader is silent, and its region is down: this member would take over");
                 consensus.stand_for(&missed).await;
+                sleep(pause / 4).await;
+            } else {
+                seen = vote;
+                sleep(pause).await;
             }
-            seen = vote;
-            sleep(pause).await;
         }
     }
 }

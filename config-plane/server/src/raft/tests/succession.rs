@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use decision::Outcome;
 use tokio::time::{Instant, sleep};
 
-use super::sim::{Sim, run};
+use super::sim::{Sim, request, run, write};
 use crate::RaftTiming;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,6 +55,33 @@ fn a_leader_whose_region_is_down_is_succeeded_before_its_lease_is_over() {
             let most = Duration::from_millis(1200) + 4 * 2 * WAY + Duration::from_millis(200);
             assert!(most < Duration::from_millis(sim.timing.election_max_ms), "the lease");
             assert!(died.elapsed() <= most, "seed {seed}, {voters} voters: {:?}", died.elapsed());
+        });
+    }
+}
+
+/// It alone can be elected, and asks before the other one is told of the death.
+#[test]
+fn who_alone_has_the_dead_leaders_last_entry_asks_again_until_the_other_knows_too() {
+    for seed in 0..4 {
+        run(seed, async {
+            let (mut sim, leader) = far_apart(seed, 3).await;
+            let [first, second] = others(&sim, leader)[..] else { panic!("three voters") };
+            sim.net.cut(leader, second);
+            let entry = sim.propose(leader, request(1000, write(0, 7))).await;
+            assert!(matches!(entry, Ok(Outcome::Applied(_))), "{entry:?}");
+            sim.kill(leader, seed);
+            let died = Instant::now();
+            sim.net.heal();
+            sleep(Duration::from_millis(1200)).await;
+            sim.call_down(leader, &[first]);
+            sleep(2 * WAY).await;
+            sim.call_down(leader, &[second]);
+            let told = Instant::now();
+            assert_eq!(sim.leader(10 * SECOND).await, first);
+            assert!(died.elapsed() < Duration::from_millis(sim.timing.election_max_ms), "the lease");
+            // Half a heartbeat until it asks again, three round trips, their syncs.
+            let most = Duration::from_millis(sim.timing.heartbeat_ms / 2) + 3 * 2 * WAY + Duration::from_millis(150);
+            assert!(told.elapsed() <= most, "seed {seed}: {:?}", told.elapsed());
         });
     }
 }
