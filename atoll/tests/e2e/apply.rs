@@ -1,6 +1,6 @@
 //! The World of a running world is changed, looked at and taken back, over a restart of every process.
 
-use std::fs;
+use std::{fmt::Write, fs};
 
 use crate::{
     clients::dig,
@@ -76,4 +76,40 @@ fn a_world_is_changed_from_a_directory_and_rolled_back_after_a_restart() {
     fs::write(scratch.0.join("files.zone"), format!("{head}www A 192.0.2.30\n")).unwrap();
     up.ok(&["apply", with_zone.to_str().unwrap(), "--yes"]);
     until("the zone's names are answered", SOON, || dig(up.regions[0].dns, &["www.files.test"]) == ["192.0.2.30"]);
+}
+
+/// 3.6 of the 4 MiB that a World may have: while members read it, try it and pass it on, they go on hearing each other.
+#[test]
+fn a_world_near_the_largest_is_taken_without_an_election_and_fails_over_like_any_other() {
+    let scratch = Scratch::new("large");
+    let data = scratch.0.join("w");
+    let up = Up::start(&data, &["--net", &free_net().to_string()]);
+    let mut large = fs::read_to_string(data.join("world.toml")).unwrap();
+    for zone in 0..6 {
+        write!(large, "\n[[zone]]\norigin = \"z{zone}.test\"\nns = [\"ns.else.test\"]\n").unwrap();
+        for host in 0..9900 {
+            let address = format!("192.0.{}.{}", host / 250, host % 250);
+            write!(large, "[[zone.record]]\nname = \"h{host}\"\ntype = \"A\"\nvalue = \"{address}\"\n").unwrap();
+        }
+    }
+    assert!((3_500_000..4 << 20).contains(&large.len()), "{} bytes", large.len());
+    let file = scratch.0.join("large.toml");
+    let (file, leader) = (file.to_str().unwrap(), up.status()["leader"].clone());
+    for ttl in [31, 32, 33] {
+        fs::write(file, large.replacen("max = 30", &format!("max = {ttl}"), 1)).unwrap();
+        let applied = up.json(&["apply", file, "--yes"]);
+        let made = applied["ending"]["applied"]["plan"]["version"].as_u64().unwrap_or_else(|| panic!("{applied}"));
+        until("it is in force everywhere", SOON, || {
+            let status = up.status();
+            let regions = status["regions"].as_array().unwrap();
+            regions.iter().all(|region| region["plan"]["version"].as_u64() >= Some(made))
+        });
+    }
+    for region in &up.regions {
+        assert_eq!(dig(region.dns, &["h9899.z5.test"]), ["192.0.39.149"], "{}", region.name);
+    }
+    assert_eq!(up.status()["leader"], leader, "nobody missed it");
+    let dead = leader.as_str().unwrap();
+    let report = up.json(&["drill", "run", "lose-region", "--region", dead]);
+    assert_eq!(report["outcome"], "PASS", "{report:#}");
 }
