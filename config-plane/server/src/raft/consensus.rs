@@ -140,6 +140,7 @@ impl Consensus {
             LogStore::new(disk.clone(), &found).map_err(|source| OpenError::Log { path: path.into(), source })?;
         let machine = StateMachine::new(disk.clone(), &found, states, plans)
             .map_err(|source| OpenError::Snapshot { path: path.into(), source })?;
+        let network = network.beside(log_store.clone());
         let raft = Raft::build(own, Arc::new(config), network, log_store.clone(), machine).await;
         let raft = raft.map_err(|e| OpenError::Raft(e.to_string()))?;
         let newcomer = found.is_newcomers() && voters.contains(&own);

@@ -78,6 +78,12 @@ impl LogStore {
         memory.purged.is_none() && !memory.log.values().any(asked_for)
     }
 
+    /// Whether this entry is in the log, or the last one that was purged.
+    pub(super) fn holds(&self, id: LogId) -> bool {
+        let memory = self.memory();
+        memory.purged == Some(id) || memory.log.get(&id.index).is_some_and(|entry| entry.log_id == id)
+    }
+
     /// No code panics while it holds the lock, so a poisoned lock still guards sound data.
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)

@@ -10,4 +10,5 @@ mod replay;
 mod sim;
 mod succession;
 mod suite;
+mod supporters;
 mod wgl;

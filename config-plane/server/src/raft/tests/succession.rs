@@ -41,6 +41,11 @@ fn a_leader_whose_region_is_down_is_succeeded_before_its_lease_is_over() {
         run(seed, async {
             let (mut sim, leader) = far_apart(seed, voters).await;
             let survivors = others(&sim, leader);
+            // However long the log is: openraft would search it for what they have in common.
+            for number in 0..40 * seed {
+                sim.propose(leader, request(1000 + number, write(0, number))).await.expect("taken");
+            }
+            sleep(SECOND).await;
             let died = Instant::now();
             sim.kill(leader, seed);
             // The probes take that long, and not all members hear of them at once.
