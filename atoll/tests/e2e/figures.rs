@@ -21,6 +21,17 @@ fn cpu_ticks(pid: u32) -> u64 {
     field(11) + field(12)
 }
 
+/// How often threads of a process have gone to sleep so far. Unlike processor time it is no other number on a slower machine.
+fn sleeps(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().filter_map(Result::ok);
+    let status = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("status")).ok());
+    let of = |status: String| {
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    status.filter_map(of).sum()
+}
+
 fn resident_mb(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or("VmRSS: 0 kB");
@@ -43,15 +54,20 @@ fn an_idle_world_is_small_and_quiet() {
     };
     let deadline = Instant::now() + Duration::from_secs(20);
     while over(Duration::from_secs(1)) > 10.0 && Instant::now() < deadline {}
+    let slept = || pids.iter().map(|pid| sleeps(*pid)).sum::<u64>();
+    let (before, start) = (slept(), Instant::now());
     let percent = over(Duration::from_secs(10));
-    println!("idle: {percent:.1} % of a core in all {} processes", pids.len());
+    let wakes = slept().saturating_sub(before) as f64 / start.elapsed().as_secs_f64();
+    println!("idle: {percent:.1} % of a core in all {} processes, woken {wakes:.0} times a second", pids.len());
     for region in &up.regions {
         let mb = resident_mb(region.pid);
         println!("{}: {mb:.0} MB resident", region.name);
         assert!(mb <= 80.0, "{} holds {mb:.0} MB", region.name);
     }
-    // The promise is 3 %; a debug build or a busy machine may not make it slower than this.
-    assert!(percent < 8.0, "{percent:.1} % of a core");
+    // 420 when this was written, heartbeats, probes and votes of three regions; a thread that ends takes its count along.
+    assert!((100.0..650.0).contains(&wakes), "woken {wakes:.0} times a second");
+    // The same took from 3.7 to 8.2 % of a core on machines of one kind, so this only tells a loop that never sleeps.
+    assert!(percent < 40.0, "{percent:.1} % of a core");
 }
 
 /// Background writes at a steady rate, until stopped.
