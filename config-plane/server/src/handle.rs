@@ -101,9 +101,8 @@ impl PlaneHandle {
         self.plane.lever.pulled().is_some()
     }
 
-    /// Stops in order: another member leads, open requests finish, followers are told, the log is written and closed.
+    /// Stops in order: open requests finish, followers are told, the log is written and closed.
     pub async fn shutdown(mut self) {
-        self.plane.consensus.leave().await;
         self.stop.send_replace(true);
         while self.listening.join_next().await.is_some() {}
         self.tasks.shutdown().await;

@@ -1,4 +1,4 @@
-//! Giving up the lead: to somebody in particular, because this member goes, and because its disk does not answer.
+//! Giving up the lead: to somebody in particular, and because this member's disk does not answer.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -9,9 +9,6 @@ use super::{consensus::Consensus, types::LogId};
 /// How long raft may take to take in a wish. Its core waits for the disk in rare moments, and then for as long as that takes.
 pub(super) const WISH_WITHIN: Duration = Duration::from_millis(100);
 
-/// What a busy machine may take beside what the network takes.
-const BUSY: Duration = Duration::from_secs(1);
-
 impl Consensus {
     /// Hands the lead over, if this member has it. The other one campaigns once it has every entry; nobody waits for that here.
     pub(crate) async fn hand_over(&self, heir: u64) {
@@ -20,27 +17,6 @@ impl Consensus {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "raft has stopped; there is no lead to hand over"),
             Err(_) => tracing::warn!("raft is busy and does not hand over the lead; it will be taken from it"),
-        }
-    }
-
-    /// Hands the lead over before this member goes, if it has it, and waits for another leader: the way to one has two round trips, which
-    /// are less than two heartbeats, and a busy machine takes its time.
-    pub(crate) async fn leave(&self) {
-        let Some(heir) = self.heir() else { return };
-        let mut server = self.raft.server_metrics();
-        self.hand_over(heir).await;
-        let followed = async {
-            while server.borrow_and_update().current_leader.is_none_or(|leader| leader == self.own) {
-                if server.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        if tokio::time::timeout(self.timing.silence() + BUSY, followed).await.is_err() {
-            tracing::warn!(
-                heir,
-                "the lead was handed over, and nobody is known to have it yet; this member goes all the same"
-            );
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use model::{OverrideAction, Plan, Subject, World};
 use plane_client::{Because, Call, ChannelOptions, Credentials, Transport, api::path};
-use plane_server::{ProposeError, RaftTiming};
+use plane_server::ProposeError;
 
 use crate::trio::{NAMES, Trio, name};
 
@@ -58,29 +58,6 @@ async fn when_the_leader_is_killed_another_takes_over_in_time_and_the_dead_one_c
 
     trio.start(dead).await;
     trio.everywhere("the override at the one that came back", |plan| plan.id == id).await;
-}
-
-/// Under a lease that is long enough to tell who waits for it.
-#[tokio::test]
-async fn a_leader_that_is_stopped_hands_over_before_it_goes() {
-    let mut trio = Trio::seated();
-    trio.timing = RaftTiming { heartbeat_ms: 150, election_min_ms: 4000, election_max_ms: 8000 };
-    trio.found().await;
-    for _ in 0..3 {
-        let leader = trio.leader().await;
-        trio.stop(leader).await;
-        let stopped = Instant::now();
-        let next = trio.leader().await;
-        let took = stopped.elapsed();
-        assert_ne!(next, leader);
-        assert!(
-            took < Duration::from_millis(trio.timing.election_max_ms),
-            "it took {took:?}: the lease was waited for"
-        );
-        trio.start(leader).await;
-        trio.only(next).set_override(&region("eu-west"), OverrideAction::Down, BECAUSE, HOUR).await.expect("taken");
-        trio.everywhere("the override", overridden(&["eu-west"])).await;
-    }
 }
 
 #[tokio::test]
