@@ -261,7 +261,7 @@ pub(crate) enum ExplainWhat {
         /// The client's address
         #[arg(long)]
         from: IpAddr,
-        /// A or AAAA
+        /// Record type, as in A, AAAA, HTTPS, MX, TYPE257
         #[arg(long = "type", default_value = "A")]
         record_type: String,
         /// Ask this region's DNS server; the first that answers if left out

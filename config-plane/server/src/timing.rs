@@ -120,6 +120,8 @@ impl RaftTiming {
 
 #[cfg(test)]
 mod tests {
+    use model::{Check, Profile};
+
     use super::*;
 
     #[test]
@@ -142,6 +144,23 @@ mod tests {
             let timing = RaftTiming::for_rtt(rtt);
             let worst = 2 * timing.election_max_ms + 3 * rtt;
             assert!(worst <= want_ms, "{rtt} ms: {worst} ms");
+        }
+    }
+
+    /// A leader's death, in place of the hold: a look at the votes, three round trips with their syncs (`raft/succession.rs`).
+    #[test]
+    fn the_death_of_a_leader_is_decided_as_soon_as_the_manual_says() {
+        let manual = include_str!("../../../docs/failover.md");
+        assert!(manual.contains("at 100 ms `default` decides within 3.1 s, `fast` within 1.5 s"));
+        for (profile, most_ms) in [(Profile::Default, 3100), (Profile::Fast, 1500)] {
+            let terms = decision::Timing::of(profile, &Check::default()).over(100);
+            let raft = RaftTiming::for_rtt(100);
+            let look_ms = millis(raft.silence()) / 16;
+            let known_ms = terms.out_ms() - terms.hold_ms - terms.commit_ms;
+            assert!(known_ms >= millis(raft.silence()), "it was missed before it was known to be dead");
+            // Would you, will you, the first entry: each no longer than a commit; and then the decision's own.
+            let decided_ms = known_ms + look_ms + 3 * terms.commit_ms + terms.commit_ms;
+            assert!(decided_ms <= most_ms, "{profile:?}: {decided_ms} ms");
         }
     }
 
